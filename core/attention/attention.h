@@ -1,0 +1,23 @@
+#ifndef ATTEND_CORE_ATTENTION_ATTENTION_H_
+#define ATTEND_CORE_ATTENTION_ATTENTION_H_
+
+#include "absl/types/span.h"
+#include "core/attention/problem.h"
+#include "core/base/worker_pool.h"
+
+namespace attend {
+
+// Computes all problems, sharing the pool's workers over
+// (problem, sequence, head, block of query rows). Lq x Lk is never held whole
+// unless its weights are asked for. The bits of a problem's result depend on
+// that problem alone, not on its company or on the number of workers.
+// Blocks the calling thread until done.
+void ComputeAttention(absl::Span<const AttentionProblem* const> problems, WorkerPool& pool);
+
+// Floating-point operations that the problem needs: 2 * D and 2 * Dv for each
+// (head with gate != 0, query row, key that causal allows).
+double AttentionFlops(const AttentionProblem& problem);
+
+}  // namespace attend
+
+#endif  // ATTEND_CORE_ATTENTION_ATTENTION_H_

@@ -1,0 +1,30 @@
+#ifndef ATTEND_CORE_ATTENTION_OPTIONS_H_
+#define ATTEND_CORE_ATTENTION_OPTIONS_H_
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "core/tensor/tensor.h"
+
+namespace attend {
+
+enum class Alignment { kUnspecified, kStart, kEnd };
+enum class WeightsOutput { kNone, kPerHead, kMean };
+
+// What the caller asked, as attend.v1.AttentionOptions documents it. Unchecked:
+// core/attention/problem.h resolves it against shapes.
+struct AttentionOptions {
+  std::optional<float> scale;
+  bool causal = false;
+  Alignment alignment = Alignment::kUnspecified;
+  std::vector<int64_t> query_offsets;
+  std::optional<Tensor> bias;
+  std::optional<Tensor> mask;
+  std::vector<float> head_gates;  // empty: all 1
+  WeightsOutput weights = WeightsOutput::kNone;
+};
+
+}  // namespace attend
+
+#endif  // ATTEND_CORE_ATTENTION_OPTIONS_H_

@@ -1,0 +1,89 @@
+#ifndef ATTEND_CORE_ENGINE_ENGINE_H_
+#define ATTEND_CORE_ENGINE_ENGINE_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/engine/memory_budget.h"
+#include "core/engine/request.h"
+#include "core/layer/registry.h"
+
+namespace attend {
+
+struct EngineOptions {
+  int num_workers = 0;   // threads that compute; 0: one a core
+  bool batching = true;  // false: every batch holds one request
+  int64_t max_batch_requests = 256;
+  int64_t max_batch_tokens = 4096;
+  int64_t max_queue_requests = 1024;
+  int64_t max_in_flight_bytes = int64_t{1} << 30;
+  int64_t max_sequence_length = 32768;
+  int64_t max_weights_bytes = int64_t{256} << 20;
+  uint32_t priority_levels = 3;
+};
+
+// What the engine tells of each batch. Called on an executor's thread after the
+// batch and before its requests' callbacks; must be quick and thread-safe.
+class EngineObserver {
+ public:
+  virtual ~EngineObserver() = default;
+  virtual void OnBatch(int64_t requests, int64_t tokens, double flops, absl::Duration compute) = 0;
+};
+
+// A view of now, for gauges.
+struct EngineStats {
+  int64_t queue_requests = 0;
+  int64_t queue_bytes = 0;
+  int64_t in_flight_bytes = 0;
+};
+
+// Validates requests, queues them, runs them in batches and answers each
+// exactly once. Thread-safe.
+class Engine {
+ public:
+  using Done = absl::AnyInvocable<void(absl::StatusOr<Response>)>;
+  using Ticket = uint64_t;
+
+  // `layers`, `clock` and `observer` (may be nullptr) outlive the engine.
+  Engine(const EngineOptions& options, const LayerRegistry& layers, const Clock& clock,
+         EngineObserver* observer);
+
+  // Drains with no time to spare: what is queued ends CANCELLED.
+  ~Engine();
+
+  // Charge for a request's inputs, to be taken before its tensors are read and
+  // handed to Submit.
+  MemoryBudget& budget();
+
+  // Takes the request and ends it by calling `done` exactly once: with the
+  // response, or with a status of the wire contract. Does not block. `done` may
+  // run before Submit returns (a refusal) or on an executor's thread; it must
+  // not block. `deadline` is a time of the engine's clock: a request that is
+  // still queued then ends DEADLINE_EXCEEDED, uncomputed.
+  // `charge` must come from budget(); it grows by what outputs and computation
+  // need and travels in Response until the response is dropped.
+  Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done);
+
+  // The caller went away: if the request is still queued it ends CANCELLED,
+  // uncomputed, at once. Otherwise does nothing. Any ticket may be given.
+  void Cancel(Ticket ticket);
+
+  // Refuses new requests (UNAVAILABLE), finishes what it has, ends what is left
+  // at `deadline` with UNAVAILABLE, and returns then. Blocks.
+  void Drain(absl::Time deadline);
+
+  EngineStats stats() const;
+  const EngineOptions& options() const;  // num_workers resolved
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace attend
+
+#endif  // ATTEND_CORE_ENGINE_ENGINE_H_

@@ -1,0 +1,98 @@
+#ifndef ATTEND_CORE_LAYER_LAYER_H_
+#define ATTEND_CORE_LAYER_LAYER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "core/attention/problem.h"
+#include "core/base/worker_pool.h"
+
+namespace attend {
+
+enum class ComputeType { kFloat32, kBFloat16 };
+
+// What a layer is. All widths >= 1, H % Hkv == 0.
+struct LayerConfig {
+  std::string name;
+  int64_t embed_dim = 0;  // E, of query and output
+  int64_t key_dim = 0;    // width of key's input
+  int64_t value_dim = 0;  // width of value's input
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t value_head_dim = 0;
+  float scale = 0.0f;  // of scores, where a request gives none
+  ComputeType compute = ComputeType::kFloat32;
+  std::vector<int64_t> pruned_heads;
+  std::string sha256;  // hex, of the source
+};
+
+// float32, row-major [out, in] as checkpoints store them: y = x W^T + b.
+// An empty bias adds nothing.
+struct LayerWeights {
+  std::vector<float> query_weight, query_bias;    // [H * D, embed_dim], [H * D]
+  std::vector<float> key_weight, key_bias;        // [Hkv * D, key_dim], [Hkv * D]
+  std::vector<float> value_weight, value_bias;    // [Hkv * Dv, value_dim], [Hkv * Dv]
+  std::vector<float> output_weight, output_bias;  // [embed_dim, H * Dv], [embed_dim]
+};
+
+// One sequence of an item; rows are contiguous, of the item's data type.
+struct LayerSequence {
+  int64_t query_length = 0;
+  int64_t key_length = 0;
+  int64_t query_offset = 0;
+  const std::byte* query = nullptr;  // [Lq, embed_dim]
+  const std::byte* key = nullptr;    // [Lk, key_dim]; == query in self-attention
+  const std::byte* value = nullptr;  // [Lk, value_dim]; may == key
+  std::byte* output = nullptr;       // [Lq, embed_dim]
+  ScoreTerm bias, mask;
+  float* weights = nullptr;
+};
+
+// What one request asks of a layer.
+struct LayerItem {
+  DataType type = DataType::kFloat32;  // of query, key, value and output
+  float scale = 1.0f;
+  bool causal = false;
+  std::vector<float> head_gates;  // [H], or empty for all 1
+  WeightsOutput weights = WeightsOutput::kNone;
+  int64_t weights_head_stride = 0;
+  int64_t weights_row_stride = 0;
+  std::vector<LayerSequence> sequences;
+};
+
+// Multi-head attention with its projections; weights are packed once, when the
+// layer is made. Immutable, thread-safe.
+class Layer {
+ public:
+  // INVALID_ARGUMENT where sizes do not fit the config, FAILED_PRECONDITION
+  // where this CPU cannot compute in the type asked for.
+  static absl::StatusOr<std::unique_ptr<const Layer>> Create(LayerConfig config,
+                                                             const LayerWeights& weights);
+  virtual ~Layer() = default;
+
+  virtual const LayerConfig& config() const = 0;
+  virtual bool has_query_bias() const = 0;
+  virtual bool has_key_bias() const = 0;
+  virtual bool has_value_bias() const = 0;
+  virtual bool has_output_bias() const = 0;
+  virtual int64_t parameter_count() const = 0;
+
+  // Computes all items together: one matmul a projection over the rows of all
+  // of them, then attention a sequence, then the output projection. An item's
+  // bits do not depend on its company. Blocks until done.
+  virtual void Run(absl::Span<const LayerItem* const> items, WorkerPool& pool) const = 0;
+
+  // Cost of `item`, for batching: floating-point operations, and working bytes
+  // that Run holds for it beside its inputs and outputs.
+  virtual double Flops(const LayerItem& item) const = 0;
+  virtual int64_t WorkingBytes(const LayerItem& item) const = 0;
+};
+
+}  // namespace attend
+
+#endif  // ATTEND_CORE_LAYER_LAYER_H_

@@ -1,0 +1,42 @@
+# Builds and unit-tests attend on Debian 13, then keeps the programs and the libraries they load.
+FROM docker.io/library/debian:trixie-slim AS base
+ARG DEBIAN_MIRROR=http://deb.debian.org/debian
+RUN find /etc/apt -name '*.sources' -o -name sources.list | \
+    xargs sed -i "s|http://deb.debian.org/debian\([ ]\|\$\)|$DEBIAN_MIRROR\1|"
+
+FROM base AS build
+COPY deploy/apt/build.txt /tmp/
+RUN --mount=type=secret,id=apt_conf,target=/etc/apt/apt.conf.d/90host \
+    apt-get update -q && grep -v '^#' /tmp/build.txt | \
+    DEBIAN_FRONTEND=noninteractive xargs apt-get install -y -q --no-install-recommends
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,target=/root/.cache/ccache \
+    ATTEND_CCACHE=ccache cmake --preset release && \
+    cmake --build --preset release --parallel "$(nproc)" && \
+    ctest --preset release -L '^unit$' --parallel "$(nproc)"
+RUN install -s -D -t /out/usr/bin build/release/bin/attend-server build/release/bin/attend && \
+    # The packages that own the libraries the programs load, under their names of this release.
+    ldd /out/usr/bin/* | sed -nE 's|.*=> /(usr/)?(lib/[^ ]+) .*|\2|p' | sort -u | \
+    while read -r library; do dpkg-query -S "*/$library"; done | \
+    cut -d: -f1 | sort -u >/out/packages
+
+FROM base
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="attend" \
+      org.opencontainers.image.description="Multi-head attention on CPUs as a gRPC service" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
+RUN --mount=type=secret,id=apt_conf,target=/etc/apt/apt.conf.d/90host \
+    --mount=type=bind,from=build,source=/out,target=/out \
+    apt-get update -q && \
+    DEBIAN_FRONTEND=noninteractive xargs -a /out/packages apt-get install -y -q --no-install-recommends && \
+    rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/* && \
+    cp -r /out/usr/bin/. /usr/bin/ && \
+    useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin attend
+USER 10001:10001
+EXPOSE 50051 9090
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["/usr/bin/attend-server", "--healthcheck"]
+ENTRYPOINT ["/usr/bin/attend-server"]

@@ -1,0 +1,41 @@
+#include "core/batching/policy.h"
+
+#include <optional>
+
+namespace attend {
+
+BatchDecision DecideBatch(absl::Span<const WorkItem> queue, const BatchLimits& limits,
+                          absl::Time now) {
+  BatchDecision decision;
+  const WorkItem* head = nullptr;
+  Cost total;
+  std::optional<uint32_t> passed;  // priority of the first item left waiting
+  for (size_t i = 0; i < queue.size(); ++i) {
+    const WorkItem& item = queue[i];
+    if (static_cast<int64_t>(decision.run.size()) >= limits.max_requests) break;
+    if (passed.has_value() && item.priority > *passed) break;
+    if (item.deadline <= now) {
+      decision.expired.push_back(i);
+      continue;
+    }
+    if (head != nullptr) {
+      if (item.group != head->group) {
+        if (!passed.has_value()) passed = item.priority;
+        continue;
+      }
+      // Subtracted, because the sum of two int64 may overflow.
+      if (item.cost.tokens > limits.max_tokens - total.tokens ||
+          item.cost.flops > limits.max_flops - total.flops) {
+        break;
+      }
+    } else {
+      head = &item;
+    }
+    decision.run.push_back(i);
+    total.tokens += item.cost.tokens;
+    total.flops += item.cost.flops;
+  }
+  return decision;
+}
+
+}  // namespace attend

@@ -1,0 +1,48 @@
+#ifndef ATTEND_CORE_BATCHING_POLICY_H_
+#define ATTEND_CORE_BATCHING_POLICY_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "core/batching/work_item.h"
+
+namespace attend {
+
+// A batch runs as a whole, so these bound how long an urgent item waits for one
+// that has begun. Each >= 1. An item that alone exceeds them runs alone.
+struct BatchLimits {
+  int64_t max_requests = 1;
+  int64_t max_tokens = 1;
+  double max_flops = 1.0;
+};
+
+// Indices into the queue, ascending; disjoint.
+struct BatchDecision {
+  std::vector<size_t> run;
+  std::vector<size_t> expired;
+};
+
+// Decides what runs next. Pure: the same arguments give the same answer.
+// `queue` is ordered by priority, then by arrival.
+//
+//  1. An item whose deadline is not after `now` is expired and never runs. Only
+//     items that the decision looks at are found so; the rest stay.
+//  2. The first live item, the head, always runs, whatever it costs. So nobody
+//     is passed for ever: each batch takes the head, and an item's turn comes
+//     when those before it have run.
+//  3. Items of the head's group join it in order, until the next of them would
+//     exceed a limit. That one is not passed by smaller ones of its group.
+//  4. Nobody joins past a waiting item of higher priority: the batch would keep
+//     that one waiting longer.
+//
+// Between priorities the order is strict: as long as there is work of priority
+// 0, none of priority 1 of another group begins; its deadline ends its wait.
+BatchDecision DecideBatch(absl::Span<const WorkItem> queue, const BatchLimits& limits,
+                          absl::Time now);
+
+}  // namespace attend
+
+#endif  // ATTEND_CORE_BATCHING_POLICY_H_

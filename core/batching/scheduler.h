@@ -1,0 +1,128 @@
+#ifndef ATTEND_CORE_BATCHING_SCHEDULER_H_
+#define ATTEND_CORE_BATCHING_SCHEDULER_H_
+
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "core/base/clock.h"
+#include "core/base/mutex.h"
+#include "core/batching/load_estimate.h"
+#include "core/batching/policy.h"
+#include "core/batching/work_item.h"
+#include "core/batching/work_queue.h"
+
+namespace attend {
+
+struct SchedulerOptions {
+  BatchLimits batch;
+  int64_t max_queue_requests = 1024;
+  int64_t max_queue_bytes = int64_t{1} << 30;
+  int executors = 1;  // batches that run at once
+};
+
+// Numbers since the start, and a view of now. Between calls:
+// accepted == queued + in_hand + run + expired + cancelled + dropped.
+struct SchedulerStats {
+  int64_t queue_requests = 0;  // queued
+  int64_t queue_bytes = 0;
+  int64_t in_hand = 0;  // out of the queue, End not yet returned
+  int idle_executors = 0;
+  int64_t accepted = 0;   // Submit returned OK
+  int64_t refused = 0;    // Submit did not
+  int64_t run = 0;        // ended OK
+  int64_t expired = 0;    // ended DEADLINE_EXCEEDED
+  int64_t cancelled = 0;  // ended CANCELLED
+  int64_t dropped = 0;    // ended UNAVAILABLE
+};
+
+// A bounded queue before executor threads that run its items in batches, as
+// DecideBatch says. Compared with a plain queue: an executor takes several items
+// at once, and one more thread, the timer, watches deadlines, because executors
+// are deep in a batch when queued items expire. Thread-safe.
+//
+// Invariants
+//  1. Submit owns an item iff it returns OK. What it owns ends exactly once, by
+//     Work::End, and is destroyed after that.
+//  2. An item is in the queue, or in the hands of the one thread that took it
+//     out under the mutex. Only that thread runs or ends it.
+//  3. Nothing runs whose deadline had passed when its batch was decided, nor
+//     what Cancel, Drain or the destructor took. A batch that has begun is never
+//     interrupted.
+//  4. No executor waits while the queue holds anything.
+//  5. The run function and End are called without the mutex.
+class Scheduler {
+ public:
+  // Runs the items of a batch; `executor` in [0, executors) tells which thread.
+  // Called at once from as many threads as there are executors. Must not throw.
+  using Run = absl::AnyInvocable<void(int executor, absl::Span<const WorkItem> batch) const>;
+
+  // `clock` outlives the scheduler.
+  Scheduler(const SchedulerOptions& options, const Clock& clock, Run run);
+
+  // Ends what is queued CANCELLED, lets running batches finish, joins.
+  // No other call may be in progress or follow.
+  ~Scheduler();
+
+  // Takes item.work and returns the item's id (> 0), or leaves the item as it
+  // was. Never blocks for longer than a look at the queue.
+  //   RESOURCE_EXHAUSTED QUEUE_FULL with pushback: as long as the queue should
+  //     take to drain.
+  //   RESOURCE_EXHAUSTED DEADLINE_UNREACHABLE with pushback: executors are busy,
+  //     and by what batches took lately the item would end after its deadline
+  //     because of the items before it. Never where an executor is idle, or where
+  //     it could not be met without load either.
+  //   DEADLINE_EXCEEDED: the deadline is not after now.
+  //   UNAVAILABLE DRAINING: after Drain was called.
+  absl::StatusOr<uint64_t> Submit(WorkItem& item);
+
+  // Ends the item CANCELLED before it returns, if it is still queued. Otherwise
+  // does nothing. Any id may be given.
+  void Cancel(uint64_t id);
+
+  // Refuses new items, waits until all others have ended, or until `deadline`
+  // ends what is still queued with UNAVAILABLE. A batch that runs then goes on
+  // and its items end as usual, after Drain returned. Blocks; not from End.
+  void Drain(absl::Time deadline);
+
+  SchedulerStats stats() const;
+
+ private:
+  void Execute(int executor);
+  void WatchDeadlines();
+  void EndAll(std::vector<WorkItem> items, const absl::Status& status);
+  absl::Status CheckAdmission(const WorkItem& item, absl::Time now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Duration UntilExecutorFree(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int64_t* CounterOf(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const SchedulerOptions options_;
+  const Clock& clock_;
+  const Run run_;
+
+  mutable Mutex mutex_;
+  CondVar work_;     // executors: an item came, or stopping
+  CondVar timer_;    // the timer: an earlier deadline came, or stopping
+  CondVar drained_;  // Drain: nothing is queued or in hand
+  WorkQueue queue_ ABSL_GUARDED_BY(mutex_);
+  LoadEstimate estimate_ ABSL_GUARDED_BY(mutex_);
+  SchedulerStats stats_ ABSL_GUARDED_BY(mutex_);  // without the queue's part
+  uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
+  int idle_ ABSL_GUARDED_BY(mutex_) = 0;  // executors that wait
+  // When each executor should be done with its batch; InfinitePast: idle.
+  std::vector<absl::Time> busy_until_ ABSL_GUARDED_BY(mutex_);
+  // No queued item expires before; the timer wakes then at the latest.
+  absl::Time next_deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace attend
+
+#endif  // ATTEND_CORE_BATCHING_SCHEDULER_H_

@@ -1,0 +1,86 @@
+#include "core/batching/work_queue.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+namespace attend {
+
+void WorkQueue::Push(WorkItem item) {
+  if (begin_ > items_.size() / 2) {  // amortised: each item is moved at most once
+    items_.erase(items_.begin(), items_.begin() + static_cast<ptrdiff_t>(begin_));
+    begin_ = 0;
+  }
+  bytes_ += item.cost.bytes;
+  if (expected_.size() <= item.priority) expected_.resize(item.priority + 1);
+  expected_[item.priority] += item.expected;
+
+  auto place = items_.end();
+  const auto front = items_.begin() + static_cast<ptrdiff_t>(begin_);
+  while (place != front && std::prev(place)->priority > item.priority) --place;
+  items_.insert(place, std::move(item));
+}
+
+absl::Duration WorkQueue::ExpectedUpTo(uint32_t priority) const {
+  absl::Duration sum;
+  for (size_t level = 0; level < expected_.size() && level <= priority; ++level) {
+    sum += expected_[level];
+  }
+  return sum;
+}
+
+absl::Time WorkQueue::NextDeadline() const {
+  absl::Time next = absl::InfiniteFuture();
+  for (const WorkItem& item : items()) next = std::min(next, item.deadline);
+  return next;
+}
+
+std::vector<WorkItem> WorkQueue::Take(absl::Span<const size_t> indices) {
+  std::vector<WorkItem> taken;
+  if (indices.empty()) return taken;
+  taken.reserve(indices.size());
+  for (const size_t index : indices) {
+    WorkItem& item = items_[begin_ + index];
+    bytes_ -= item.cost.bytes;
+    expected_[item.priority] -= item.expected;
+    taken.push_back(std::move(item));
+  }
+  // Close the gaps towards the back: takers mostly take from the front.
+  size_t gap = indices.size();  // gaps not yet closed
+  size_t write = begin_ + indices.back() + 1;
+  for (size_t read = write; read-- > begin_;) {
+    if (gap > 0 && read == begin_ + indices[gap - 1]) {
+      --gap;
+    } else {
+      --write;
+      if (write != read) items_[write] = std::move(items_[read]);
+    }
+  }
+  begin_ += indices.size();
+  return taken;
+}
+
+std::vector<WorkItem> WorkQueue::TakeExpired(absl::Time now) {
+  std::vector<size_t> indices;
+  const absl::Span<const WorkItem> all = items();
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (all[i].deadline <= now) indices.push_back(i);
+  }
+  return Take(indices);
+}
+
+std::vector<WorkItem> WorkQueue::TakeAll() {
+  std::vector<size_t> indices(items().size());
+  std::iota(indices.begin(), indices.end(), size_t{0});
+  return Take(indices);
+}
+
+std::optional<WorkItem> WorkQueue::TakeById(uint64_t id) {
+  const absl::Span<const WorkItem> all = items();
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (all[i].id == id) return std::move(Take({i}).front());
+  }
+  return std::nullopt;
+}
+
+}  // namespace attend

@@ -1,0 +1,50 @@
+#ifndef ATTEND_CORE_BATCHING_WORK_QUEUE_H_
+#define ATTEND_CORE_BATCHING_WORK_QUEUE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "core/batching/work_item.h"
+
+namespace attend {
+
+// Waiting items by priority, then by arrival, in one array: the policy reads it
+// as it is, and cancelling searches it faster than an index could be kept.
+// Thread-compatible.
+class WorkQueue {
+ public:
+  // `item.id` grows from push to push.
+  void Push(WorkItem item);
+
+  absl::Span<const WorkItem> items() const { return absl::MakeConstSpan(items_).subspan(begin_); }
+  int64_t size() const { return static_cast<int64_t>(items_.size() - begin_); }
+  bool empty() const { return items_.size() == begin_; }
+  int64_t bytes() const { return bytes_; }
+
+  // The time that items of this priority and of more urgent ones need.
+  absl::Duration ExpectedUpTo(uint32_t priority) const;
+
+  // InfiniteFuture where nothing waits.
+  absl::Time NextDeadline() const;
+
+  // Removes and returns, in order. `indices` are ascending, into items().
+  std::vector<WorkItem> Take(absl::Span<const size_t> indices);
+  std::vector<WorkItem> TakeExpired(absl::Time now);
+  std::vector<WorkItem> TakeAll();
+  std::optional<WorkItem> TakeById(uint64_t id);
+
+ private:
+  // items_[0 .. begin_) are taken and empty: taking from the front moves no one.
+  std::vector<WorkItem> items_;
+  size_t begin_ = 0;
+  int64_t bytes_ = 0;
+  std::vector<absl::Duration> expected_;  // by priority
+};
+
+}  // namespace attend
+
+#endif  // ATTEND_CORE_BATCHING_WORK_QUEUE_H_

@@ -1,0 +1,114 @@
+#include "core/batching/policy.h"
+
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace attend {
+namespace {
+
+const int kLayers[3] = {};
+const void* const kA = &kLayers[0];
+const void* const kB = &kLayers[1];
+const absl::Time kNow = absl::UnixEpoch() + absl::Hours(1);
+
+struct Row {
+  const void* group = kA;
+  uint32_t priority = 0;
+  int64_t tokens = 1;
+  double flops = 1.0;
+  absl::Duration left = absl::InfiniteDuration();  // until its deadline
+};
+
+struct Case {
+  std::string name;
+  std::vector<Row> queue;
+  BatchLimits limits;
+  std::vector<size_t> run;
+  std::vector<size_t> expired;
+};
+
+constexpr BatchLimits kWide{100, 1000, 1e9};
+
+std::vector<Case> Cases() {
+  const absl::Duration past = -absl::Nanoseconds(1);
+  return {
+      {"NothingOfNothing", {}, kWide, {}, {}},
+      {"OneItemRunsAlone", {{}}, kWide, {0}, {}},
+      {"ItemsOfOneGroupRunTogether", {{}, {}, {}}, kWide, {0, 1, 2}, {}},
+      {"ItemsWithoutWeightsRunTogether", {{nullptr}, {nullptr}}, kWide, {0, 1}, {}},
+      {"OtherGroupsWait", {{kA}, {kB}, {kA}, {nullptr}}, kWide, {0, 2}, {}},
+      {"TheHeadDecidesTheGroup", {{kB}, {kA}, {kA}, {kA}}, kWide, {0}, {}},
+      {"RequestsAreBounded", {{}, {}, {}}, {2, 1000, 1e9}, {0, 1}, {}},
+      {"OneRequestABatch", {{}, {}}, {1, 1000, 1e9}, {0}, {}},
+      {"TokensAreBounded", {{kA, 0, 4}, {kA, 0, 4}, {kA, 0, 4}}, {9, 8, 1e9}, {0, 1}, {}},
+      {"FlopsAreBounded",
+       {{kA, 0, 1, 5.0}, {kA, 0, 1, 5.0}, {kA, 0, 1, 5.0}},
+       {9, 100, 14.0},
+       {0, 1},
+       {}},
+      {"TheHeadRunsWhateverItCosts", {{kA, 0, 999, 1e20}, {kA}}, {9, 8, 8.0}, {0}, {}},
+      {"ASmallerItemDoesNotPassOneThatDoesNotFit",
+       {{kA, 0, 4}, {kA, 0, 6}, {kA, 0, 1}},
+       {9, 8, 1e9},
+       {0},
+       {}},
+      {"TokenSumsDoNotOverflow",
+       {{kA, 0, 5}, {kA, 0, std::numeric_limits<int64_t>::max()}},
+       {9, std::numeric_limits<int64_t>::max(), 1e9},
+       {0},
+       {}},
+      {"LowerPriorityJoinsItsGroup", {{kA, 0}, {kA, 1}, {kA, 2}}, kWide, {0, 1, 2}, {}},
+      {"NobodyJoinsPastAWaitingItemOfHigherPriority",
+       {{kA, 0}, {kB, 0}, {kA, 0}, {kA, 1}},
+       kWide,
+       {0, 2},
+       {}},
+      {"JoinsPastAWaitingItemOfLowerOrSamePriority",
+       {{kA, 0}, {kB, 1}, {kA, 1}, {kA, 2}},
+       kWide,
+       {0, 2},
+       {}},
+      {"TheExpiredNeverRun",
+       {{kA, 0, 1, 1.0, past}, {kA}, {kB, 0, 1, 1.0, past}, {kA, 0, 1, 1.0, past}, {kA}},
+       kWide,
+       {1, 4},
+       {0, 2, 3}},
+      {"ADeadlineOfNowIsOver", {{kA, 0, 1, 1.0, absl::ZeroDuration()}}, kWide, {}, {0}},
+      {"TheExpiredDoNotCount",
+       {{kA, 0, 8, 1.0, past}, {kA, 0, 8, 1.0, absl::Nanoseconds(1)}},
+       {1, 8, 1e9},
+       {1},
+       {0}},
+      {"AnExpiredItemHoldsNobodyBack",
+       {{kA, 0}, {kB, 0, 1, 1.0, past}, {kA, 1}},
+       kWide,
+       {0, 2},
+       {1}},
+  };
+}
+
+TEST(DecideBatch, FollowsTheTable) {
+  for (const Case& test : Cases()) {
+    SCOPED_TRACE(test.name);
+    std::vector<WorkItem> queue;
+    for (const Row& row : test.queue) {
+      WorkItem item;
+      item.group = row.group;
+      item.priority = row.priority;
+      item.cost = {row.flops, row.tokens, 0};
+      item.deadline = kNow + row.left;
+      queue.push_back(std::move(item));
+    }
+    const BatchDecision decision = DecideBatch(queue, test.limits, kNow);
+    EXPECT_EQ(decision.run, test.run);
+    EXPECT_EQ(decision.expired, test.expired);
+  }
+}
+
+}  // namespace
+}  // namespace attend

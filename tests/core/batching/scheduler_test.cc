@@ -1,0 +1,426 @@
+#include "core/batching/scheduler.h"
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/base/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/fake_clock.h"
+
+namespace attend {
+namespace {
+
+using ::testing::ElementsAre;
+
+// std primitives underneath, so that ThreadSanitizer sees them.
+class Event {
+ public:
+  void Set() {
+    MutexLock lock(mutex_);
+    set_ = true;
+    changed_.NotifyAll();
+  }
+  void Wait() {
+    MutexLock lock(mutex_);
+    while (!set_) changed_.Wait(mutex_);
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  bool set_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+struct Outcome {
+  std::atomic<int> ends{0};
+  std::atomic<int> runs{0};
+  absl::Status status = absl::UnknownError("not ended");
+  Event ended;
+};
+
+class TestWork final : public Work {
+ public:
+  TestWork(int n, Outcome* o) : name(n), outcome(o) {}
+  void End(absl::Status status) override {
+    outcome->status = std::move(status);
+    ++outcome->ends;
+    outcome->ended.Set();
+  }
+  const int name;
+  Outcome* const outcome;
+};
+
+WorkItem Item(int name, Outcome* outcome, absl::Time deadline = absl::InfiniteFuture()) {
+  WorkItem item;
+  item.cost = {1e6, 1, 100};
+  item.deadline = deadline;
+  item.work = std::make_unique<TestWork>(name, outcome);
+  return item;
+}
+
+// A scheduler whose executor runs only what Allow() lets pass.
+class SchedulerTest : public ::testing::Test {
+ protected:
+  void Start(SchedulerOptions options = Options()) {
+    scheduler_.emplace(options, clock_, [this](int, absl::Span<const WorkItem> batch) {
+      std::vector<int> names;
+      for (const WorkItem& item : batch) {
+        auto& work = static_cast<TestWork&>(*item.work);
+        ++work.outcome->runs;
+        names.push_back(work.name);
+      }
+      MutexLock lock(mutex_);
+      batches_.push_back(names);
+      changed_.NotifyAll();
+      while (allowed_ == 0) changed_.Wait(mutex_);
+      --allowed_;
+      clock_.Advance(takes_);
+    });
+  }
+
+  static SchedulerOptions Options() {
+    SchedulerOptions options;
+    options.batch = {16, 1000, 1e12};
+    return options;
+  }
+
+  void Allow(int batches) {
+    MutexLock lock(mutex_);
+    allowed_ += batches;
+    changed_.NotifyAll();
+  }
+
+  void WaitForBatches(size_t count) {
+    MutexLock lock(mutex_);
+    while (batches_.size() < count) changed_.Wait(mutex_);
+  }
+
+  // Occupies the executor with the item.
+  void Occupy(Outcome* outcome) {
+    WorkItem item = Item(0, outcome);
+    ASSERT_TRUE(scheduler_->Submit(item).ok());
+    WaitForBatches(1);
+  }
+
+  uint64_t Submit(WorkItem item) {
+    absl::StatusOr<uint64_t> id = scheduler_->Submit(item);
+    EXPECT_TRUE(id.ok()) << id.status();
+    return id.value_or(0);
+  }
+
+  FakeClock clock_;
+  Mutex mutex_;
+  CondVar changed_;
+  int allowed_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Duration takes_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::vector<int>> batches_ ABSL_GUARDED_BY(mutex_);
+  std::optional<Scheduler> scheduler_;
+};
+
+TEST_F(SchedulerTest, TakesWorkAtOnceWhenIdle) {
+  Start();
+  Allow(1);
+  Outcome outcome;
+  Submit(Item(1, &outcome));
+  outcome.ended.Wait();
+  EXPECT_TRUE(outcome.status.ok());
+  EXPECT_EQ(outcome.runs, 1);
+}
+
+TEST_F(SchedulerTest, BatchesWhatWaitedWhileTheExecutorWasBusy) {
+  Start();
+  Outcome first, second, third;
+  Occupy(&first);
+  Submit(Item(1, &second));
+  Submit(Item(2, &third));
+  Allow(2);
+  third.ended.Wait();
+  MutexLock lock(mutex_);
+  EXPECT_THAT(batches_, ElementsAre(ElementsAre(0), ElementsAre(1, 2)));
+}
+
+TEST_F(SchedulerTest, ServesHigherPriorityFirst) {
+  SchedulerOptions options = Options();
+  options.batch.max_requests = 1;
+  Start(options);
+  Outcome first, low, high;
+  Occupy(&first);
+  WorkItem item = Item(1, &low);
+  item.priority = 1;
+  Submit(std::move(item));
+  Submit(Item(2, &high));
+  Allow(3);
+  low.ended.Wait();
+  MutexLock lock(mutex_);
+  EXPECT_THAT(batches_, ElementsAre(ElementsAre(0), ElementsAre(2), ElementsAre(1)));
+}
+
+TEST_F(SchedulerTest, RefusesWhenTheQueueIsFullAndLeavesTheItemToTheCaller) {
+  SchedulerOptions options = Options();
+  options.max_queue_requests = 1;
+  Start(options);
+  Outcome first, second, third;
+  Occupy(&first);
+  Submit(Item(1, &second));
+  WorkItem item = Item(2, &third);
+  const absl::Status status = scheduler_->Submit(item).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(GetErrorInfo(status).reason, "QUEUE_FULL");
+  EXPECT_GT(GetRetryPushback(status), absl::ZeroDuration());
+  EXPECT_NE(item.work, nullptr);
+  EXPECT_EQ(third.ends, 0);
+  EXPECT_EQ(scheduler_->stats().refused, 1);
+  Allow(2);
+  second.ended.Wait();
+}
+
+TEST_F(SchedulerTest, RefusesWhenTheQueueHoldsTooManyBytes) {
+  SchedulerOptions options = Options();
+  options.max_queue_bytes = 150;
+  Start(options);
+  Outcome first, second, third;
+  Occupy(&first);
+  Submit(Item(1, &second));
+  EXPECT_EQ(scheduler_->stats().queue_bytes, 100);
+  WorkItem item = Item(2, &third);
+  EXPECT_EQ(GetErrorInfo(scheduler_->Submit(item).status()).reason, "QUEUE_FULL");
+  Allow(2);
+  second.ended.Wait();
+}
+
+TEST_F(SchedulerTest, EndsAQueuedItemAtItsDeadlineWhileTheExecutorIsBusy) {
+  Start();
+  Outcome first, second, third;
+  Occupy(&first);
+  Submit(Item(1, &second, clock_.Now() + absl::Milliseconds(1)));
+  Submit(Item(2, &third, clock_.Now() + absl::Milliseconds(2)));
+  clock_.Advance(absl::Milliseconds(1));
+  second.ended.Wait();
+  EXPECT_EQ(second.status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(second.runs, 0);
+  EXPECT_EQ(third.ends, 0);
+  Allow(2);
+  third.ended.Wait();
+  EXPECT_TRUE(third.status.ok());
+}
+
+TEST_F(SchedulerTest, RefusesADeadlineThatHasPassed) {
+  Start();
+  Outcome outcome;
+  WorkItem item = Item(1, &outcome, clock_.Now());
+  EXPECT_EQ(scheduler_->Submit(item).status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(outcome.ends, 0);
+}
+
+TEST_F(SchedulerTest, CancelsWhatIsQueuedAtOnce) {
+  Start();
+  Outcome first, second;
+  Occupy(&first);
+  const uint64_t id = Submit(Item(1, &second));
+  scheduler_->Cancel(id);
+  EXPECT_EQ(second.ends, 1);
+  EXPECT_EQ(second.status.code(), absl::StatusCode::kCancelled);
+  scheduler_->Cancel(id);
+  scheduler_->Cancel(12345);
+  EXPECT_EQ(second.ends, 1);
+  EXPECT_EQ(second.runs, 0);
+  Allow(1);
+  first.ended.Wait();
+}
+
+TEST_F(SchedulerTest, DoesNotCancelWhatRuns) {
+  Start();
+  Outcome first;
+  WorkItem item = Item(0, &first);
+  const uint64_t id = *scheduler_->Submit(item);
+  WaitForBatches(1);
+  scheduler_->Cancel(id);
+  Allow(1);
+  first.ended.Wait();
+  EXPECT_TRUE(first.status.ok());
+}
+
+TEST_F(SchedulerTest, DrainFinishesWhatItHasAndRefusesMore) {
+  Start();
+  Outcome first, second, third;
+  Occupy(&first);
+  Submit(Item(1, &second));
+  Allow(2);
+  scheduler_->Drain(absl::InfiniteFuture());
+  EXPECT_TRUE(first.status.ok());
+  EXPECT_TRUE(second.status.ok());
+  WorkItem item = Item(2, &third);
+  const absl::Status status = scheduler_->Submit(item).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(GetErrorInfo(status).reason, "DRAINING");
+}
+
+TEST_F(SchedulerTest, DrainEndsWhatIsLeftAtItsDeadline) {
+  Start();
+  Outcome first, second;
+  Occupy(&first);
+  Submit(Item(1, &second));
+  scheduler_->Drain(clock_.Now());
+  EXPECT_EQ(second.status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(second.runs, 0);
+  EXPECT_EQ(first.ends, 0);
+  Allow(1);
+  scheduler_.reset();
+  EXPECT_TRUE(first.status.ok());
+}
+
+TEST_F(SchedulerTest, DestructionEndsWhatIsQueuedCancelled) {
+  Start();
+  Outcome first, second;
+  Occupy(&first);
+  Submit(Item(1, &second));
+  std::thread destroyer([this] { scheduler_.reset(); });
+  second.ended.Wait();  // before the batch that runs
+  EXPECT_EQ(second.status.code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(second.runs, 0);
+  Allow(1);
+  destroyer.join();
+  EXPECT_TRUE(first.status.ok());
+}
+
+TEST_F(SchedulerTest, RefusesADeadlineThatOnlyLoadMakesUnreachable) {
+  SchedulerOptions options = Options();
+  options.batch.max_requests = 1;
+  Start(options);
+  {
+    MutexLock lock(mutex_);
+    takes_ = absl::Milliseconds(10);
+  }
+  for (int i = 0; i < 6; ++i) {  // learns that an item takes 10 ms
+    Outcome outcome;
+    Allow(1);
+    Submit(Item(i, &outcome));
+    outcome.ended.Wait();
+  }
+  Outcome first, second, tight, wide;
+  Submit(Item(10, &first));
+  WaitForBatches(7);
+  Submit(Item(11, &second));
+  // 10 ms running, 10 ms queued, 10 ms its own.
+  WorkItem item = Item(12, &tight, clock_.Now() + absl::Milliseconds(25));
+  const absl::Status status = scheduler_->Submit(item).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(GetErrorInfo(status).reason, "DEADLINE_UNREACHABLE");
+  EXPECT_EQ(GetRetryPushback(status), absl::Milliseconds(20));
+  Submit(Item(13, &wide, clock_.Now() + absl::Milliseconds(100)));
+  // Its own work takes longer than its deadline allows: load is not the reason.
+  Outcome own;
+  WorkItem heavy = Item(14, &own, clock_.Now() + absl::Milliseconds(25));
+  heavy.cost.flops = 3e6;
+  Submit(std::move(heavy));
+  Allow(4);
+  scheduler_->Drain(absl::InfiniteFuture());
+  EXPECT_TRUE(wide.status.ok());
+  EXPECT_EQ(own.ends, 1);
+}
+
+TEST_F(SchedulerTest, NeverRefusesADeadlineWhileAnExecutorIsIdle) {
+  Start();
+  {
+    MutexLock lock(mutex_);
+    takes_ = absl::Seconds(10);
+  }
+  Allow(8);
+  for (int i = 0; i < 8; ++i) {
+    Outcome outcome;
+    Submit(Item(i, &outcome, clock_.Now() + absl::Milliseconds(1)));
+    outcome.ended.Wait();
+    EXPECT_TRUE(outcome.status.ok()) << outcome.status;
+    while (scheduler_->stats().idle_executors == 0) std::this_thread::yield();
+  }
+}
+
+TEST_F(SchedulerTest, EndMaySubmitAndCancel) {
+  struct Chained final : Work {
+    Chained(Scheduler* s, Outcome* n) : scheduler(s), next(n) {}
+    void End(absl::Status) override {
+      WorkItem item = Item(1, next);
+      EXPECT_TRUE(scheduler->Submit(item).ok());
+      scheduler->Cancel(999);
+    }
+    Scheduler* const scheduler;
+    Outcome* const next;
+  };
+  scheduler_.emplace(Options(), clock_, [](int, absl::Span<const WorkItem>) {});
+  Outcome next;
+  WorkItem item;
+  item.work = std::make_unique<Chained>(&*scheduler_, &next);
+  Submit(std::move(item));
+  next.ended.Wait();
+  EXPECT_TRUE(next.status.ok());
+}
+
+// Many threads, everything at once: each item ends exactly once, and the
+// counters add up to what callers saw.
+TEST(Scheduler, EndsEachItemExactlyOnceUnderContention) {
+  constexpr int kThreads = 8;
+  constexpr int kItemsPerThread = 500;
+  SchedulerOptions options;
+  options.batch = {8, 1000, 1e12};
+  options.max_queue_requests = 32;
+  options.executors = 2;
+  std::vector<Outcome> outcomes(kThreads * kItemsPerThread);
+  std::atomic<int64_t> refused{0};
+  SchedulerStats stats;
+  {
+    Scheduler scheduler(options, Clock::Steady(), [](int, absl::Span<const WorkItem> batch) {
+      for (const WorkItem& item : batch) ++static_cast<TestWork&>(*item.work).outcome->runs;
+    });
+    std::vector<std::thread> threads;
+    for (int t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&, t] {
+        std::mt19937 random(7000 + t);
+        for (int i = 0; i < kItemsPerThread; ++i) {
+          Outcome* outcome = &outcomes[t * kItemsPerThread + i];
+          WorkItem item = Item(i, outcome);
+          item.priority = random() % 3;
+          item.group = &outcomes[random() % 2];
+          if (random() % 4 == 0) {
+            item.deadline = Clock::Steady().Now() + absl::Microseconds(random() % 200);
+          }
+          const absl::StatusOr<uint64_t> id = scheduler.Submit(item);
+          if (!id.ok()) {
+            ++refused;
+            item.work->End(id.status());
+          } else if (random() % 4 == 0) {
+            scheduler.Cancel(*id);
+          }
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    scheduler.Drain(absl::InfiniteFuture());
+    stats = scheduler.stats();
+  }
+  int64_t ok = 0, expired = 0, cancelled = 0;
+  for (const Outcome& outcome : outcomes) {
+    ASSERT_EQ(outcome.ends, 1);
+    ASSERT_EQ(outcome.runs, outcome.status.ok() ? 1 : 0) << outcome.status;
+    ok += outcome.status.ok();
+    cancelled += absl::IsCancelled(outcome.status);
+  }
+  expired = stats.expired;
+  EXPECT_EQ(stats.run, ok);
+  EXPECT_EQ(stats.cancelled, cancelled);
+  EXPECT_EQ(stats.refused, refused);
+  EXPECT_EQ(stats.accepted + stats.refused, kThreads * kItemsPerThread);
+  EXPECT_EQ(stats.accepted, ok + expired + cancelled);
+  EXPECT_EQ(stats.in_hand, 0);
+  EXPECT_EQ(stats.queue_requests, 0);
+  EXPECT_EQ(stats.queue_bytes, 0);
+}
+
+}  // namespace
+}  // namespace attend

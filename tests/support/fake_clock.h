@@ -1,0 +1,30 @@
+#ifndef ATTEND_TESTS_SUPPORT_FAKE_CLOCK_H_
+#define ATTEND_TESTS_SUPPORT_FAKE_CLOCK_H_
+
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/base/mutex.h"
+
+namespace attend {
+
+// Stands still until it is told otherwise. Thread-safe.
+class FakeClock final : public Clock {
+ public:
+  absl::Time Now() const override {
+    MutexLock lock(mutex_);
+    return now_;
+  }
+
+  void Advance(absl::Duration duration) {
+    MutexLock lock(mutex_);
+    now_ += duration;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  absl::Time now_ ABSL_GUARDED_BY(mutex_) = absl::UnixEpoch() + absl::Hours(1);
+};
+
+}  // namespace attend
+
+#endif  // ATTEND_TESTS_SUPPORT_FAKE_CLOCK_H_

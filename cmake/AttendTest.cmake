@@ -14,3 +14,20 @@ function(attend_test name)
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
 endfunction()
+
+# Where `dev` puts what the tests in Python and the ones with a real Prometheus need.
+set(ATTEND_PYTHON ${CMAKE_SOURCE_DIR}/build/venv/bin/python CACHE FILEPATH
+    "Python with tests/support/python/requirements.txt")
+set(ATTEND_TOOLS ${CMAKE_SOURCE_DIR}/build/tools CACHE PATH "Folder of prometheus and promtool")
+
+# attend_python_test(NAME SCRIPT path [ARGS...] [LABELS...]): one program in Python, one ctest entry.
+function(attend_python_test name)
+  cmake_parse_arguments(ARG "" "SCRIPT" "ARGS;LABELS" ${ARGN})
+  if(NOT ARG_LABELS)
+    set(ARG_LABELS integration)
+  endif()
+  add_test(NAME ${name}
+           COMMAND ${ATTEND_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT} ${ARG_ARGS})
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600
+    ENVIRONMENT "PYTHONPATH=${CMAKE_SOURCE_DIR}/tests/support/python")
+endfunction()

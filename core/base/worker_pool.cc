@@ -1,0 +1,143 @@
+#include "core/base/worker_pool.h"
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "core/base/mutex.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace attend {
+namespace {
+
+// How often a thread looks before it blocks: some ten microseconds, about what
+// a futex wake-up costs. The gaps between the loops of one batch are shorter,
+// the gaps between batches are not.
+constexpr int kSpins = 1000;
+
+void Pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#else
+  std::this_thread::yield();
+#endif
+}
+
+}  // namespace
+
+// One loop at a time. `ticket` is odd while a loop is open and grows by one at
+// each opening and closing. A worker enters by raising `inside` and then looking
+// at the ticket; the caller closes the ticket and then waits for `inside` to be
+// 0. Both orders are sequentially consistent, so either the worker sees the
+// closed ticket and leaves without touching the loop, or the caller sees it
+// inside and waits. A worker that sleeps through a whole loop delays nobody.
+struct WorkerPool::State {
+  explicit State(int n) : size(n), spins(n <= MaxSpinners() ? kSpins : 0) {}
+
+  static int MaxSpinners() { return static_cast<int>(std::thread::hardware_concurrency()); }
+
+  const int size;
+  const int spins;  // 0 where threads outnumber cores: spinning would only steal
+
+  // The open loop. Written by the caller while the ticket is even and every
+  // worker that saw an odd one has left: none reads it then.
+  const absl::FunctionRef<void(int64_t, int)>* body = nullptr;
+  int64_t count = 0;
+
+  alignas(64) std::atomic<int64_t> next{0};
+  alignas(64) std::atomic<uint64_t> ticket{0};
+  std::atomic<int> inside{0};
+  std::atomic<int> sleepers{0};
+  std::atomic<bool> caller_waits{false};
+  std::atomic<bool> stop{false};
+
+  Mutex mutex;
+  CondVar wake;  // ticket or stop changed
+  CondVar idle;  // inside fell to 0 while the caller waits
+
+  std::vector<std::thread> threads;
+
+  void Iterate(int worker) {
+    for (int64_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) (*body)(i, worker);
+  }
+
+  uint64_t AwaitTicketAfter(uint64_t seen) {
+    for (int spin = 0; spin < spins; ++spin) {
+      if (ticket.load() != seen || stop.load()) return ticket.load();
+      Pause();
+    }
+    MutexLock lock(mutex);
+    sleepers.fetch_add(1);
+    while (ticket.load() == seen && !stop.load()) wake.Wait(mutex);
+    sleepers.fetch_sub(1);
+    return ticket.load();
+  }
+
+  void Work(int worker) {
+    uint64_t seen = 0;
+    while (!stop.load()) {
+      seen = AwaitTicketAfter(seen);
+      if (seen % 2 == 0) continue;
+      inside.fetch_add(1);
+      if (ticket.load() == seen) Iterate(worker);
+      if (inside.fetch_sub(1) == 1 && caller_waits.load()) {
+        MutexLock lock(mutex);
+        idle.NotifyOne();
+      }
+    }
+  }
+
+  void AwaitIdle() {
+    for (int spin = 0; spin < spins; ++spin) {
+      if (inside.load() == 0) return;
+      Pause();
+    }
+    MutexLock lock(mutex);
+    caller_waits.store(true);
+    while (inside.load() != 0) idle.Wait(mutex);
+    caller_waits.store(false);
+  }
+
+  void WakeSleepers() {
+    if (sleepers.load() == 0) return;
+    MutexLock lock(mutex);
+    wake.NotifyAll();
+  }
+};
+
+WorkerPool::WorkerPool(int size) : state_(new State(size)) {
+  for (int worker = 1; worker < size; ++worker) {
+    state_->threads.emplace_back([state = state_, worker] { state->Work(worker); });
+  }
+}
+
+WorkerPool::~WorkerPool() {
+  state_->stop.store(true);
+  state_->WakeSleepers();
+  for (std::thread& thread : state_->threads) thread.join();
+  delete state_;
+}
+
+int WorkerPool::size() const {
+  return state_->size;
+}
+
+void WorkerPool::ParallelFor(int64_t n, absl::FunctionRef<void(int64_t i, int worker)> body) {
+  if (n <= 1 || state_->size == 1) {
+    for (int64_t i = 0; i < n; ++i) body(i, 0);
+    return;
+  }
+  state_->body = &body;
+  state_->count = n;
+  state_->next.store(0);
+  state_->ticket.fetch_add(1);
+  state_->WakeSleepers();
+  state_->Iterate(0);
+  state_->ticket.fetch_add(1);
+  state_->AwaitIdle();
+}
+
+}  // namespace attend

@@ -1,0 +1,103 @@
+#include "core/layer/layer.h"
+
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status.h"
+#include "core/layer/projected_layer.h"
+
+namespace attend {
+namespace {
+
+// Widths beyond it are no layer; below it no product of two can overflow.
+constexpr int64_t kMaxWidth = int64_t{1} << 24;
+
+absl::Status CheckWidth(absl::string_view what, int64_t width) {
+  if (width >= 1 && width <= kMaxWidth) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(what, " is ", width, ", it must be in 1..", kMaxWidth));
+}
+
+absl::Status CheckConfig(const LayerConfig& config) {
+  ATTEND_RETURN_IF_ERROR(CheckWidth("embed_dim", config.embed_dim));
+  ATTEND_RETURN_IF_ERROR(CheckWidth("key_dim", config.key_dim));
+  ATTEND_RETURN_IF_ERROR(CheckWidth("value_dim", config.value_dim));
+  ATTEND_RETURN_IF_ERROR(CheckWidth("num_heads", config.num_heads));
+  ATTEND_RETURN_IF_ERROR(CheckWidth("num_kv_heads", config.num_kv_heads));
+  ATTEND_RETURN_IF_ERROR(CheckWidth("head_dim", config.head_dim));
+  ATTEND_RETURN_IF_ERROR(CheckWidth("value_head_dim", config.value_head_dim));
+  ATTEND_RETURN_IF_ERROR(CheckWidth("num_heads * head_dim", config.num_heads * config.head_dim));
+  ATTEND_RETURN_IF_ERROR(
+      CheckWidth("num_heads * value_head_dim", config.num_heads * config.value_head_dim));
+  if (config.num_heads % config.num_kv_heads != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("num_heads is ", config.num_heads,
+                                                   ", not a multiple of num_kv_heads, ",
+                                                   config.num_kv_heads));
+  }
+  if (!std::isfinite(config.scale)) return absl::InvalidArgumentError("scale is not finite");
+  return absl::OkStatus();
+}
+
+absl::Status CheckMatrix(absl::string_view what, const std::vector<float>& weight,
+                         const std::vector<float>& bias, int64_t outputs, int64_t inputs) {
+  if (weight.size() != static_cast<size_t>(outputs * inputs)) {
+    return absl::InvalidArgumentError(absl::StrCat(what, " weight has ", weight.size(),
+                                                   " elements, the layer needs [", outputs, ", ",
+                                                   inputs, "]"));
+  }
+  if (!bias.empty() && bias.size() != static_cast<size_t>(outputs)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, " bias has ", bias.size(), " elements, the layer needs ", outputs));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckWeights(const LayerConfig& c, const LayerWeights& w) {
+  const int64_t keys = c.num_kv_heads * c.head_dim;
+  const int64_t values = c.num_kv_heads * c.value_head_dim;
+  ATTEND_RETURN_IF_ERROR(
+      CheckMatrix("query", w.query_weight, w.query_bias, c.num_heads * c.head_dim, c.embed_dim));
+  ATTEND_RETURN_IF_ERROR(CheckMatrix("key", w.key_weight, w.key_bias, keys, c.key_dim));
+  ATTEND_RETURN_IF_ERROR(CheckMatrix("value", w.value_weight, w.value_bias, values, c.value_dim));
+  return CheckMatrix("output", w.output_weight, w.output_bias, c.embed_dim,
+                     c.num_heads * c.value_head_dim);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<const Layer>> Layer::Create(LayerConfig config,
+                                                           const LayerWeights& weights) {
+  ATTEND_RETURN_IF_ERROR(CheckConfig(config));
+  ATTEND_RETURN_IF_ERROR(CheckWeights(config, weights));
+  const DataType type =
+      config.compute == ComputeType::kBFloat16 ? DataType::kBFloat16 : DataType::kFloat32;
+  const int64_t keys = config.num_kv_heads * config.head_dim;
+  const int64_t values = config.num_kv_heads * config.value_head_dim;
+  const int64_t queries = config.num_heads * config.head_dim;
+  const int64_t context = config.num_heads * config.value_head_dim;
+  internal::Projections projections;
+  ATTEND_ASSIGN_OR_RETURN(projections.query,
+                          Linear::Create({config.embed_dim, queries, type, type},
+                                         weights.query_weight, weights.query_bias));
+  ATTEND_ASSIGN_OR_RETURN(projections.key, Linear::Create({config.key_dim, keys, type, type},
+                                                          weights.key_weight, weights.key_bias));
+  ATTEND_ASSIGN_OR_RETURN(projections.value,
+                          Linear::Create({config.value_dim, values, type, type},
+                                         weights.value_weight, weights.value_bias));
+  ATTEND_ASSIGN_OR_RETURN(projections.output,
+                          Linear::Create({context, config.embed_dim, type, DataType::kFloat32},
+                                         weights.output_weight, weights.output_bias));
+  projections.has_query_bias = !weights.query_bias.empty();
+  projections.has_key_bias = !weights.key_bias.empty();
+  projections.has_value_bias = !weights.value_bias.empty();
+  projections.has_output_bias = !weights.output_bias.empty();
+  projections.parameters = static_cast<int64_t>(
+      weights.query_weight.size() + weights.query_bias.size() + weights.key_weight.size() +
+      weights.key_bias.size() + weights.value_weight.size() + weights.value_bias.size() +
+      weights.output_weight.size() + weights.output_bias.size());
+  return std::unique_ptr<const Layer>(
+      new internal::ProjectedLayer(std::move(config), std::move(projections)));
+}
+
+}  // namespace attend

@@ -1,0 +1,136 @@
+#include "core/linalg/matmul.h"
+
+#include <omp.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+namespace attend::internal {
+namespace {
+
+using Desc = dnnl::memory::desc;
+using Dims = dnnl::memory::dims;
+
+dnnl::matmul::primitive_desc MakePrimitiveDesc(const Desc& input, const Desc& weights,
+                                               const Desc& bias, const Desc& output,
+                                               const dnnl::primitive_attr& attributes) {
+#if DNNL_VERSION_MAJOR >= 3
+  return dnnl::matmul::primitive_desc(CpuEngine(), input, weights, bias, output, attributes);
+#else
+  // An empty bias descriptor means none here too.
+  return dnnl::matmul::primitive_desc(dnnl::matmul::desc(input, weights, bias, output), attributes,
+                                      CpuEngine());
+#endif
+}
+
+// oneDNN is an OpenMP build; our own pool gives out the work, so each of its
+// threads must stay alone. The setting is per thread.
+void StayOnThisThread() {
+  thread_local bool done = false;
+  if (done) return;
+  omp_set_num_threads(1);
+  done = true;
+}
+
+}  // namespace
+
+const dnnl::engine& CpuEngine() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+dnnl::memory::data_type DnnlType(DataType type) {
+  return type == DataType::kBFloat16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
+}
+
+struct Matmul::Operands {
+  explicit Operands(const Matmul& matmul)
+      : stream(CpuEngine()),
+        input(matmul.input_desc_, CpuEngine(), nullptr),
+        bias(matmul.bias_ ? dnnl::memory(matmul.bias_desc_, CpuEngine(), nullptr) : dnnl::memory()),
+        output(matmul.output_desc_, CpuEngine(), nullptr),
+        scratch(matmul.scratch_desc_.get_size()),
+        scratchpad(matmul.scratch_desc_, CpuEngine(), scratch.data()) {}
+
+  dnnl::stream stream;
+  dnnl::memory input, bias, output;
+  AlignedBuffer scratch;
+  dnnl::memory scratchpad;
+};
+
+Matmul::Matmul(const MatmulShape& shape, const Desc& weights)
+    : input_desc_({shape.rows, shape.inputs}, DnnlType(shape.input_type), Dims{shape.inputs, 1}),
+      output_desc_({shape.rows, shape.outputs}, DnnlType(shape.output_type),
+                   Dims{shape.output_stride, 1}),
+      bias_(shape.bias) {
+  if (bias_) {
+    bias_desc_ = Desc({1, shape.outputs}, dnnl::memory::data_type::f32, Dims{shape.outputs, 1});
+  }
+  dnnl::primitive_attr attributes;
+  // The library's own scratchpad belongs to the thread that made the primitive.
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  const auto description =
+      MakePrimitiveDesc(input_desc_, weights, bias_desc_, output_desc_, attributes);
+  weights_desc_ = description.weights_desc();
+  scratch_desc_ = description.scratchpad_desc();
+  primitive_ = dnnl::matmul(description);
+}
+
+Matmul::~Matmul() = default;
+
+std::unique_ptr<Matmul::Operands> Matmul::Take() const {
+  {
+    MutexLock lock(mutex_);
+    if (!free_.empty()) {
+      std::unique_ptr<Operands> operands = std::move(free_.back());
+      free_.pop_back();
+      return operands;
+    }
+  }
+  return std::make_unique<Operands>(*this);
+}
+
+void Matmul::Give(std::unique_ptr<Operands> operands) const {
+  MutexLock lock(mutex_);
+  free_.push_back(std::move(operands));
+}
+
+void Matmul::Run(const std::byte* x, const dnnl::memory& weights, const float* bias,
+                 std::byte* y) const {
+  StayOnThisThread();
+  std::unique_ptr<Operands> operands = Take();
+  operands->input.set_data_handle(const_cast<std::byte*>(x));
+  operands->output.set_data_handle(y);
+  if (bias_) operands->bias.set_data_handle(const_cast<float*>(bias));
+  // The C call: the C++ one builds a map of its arguments each time.
+  const dnnl_exec_arg_t arguments[] = {
+      {DNNL_ARG_SRC, operands->input.get()},
+      {DNNL_ARG_WEIGHTS, weights.get()},
+      {DNNL_ARG_DST, operands->output.get()},
+      {DNNL_ARG_SCRATCHPAD, operands->scratchpad.get()},
+      {DNNL_ARG_BIAS, bias_ ? operands->bias.get() : nullptr},
+  };
+  const dnnl_status_t status =
+      dnnl_primitive_execute(primitive_.get(), operands->stream.get(), bias_ ? 5 : 4, arguments);
+  if (status != dnnl_success) {
+    // The same operands ran when the weights were packed: a broken invariant.
+    std::fprintf(stderr, "oneDNN failed to run a matmul: status %d\n", static_cast<int>(status));
+    std::abort();
+  }
+  Give(std::move(operands));
+}
+
+dnnl::memory PackWeights(const float* weight, int64_t inputs, int64_t outputs, const Desc& packed) {
+  StayOnThisThread();
+  // W [outputs, inputs] row-major is the matrix [inputs, outputs] column-major.
+  const Desc plain({inputs, outputs}, dnnl::memory::data_type::f32, Dims{1, inputs});
+  dnnl::memory source(plain, CpuEngine(), const_cast<float*>(weight));
+  dnnl::memory destination(packed, CpuEngine());
+  dnnl::stream stream(CpuEngine());
+  dnnl::reorder(source, destination).execute(stream, source, destination);
+  stream.wait();
+  return destination;
+}
+
+}  // namespace attend::internal

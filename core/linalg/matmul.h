@@ -1,0 +1,63 @@
+#ifndef ATTEND_CORE_LINALG_MATMUL_H_
+#define ATTEND_CORE_LINALG_MATMUL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <dnnl.hpp>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "core/base/aligned_buffer.h"
+#include "core/base/mutex.h"
+#include "core/tensor/tensor.h"
+
+namespace attend::internal {
+
+// Inside core/linalg only: oneDNN's types end here, and functions documented to
+// throw throw dnnl::error.
+
+const dnnl::engine& CpuEngine();
+
+dnnl::memory::data_type DnnlType(DataType type);
+
+struct MatmulShape {
+  int64_t rows = 0, inputs = 0, outputs = 0;
+  int64_t output_stride = 0;
+  DataType input_type = DataType::kFloat32, output_type = DataType::kFloat32;
+  bool bias = false;
+};
+
+// One compiled matmul, y = x W + b, that any thread may run. What oneDNN needs a
+// run (memory objects, scratchpad) is kept in a list of free sets, so that a
+// warm run allocates nothing here and threads do not wait for each other.
+class Matmul {
+ public:
+  // `weights`: a layout made by another Matmul, or format_tag::any. Throws.
+  Matmul(const MatmulShape& shape, const dnnl::memory::desc& weights);
+  ~Matmul();
+
+  dnnl::memory::desc weights_desc() const { return weights_desc_; }
+
+  // Throws only when a new set has to be made and memory is short.
+  void Run(const std::byte* x, const dnnl::memory& weights, const float* bias, std::byte* y) const;
+
+ private:
+  struct Operands;
+  std::unique_ptr<Operands> Take() const;
+  void Give(std::unique_ptr<Operands> operands) const;
+
+  dnnl::matmul primitive_;
+  dnnl::memory::desc input_desc_, weights_desc_, bias_desc_, output_desc_, scratch_desc_;
+  bool bias_;
+  mutable Mutex mutex_;
+  mutable std::vector<std::unique_ptr<Operands>> free_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Packs rows of W [outputs, inputs] (float32, contiguous) into `packed`. Throws.
+dnnl::memory PackWeights(const float* weight, int64_t inputs, int64_t outputs,
+                         const dnnl::memory::desc& packed);
+
+}  // namespace attend::internal
+
+#endif  // ATTEND_CORE_LINALG_MATMUL_H_

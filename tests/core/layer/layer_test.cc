@@ -1,0 +1,293 @@
+#include "core/layer/layer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "core/base/cpu.h"
+#include "core/layer/registry.h"
+#include "core/tensor/convert.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/core/layer/naive_layer.h"
+
+namespace attend {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr uint32_t kSeed = 7;
+
+std::vector<float> Random(size_t n, float scale, std::mt19937& random) {
+  std::normal_distribution<float> normal(0.0f, scale);
+  std::vector<float> values(n);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+LayerConfig Config(int64_t embed, int64_t heads, int64_t kv_heads, int64_t head_dim) {
+  LayerConfig c;
+  c.name = "layer";
+  c.embed_dim = c.key_dim = c.value_dim = embed;
+  c.num_heads = heads;
+  c.num_kv_heads = kv_heads;
+  c.head_dim = c.value_head_dim = head_dim;
+  c.scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+  return c;
+}
+
+LayerWeights Weights(const LayerConfig& c, bool bias = true) {
+  std::mt19937 random(kSeed);
+  const auto matrix = [&](int64_t out, int64_t in) {
+    return Random(out * in, 1.5f / std::sqrt(static_cast<float>(in)), random);
+  };
+  LayerWeights w;
+  w.query_weight = matrix(c.num_heads * c.head_dim, c.embed_dim);
+  w.key_weight = matrix(c.num_kv_heads * c.head_dim, c.key_dim);
+  w.value_weight = matrix(c.num_kv_heads * c.value_head_dim, c.value_dim);
+  w.output_weight = matrix(c.embed_dim, c.num_heads * c.value_head_dim);
+  if (!bias) return w;
+  w.query_bias = Random(c.num_heads * c.head_dim, 0.1f, random);
+  w.key_bias = Random(c.num_kv_heads * c.head_dim, 0.1f, random);
+  w.value_bias = Random(c.num_kv_heads * c.value_head_dim, 0.1f, random);
+  w.output_bias = Random(c.embed_dim, 0.1f, random);
+  return w;
+}
+
+// An item with its memory: one sequence for each pair of lengths.
+struct Call {
+  LayerItem item;
+  std::vector<std::vector<float>> query, key, value;  // as float32, key empty: self
+  std::vector<std::vector<std::byte>> query_bytes, key_bytes, value_bytes, output_bytes;
+
+  Call(const LayerConfig& c, DataType type, std::vector<std::pair<int64_t, int64_t>> lengths,
+       bool self, uint32_t seed) {
+    std::mt19937 random(seed);
+    item.type = type;
+    item.scale = c.scale;
+    const auto store = [&](std::vector<float> values, auto& floats, auto& bytes) {
+      auto& stored = bytes.emplace_back(values.size() * ElementSize(type));
+      ConvertFromFloat(values.data(), type, stored.data(), static_cast<int64_t>(values.size()));
+      ConvertToFloat(type, stored.data(), values.data(), static_cast<int64_t>(values.size()));
+      floats.push_back(std::move(values));
+    };
+    for (const auto& [rows, keys] : lengths) {
+      store(Random(rows * c.embed_dim, 1.0f, random), query, query_bytes);
+      if (!self) {
+        store(Random(keys * c.key_dim, 1.0f, random), key, key_bytes);
+        store(Random(keys * c.value_dim, 1.0f, random), value, value_bytes);
+      }
+      output_bytes.emplace_back(rows * c.embed_dim * ElementSize(type), std::byte{0x5a});
+      LayerSequence sequence;
+      sequence.query_length = rows;
+      sequence.key_length = keys;
+      sequence.query = query_bytes.back().data();
+      sequence.key = self ? sequence.query : key_bytes.back().data();
+      sequence.value = self ? sequence.query : value_bytes.back().data();
+      sequence.output = output_bytes.back().data();
+      item.sequences.push_back(sequence);
+    }
+  }
+  Call(const Call&) = delete;
+
+  std::vector<float> Output(size_t sequence) const {
+    std::vector<float> values(output_bytes[sequence].size() / ElementSize(item.type));
+    ConvertToFloat(item.type, output_bytes[sequence].data(), values.data(),
+                   static_cast<int64_t>(values.size()));
+    return values;
+  }
+
+  template <typename T>
+  std::vector<T> Naive(const LayerConfig& c, const LayerWeights& w, size_t i) const {
+    const bool self = key.empty();
+    return NaiveLayer<T>(c, w).Run(query[i], self ? query[i] : key[i], self ? query[i] : value[i],
+                                   item.causal, item.sequences[i].query_offset, item.head_gates);
+  }
+};
+
+double Norm(const std::vector<double>& v) {
+  double sum = 0;
+  for (const double x : v) sum += x * x;
+  return std::sqrt(sum);
+}
+
+template <typename T>
+double Distance(const std::vector<double>& truth, const std::vector<T>& got) {
+  std::vector<double> difference(truth.size());
+  for (size_t i = 0; i < truth.size(); ++i) difference[i] = truth[i] - static_cast<double>(got[i]);
+  return Norm(difference);
+}
+
+// In float32: within twice the error of the plain computation, plus the rounding
+// of the item's type. In bfloat16 (8 significant bits, unit roundoff 2^-9): the
+// roundings of x, W, q, k, v, P, context and output add up to a few of them.
+void ExpectNearTruth(const LayerConfig& c, const LayerWeights& w, const Call& call) {
+  for (size_t i = 0; i < call.item.sequences.size(); ++i) {
+    const std::vector<double> truth = call.Naive<double>(c, w, i);
+    double bound = 2 * Distance(truth, call.Naive<float>(c, w, i));
+    if (call.item.type == DataType::kFloat16) bound += Norm(truth) * 0x1p-11;
+    if (call.item.type == DataType::kBFloat16) bound += Norm(truth) * 0x1p-8;
+    if (c.compute == ComputeType::kBFloat16) bound += Norm(truth) * 8 * 0x1p-9;
+    EXPECT_LE(Distance(truth, call.Output(i)), bound)
+        << "sequence " << i << " of norm " << Norm(truth) << ", seed " << kSeed;
+  }
+}
+
+std::unique_ptr<const Layer> Make(const LayerConfig& c, const LayerWeights& w) {
+  auto layer = Layer::Create(c, w);
+  EXPECT_TRUE(layer.ok()) << layer.status();
+  return std::move(layer).value();
+}
+
+bool CanCompute(ComputeType type) {
+  return type == ComputeType::kFloat32 || GetCpuFeatures().avx512;
+}
+
+class LayerTest : public ::testing::TestWithParam<ComputeType> {
+ protected:
+  void SetUp() override {
+    if (!CanCompute(GetParam())) GTEST_SKIP() << "this CPU has no AVX-512";
+  }
+};
+
+TEST_P(LayerTest, MatchesTheFormulaForSelfAttention) {
+  WorkerPool pool(2);
+  for (const auto& [embed, heads, kv_heads, head_dim] :
+       {std::array<int64_t, 4>{96, 3, 3, 32}, {64, 4, 2, 16}, {37, 2, 1, 7}, {320, 1, 1, 320}}) {
+    LayerConfig c = Config(embed, heads, kv_heads, head_dim);
+    c.compute = GetParam();
+    const LayerWeights w = Weights(c);
+    const auto layer = Make(c, w);
+    for (const DataType type : {DataType::kFloat32, DataType::kFloat16, DataType::kBFloat16}) {
+      Call call(c, type, {{1, 1}, {70, 70}, {0, 0}, {13, 13}}, true, kSeed);
+      const LayerItem* items[] = {&call.item};
+      layer->Run(items, pool);
+      ExpectNearTruth(c, w, call);
+    }
+  }
+}
+
+TEST_P(LayerTest, MatchesTheFormulaForCrossAttentionOfOtherWidths) {
+  WorkerPool pool(2);
+  LayerConfig c = Config(48, 4, 4, 12);
+  c.key_dim = 20;
+  c.value_dim = 31;
+  c.value_head_dim = 9;
+  c.compute = GetParam();
+  const LayerWeights w = Weights(c, false);
+  const auto layer = Make(c, w);
+  Call call(c, DataType::kFloat32, {{5, 80}, {65, 2}, {3, 0}, {0, 3}}, false, kSeed);
+  const LayerItem* items[] = {&call.item};
+  layer->Run(items, pool);
+  ExpectNearTruth(c, w, call);
+}
+
+TEST_P(LayerTest, AppliesCausalOffsetsAndGates) {
+  WorkerPool pool(2);
+  LayerConfig c = Config(64, 4, 2, 16);
+  c.compute = GetParam();
+  const LayerWeights w = Weights(c);
+  const auto layer = Make(c, w);
+  Call call(c, DataType::kFloat32, {{9, 20}, {70, 70}}, false, kSeed);
+  call.item.causal = true;
+  call.item.sequences[0].query_offset = 11;
+  call.item.sequences[1].query_offset = -3;
+  call.item.head_gates = {1.0f, 0.0f, -0.5f, 2.0f};
+  const LayerItem* items[] = {&call.item};
+  layer->Run(items, pool);
+  ExpectNearTruth(c, w, call);
+}
+
+// The rule of the house: company, order and number of workers change no bit.
+TEST_P(LayerTest, GivesTheSameBitsInAnyCompany) {
+  LayerConfig c = Config(192, 3, 3, 64);
+  c.compute = GetParam();
+  const LayerWeights w = Weights(c);
+  const auto layer = Make(c, w);
+  std::vector<std::unique_ptr<Call>> alone, together;
+  const std::vector<int64_t> lengths = {1, 16, 3, 64, 65, 130, 7, 33, 128, 200, 2};
+  for (auto* calls : {&alone, &together}) {
+    for (size_t i = 0; i < lengths.size(); ++i) {
+      const int64_t n = lengths[i];
+      const bool self = i % 3 != 2;
+      calls->push_back(std::make_unique<Call>(
+          c, i % 2 == 0 ? DataType::kFloat32 : DataType::kBFloat16,
+          std::vector<std::pair<int64_t, int64_t>>{{n, self ? n : n + 5}}, self, kSeed + i));
+      calls->back()->item.causal = i % 2 == 0;
+    }
+  }
+  WorkerPool one(1), three(3);
+  for (const auto& call : alone) {
+    const LayerItem* items[] = {&call->item};
+    layer->Run(items, one);
+  }
+  for (int order = 0; order < 3; ++order) {
+    std::vector<const LayerItem*> items;
+    for (const auto& call : together) items.push_back(&call->item);
+    if (order == 1) std::reverse(items.begin(), items.end());
+    if (order == 2) items.erase(items.begin(), items.begin() + 4);
+    layer->Run(items, three);
+    for (size_t i = order == 2 ? 4 : 0; i < alone.size(); ++i) {
+      EXPECT_EQ(alone[i]->output_bytes[0], together[i]->output_bytes[0])
+          << "call " << i << " in order " << order << ", seed " << kSeed;
+      std::fill(together[i]->output_bytes[0].begin(), together[i]->output_bytes[0].end(),
+                std::byte{0});
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(ComputeTypes, LayerTest,
+                         ::testing::Values(ComputeType::kFloat32, ComputeType::kBFloat16),
+                         [](const auto& param) {
+                           return param.param == ComputeType::kFloat32 ? "Float32" : "BFloat16";
+                         });
+
+TEST(LayerCreate, RefusesSizesThatDoNotFit) {
+  const LayerConfig c = Config(8, 2, 1, 4);
+  LayerWeights w = Weights(c);
+  w.key_weight.pop_back();
+  const auto layer = Layer::Create(c, w);
+  EXPECT_EQ(layer.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(layer.status().message()), HasSubstr("key weight has 31 elements"));
+
+  LayerConfig odd = Config(8, 3, 2, 4);
+  EXPECT_EQ(Layer::Create(odd, Weights(odd)).status().code(), absl::StatusCode::kInvalidArgument);
+  odd = Config(8, 2, 2, 4);
+  odd.embed_dim = 0;
+  EXPECT_EQ(Layer::Create(odd, Weights(c)).status().code(), absl::StatusCode::kInvalidArgument);
+  odd = Config(8, int64_t{1} << 40, 1, int64_t{1} << 40);
+  EXPECT_EQ(Layer::Create(odd, {}).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(LayerCreate, RefusesBFloat16WhereTheCpuCannotAndSaysWhy) {
+  if (GetCpuFeatures().avx512) GTEST_SKIP() << "this CPU can";
+  LayerConfig c = Config(8, 2, 1, 4);
+  c.compute = ComputeType::kBFloat16;
+  const auto layer = Layer::Create(c, Weights(c));
+  EXPECT_EQ(layer.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(layer.status().message()), HasSubstr("AVX-512"));
+}
+
+TEST(Layer, TellsItsBiasesParametersAndCosts) {
+  const LayerConfig c = Config(8, 2, 1, 4);
+  const auto layer = Make(c, Weights(c, false));
+  EXPECT_FALSE(layer->has_query_bias() || layer->has_output_bias());
+  EXPECT_EQ(layer->parameter_count(), 64 + 32 + 32 + 64);
+  const Call call(c, DataType::kFloat32, {{3, 3}}, true, kSeed);
+  EXPECT_EQ(layer->Flops(call.item), 2.0 * 3 * 192 + 2.0 * 2 * 9 * 8);
+  EXPECT_GT(layer->WorkingBytes(call.item), 3 * 8 * 4 * 4);
+}
+
+TEST(LayerRegistry, FindsByNameAndRefusesASecondOfThatName) {
+  LayerRegistry registry;
+  const LayerConfig c = Config(8, 2, 1, 4);
+  EXPECT_TRUE(registry.Add(Make(c, Weights(c))).ok());
+  EXPECT_EQ(registry.Add(Make(c, Weights(c))).code(), absl::StatusCode::kAlreadyExists);
+  ASSERT_NE(registry.Find("layer"), nullptr);
+  EXPECT_EQ(registry.Find("other"), nullptr);
+  EXPECT_EQ(registry.layers().size(), 1u);
+}
+
+}  // namespace
+}  // namespace attend

@@ -7,8 +7,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
+#include "core/tensor/convert.h"
 #include "core/weights/json.h"
-#include "core/weights/widen.h"
 
 namespace attend {
 namespace {
@@ -206,9 +206,12 @@ absl::StatusOr<std::vector<float>> Safetensors::ReadFloat32(absl::string_view na
     return values;
   }
   if (entry.dtype == "F16" || entry.dtype == "BF16") {
-    std::vector<uint16_t> halves(bytes / sizeof(uint16_t));
+    std::vector<std::byte> halves(bytes);
     ATTEND_RETURN_IF_ERROR(file_.ReadAt(start, halves.data(), bytes));
-    return entry.dtype == "F16" ? WidenFloat16(halves) : WidenBFloat16(halves);
+    std::vector<float> values(bytes / 2);
+    ConvertToFloat(entry.dtype == "F16" ? DataType::kFloat16 : DataType::kBFloat16, halves.data(),
+                   values.data(), static_cast<int64_t>(values.size()));
+    return values;
   }
   return TensorError(file_.path(), name,
                      absl::StrCat("dtype ", entry.dtype, ", must be F32, F16 or BF16"));

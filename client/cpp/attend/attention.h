@@ -1,0 +1,75 @@
+#ifndef ATTEND_CLIENT_CPP_ATTEND_ATTENTION_H_
+#define ATTEND_CLIENT_CPP_ATTEND_ATTENTION_H_
+
+// What is asked and what is answered. Field by field the messages of
+// attend/v1/attention.proto, which says what each means, its shapes (letters
+// B, Lq, Lk, E, H, Hkv, D) and its errors; here only what C++ adds.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "attend/tensor.h"
+
+namespace attend::client {
+
+enum class Alignment { kUnspecified = 0, kStart = 1, kEnd = 2 };
+enum class Weights { kNone = 1, kPerHead = 2, kMean = 3 };
+enum class Layout { kBLHD = 1, kBHLD = 2 };
+
+struct AttentionOptions {
+  std::optional<float> scale;  // absent: the layer's, else 1/sqrt(D)
+  bool causal = false;
+  Alignment alignment = Alignment::kUnspecified;
+  std::vector<int64_t> query_offsets;  // empty: not given
+  TensorView bias;                     // a default TensorView: not given
+  TensorView mask;                     // bool; true = may attend
+  std::vector<float> head_gates;       // empty: all 1
+  Weights weights = Weights::kNone;
+};
+
+// Attention with the projections of a layer that the server holds.
+struct MultiHeadRequest {
+  std::string layer;
+  TensorView query;
+  TensorView key;                      // not given: query
+  TensorView value;                    // not given: key
+  std::vector<int64_t> query_lengths;  // empty: not given
+  std::vector<int64_t> key_lengths;
+  AttentionOptions options;
+  uint32_t priority = 0;
+};
+
+// The scaled-dot-product operator alone.
+struct OperatorRequest {
+  TensorView query;
+  TensorView key;
+  TensorView value;
+  std::vector<int64_t> query_lengths;
+  std::vector<int64_t> key_lengths;
+  AttentionOptions options;
+  Layout layout = Layout::kBLHD;
+  uint32_t priority = 0;
+};
+
+// How the server served it.
+struct Timing {
+  absl::Duration queue;
+  absl::Duration compute;  // of the whole batch
+  int64_t batch_requests = 0;
+  int64_t batch_tokens = 0;
+};
+
+struct AttentionResult {
+  Tensor output;
+  std::optional<Tensor> weights;  // where AttentionOptions.weights asked for them
+  std::string layer_sha256;       // empty for the operator
+  Timing timing;
+  int attempts = 1;  // calls made, retries included
+};
+
+}  // namespace attend::client
+
+#endif  // ATTEND_CLIENT_CPP_ATTEND_ATTENTION_H_

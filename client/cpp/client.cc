@@ -1,0 +1,206 @@
+#include "attend/client.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/cpp/channel.h"
+#include "client/cpp/codec.h"
+#include "client/cpp/status.h"
+#include "client/cpp/transport.h"
+#include "client/cpp/wire_writer.h"
+
+namespace attend::client {
+namespace {
+
+using internal::CallResult;
+using internal::CallSpec;
+using internal::Prepared;
+using internal::Transport;
+
+absl::StatusOr<CallSpec> Spec(Transport& transport, const char* method, grpc::ByteBuffer request,
+                              const CallOptions& options) {
+  if (options.timeout == absl::InfiniteDuration()) {
+    return internal::LocalError("INVALID_OPTION", "timeout", "must be finite");
+  }
+  return CallSpec{method, std::move(request), transport.pacer().Now() + options.timeout,
+                  transport.retry()};
+}
+
+absl::StatusOr<AttentionResult> ToAttention(CallResult result, internal::ResponseFields fields) {
+  if (!result.status.ok()) return std::move(result.status);
+  absl::StatusOr<AttentionResult> decoded = internal::Decode(result.response, fields);
+  if (decoded.ok()) decoded->attempts = result.attempts;
+  return decoded;
+}
+
+// A call whose messages are small: by the generated classes.
+absl::Status CallMessage(Transport& transport, const char* method,
+                         const google::protobuf::MessageLite& request, const CallOptions& options,
+                         google::protobuf::MessageLite& response) {
+  absl::StatusOr<CallSpec> spec =
+      Spec(transport, method, internal::EncodeMessage(request), options);
+  if (!spec.ok()) return spec.status();
+  CallResult result = transport.Run(*std::move(spec));
+  if (!result.status.ok()) return std::move(result.status);
+  return internal::DecodeMessage(result.response, response);
+}
+
+template <typename Request>
+absl::StatusOr<std::shared_ptr<const Prepared>> PrepareShared(const Request& request) {
+  absl::StatusOr<Prepared> prepared = internal::Encode(request);
+  if (!prepared.ok()) return prepared.status();
+  return std::make_shared<const Prepared>(*std::move(prepared));
+}
+
+}  // namespace
+
+size_t PreparedRequest::size_bytes() const {
+  return prepared_ == nullptr ? 0 : prepared_->message.Length();
+}
+
+void PendingCall::Cancel() {
+  if (const std::shared_ptr<internal::Call> call = call_.lock()) call->Cancel();
+}
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& options) {
+  if (options.retry.max_attempts < 1 || options.retry.multiplier < 1 ||
+      options.retry.initial_backoff < absl::ZeroDuration() ||
+      options.retry.max_backoff < options.retry.initial_backoff) {
+    return internal::LocalError("INVALID_OPTION", "retry",
+                                "needs max_attempts >= 1, multiplier >= 1 and "
+                                "0 <= initial_backoff <= max_backoff");
+  }
+  auto channels = internal::CreateChannels(options);
+  if (!channels.ok()) return channels.status();
+  return std::unique_ptr<Client>(new Client(
+      std::make_unique<Transport>(*std::move(channels), options.retry, internal::Pacer::Real())));
+}
+
+Client::Client(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
+Client::~Client() = default;
+
+absl::StatusOr<PreparedRequest> Client::Prepare(const MultiHeadRequest& request) {
+  auto prepared = PrepareShared(request);
+  if (!prepared.ok()) return prepared.status();
+  PreparedRequest result;
+  result.prepared_ = *std::move(prepared);
+  return result;
+}
+
+absl::StatusOr<PreparedRequest> Client::Prepare(const OperatorRequest& request) {
+  auto prepared = PrepareShared(request);
+  if (!prepared.ok()) return prepared.status();
+  PreparedRequest result;
+  result.prepared_ = *std::move(prepared);
+  return result;
+}
+
+absl::StatusOr<AttentionResult> Client::Call(const MultiHeadRequest& request,
+                                             const CallOptions& options) {
+  absl::StatusOr<PreparedRequest> prepared = Prepare(request);
+  if (!prepared.ok()) return prepared.status();
+  return Call(*prepared, options);
+}
+
+absl::StatusOr<AttentionResult> Client::Call(const OperatorRequest& request,
+                                             const CallOptions& options) {
+  absl::StatusOr<PreparedRequest> prepared = Prepare(request);
+  if (!prepared.ok()) return prepared.status();
+  return Call(*prepared, options);
+}
+
+absl::StatusOr<AttentionResult> Client::Call(const PreparedRequest& request,
+                                             const CallOptions& options) {
+  if (request.prepared_ == nullptr) {
+    return internal::LocalError("NOT_PREPARED", "request", "is empty");
+  }
+  const Prepared& prepared = *request.prepared_;
+  absl::StatusOr<CallSpec> spec = Spec(*transport_, prepared.method, prepared.message, options);
+  if (!spec.ok()) return spec.status();
+  return ToAttention(transport_->Run(*std::move(spec)), prepared.response);
+}
+
+absl::StatusOr<PendingCall> Client::Start(const MultiHeadRequest& request,
+                                          const CallOptions& options, Callback done) {
+  absl::StatusOr<PreparedRequest> prepared = Prepare(request);
+  if (!prepared.ok()) return prepared.status();
+  return Start(*prepared, options, std::move(done));
+}
+
+absl::StatusOr<PendingCall> Client::Start(const OperatorRequest& request,
+                                          const CallOptions& options, Callback done) {
+  absl::StatusOr<PreparedRequest> prepared = Prepare(request);
+  if (!prepared.ok()) return prepared.status();
+  return Start(*prepared, options, std::move(done));
+}
+
+absl::StatusOr<PendingCall> Client::Start(const PreparedRequest& request,
+                                          const CallOptions& options, Callback done) {
+  if (request.prepared_ == nullptr) {
+    return internal::LocalError("NOT_PREPARED", "request", "is empty");
+  }
+  const Prepared& prepared = *request.prepared_;
+  absl::StatusOr<CallSpec> spec = Spec(*transport_, prepared.method, prepared.message, options);
+  if (!spec.ok()) return spec.status();
+  PendingCall pending;
+  pending.call_ = transport_->Start(
+      *std::move(spec),
+      [done = std::move(done), fields = prepared.response](CallResult result) mutable {
+        std::move(done)(ToAttention(std::move(result), fields));
+      });
+  return pending;
+}
+
+absl::StatusOr<std::vector<v1::LayerInfo>> Client::ListLayers(const CallOptions& options) {
+  const absl::Time deadline = transport_->pacer().Now() + options.timeout;
+  CallOptions left = options;
+  std::vector<v1::LayerInfo> layers;
+  v1::ListLayersRequest request;
+  do {
+    v1::ListLayersResponse page;
+    absl::Status status =
+        CallMessage(*transport_, "/attend.v1.LayerService/ListLayers", request, left, page);
+    if (!status.ok()) return status;
+    for (v1::LayerInfo& layer : *page.mutable_layers()) layers.push_back(std::move(layer));
+    request.set_page_token(page.next_page_token());
+    if (options.timeout != absl::InfiniteDuration()) {
+      left.timeout = deadline - transport_->pacer().Now();
+    }
+  } while (!request.page_token().empty());
+  return layers;
+}
+
+absl::StatusOr<v1::LayerInfo> Client::GetLayer(absl::string_view name, const CallOptions& options) {
+  v1::GetLayerRequest request;
+  request.set_name(std::string(name));
+  v1::LayerInfo layer;
+  absl::Status status =
+      CallMessage(*transport_, "/attend.v1.LayerService/GetLayer", request, options, layer);
+  if (!status.ok()) return status;
+  return layer;
+}
+
+absl::StatusOr<v1::ServerInfo> Client::GetServerInfo(const CallOptions& options) {
+  v1::ServerInfo info;
+  absl::Status status = CallMessage(*transport_, "/attend.v1.ServerService/GetServerInfo",
+                                    v1::GetServerInfoRequest(), options, info);
+  if (!status.ok()) return status;
+  return info;
+}
+
+absl::StatusOr<HealthStatus> Client::CheckHealth(absl::string_view service,
+                                                 const CallOptions& options) {
+  // HealthCheckRequest { string service = 1; }
+  internal::WireWriter request;
+  request.String(1, service);
+  absl::StatusOr<CallSpec> spec =
+      Spec(*transport_, "/grpc.health.v1.Health/Check", request.ToByteBuffer(), options);
+  if (!spec.ok()) return spec.status();
+  spec->retry.max_attempts = 1;
+  CallResult result = transport_->Run(*std::move(spec));
+  if (absl::IsNotFound(result.status)) return HealthStatus::kServiceUnknown;
+  if (!result.status.ok()) return std::move(result.status);
+  return internal::DecodeHealth(result.response);
+}
+
+}  // namespace attend::client

@@ -1,0 +1,33 @@
+#ifndef ATTEND_CLIENT_CPP_STATUS_H_
+#define ATTEND_CLIENT_CPP_STATUS_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "attend/error.h"
+#include "grpcpp/client_context.h"
+#include "grpcpp/support/status.h"
+
+namespace attend::client::internal {
+
+// INVALID_ARGUMENT found before sending; the message is "field: message".
+absl::Status LocalError(absl::string_view reason, absl::string_view field,
+                        absl::string_view message);
+
+// `message` with `details` attached, for GetErrorDetails.
+absl::Status WithDetails(absl::StatusCode code, absl::string_view message,
+                         const ErrorDetails& details);
+
+// Reads the reason, domain and field of the first google.rpc.ErrorInfo in a
+// serialized google.rpc.Status. Anything undecodable leaves them empty: it must
+// not hide the error itself. Walks the bytes because linking googleapis' generated
+// classes would clash with a program that brings its own.
+void ReadErrorInfo(absl::string_view serialized_status, ErrorDetails* details);
+
+// What the trailers of a finished call say.
+ErrorDetails ReadTrailers(const grpc::ClientContext& context, const grpc::Status& status);
+
+}  // namespace attend::client::internal
+
+#endif  // ATTEND_CLIENT_CPP_STATUS_H_

@@ -1,0 +1,39 @@
+// One call: attend_example_call HOST:PORT LAYER TOKENS WIDTH
+//
+// Sends TOKENS rows of WIDTH ones through self-attention of the server's LAYER.
+#include <cstdio>
+#include <cstdlib>
+
+#include "attend/client.h"
+
+int main(int argc, char** argv) {
+  if (argc != 5) {
+    std::fprintf(stderr, "usage: %s HOST:PORT LAYER TOKENS WIDTH\n", argv[0]);
+    return 2;
+  }
+  const int64_t tokens = std::atoll(argv[3]);
+  const int64_t width = std::atoll(argv[4]);
+
+  auto client = attend::client::Client::Create({.targets = {argv[1]}});
+  if (!client.ok()) {
+    std::fprintf(stderr, "%s\n", client.status().ToString().c_str());
+    return 1;
+  }
+
+  std::vector<float> rows(tokens * width, 1.0f);
+  attend::client::MultiHeadRequest request;
+  request.layer = argv[2];
+  request.query = {rows, {1, tokens, width}};
+  auto result = (*client)->Call(request, {.timeout = absl::Seconds(5)});
+  if (!result.ok()) {
+    const auto details = attend::client::GetErrorDetails(result.status());
+    std::fprintf(stderr, "%s (reason %s)\n", result.status().ToString().c_str(),
+                 details.reason.c_str());
+    return 1;
+  }
+
+  const absl::Span<const float> output = *result->output.values<float>();
+  std::printf("output %s, first value %g, computed in %s\n",
+              attend::client::ToString(result->output.shape()).c_str(), output[0],
+              absl::FormatDuration(result->timing.compute).c_str());
+}

@@ -1,0 +1,95 @@
+// Certificates are made here by the openssl command, for this run only.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "attend/client.h"
+#include "tests/client/fake_service.h"
+
+namespace attend::client {
+namespace {
+
+class TlsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ =
+        std::filesystem::path(testing::TempDir()) / ("attend-tls-" + std::to_string(getpid()));
+    std::filesystem::create_directories(folder_);
+    for (const std::string authority : {"ca", "stranger"}) {
+      Openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=" +
+              authority + " -keyout " + authority + ".key -out " + authority + ".pem");
+    }
+    std::ofstream(folder_ / "san.cnf") << "subjectAltName=DNS:attend.test\n";
+    for (const std::string name : {"server", "client"}) {
+      Openssl("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=" + name +
+              " -keyout " + name + ".key -out " + name + ".csr");
+      Openssl("x509 -req -days 2 -CA ca.pem -CAkey ca.key -CAcreateserial -extfile san.cnf -in " +
+              name + ".csr -out " + name + ".pem");
+    }
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  void Openssl(const std::string& arguments) {
+    const std::string command =
+        "cd '" + folder_.string() + "' && openssl " + arguments + " >openssl.log 2>&1";
+    ASSERT_EQ(std::system(command.c_str()), 0) << command << "\n" << Read("openssl.log");
+  }
+  std::string Read(const std::string& name) {
+    std::ostringstream text;
+    text << std::ifstream(folder_ / name).rdbuf();
+    return text.str();
+  }
+
+  std::shared_ptr<grpc::ServerCredentials> ServerCredentials(bool ask_client) {
+    grpc::SslServerCredentialsOptions options(
+        ask_client ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+                   : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+    options.pem_root_certs = Read("ca.pem");
+    options.pem_key_cert_pairs.push_back({Read("server.key"), Read("server.pem")});
+    return grpc::SslServerCredentials(options);
+  }
+
+  absl::Status Call(const FakeServer& server, const std::optional<TlsOptions>& tls) {
+    ClientOptions options;
+    options.targets = {server.address()};
+    options.tls = tls;
+    options.retry.max_attempts = 1;
+    const std::vector<float> rows = {1};
+    MultiHeadRequest request;
+    request.layer = "l0";
+    request.query = {rows, {1, 1, 1}};
+    return (*Client::Create(options))->Call(request).status();
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(TlsTest, ChecksTheServer) {
+  FakeServer server("", ServerCredentials(false));
+  EXPECT_EQ(Call(server,
+                 TlsOptions{.root_certificates_pem = Read("ca.pem"), .server_name = "attend.test"}),
+            absl::OkStatus());
+  // A stranger's authority, another name, no TLS at all.
+  EXPECT_TRUE(
+      absl::IsUnavailable(Call(server, TlsOptions{.root_certificates_pem = Read("stranger.pem"),
+                                                  .server_name = "attend.test"})));
+  EXPECT_TRUE(absl::IsUnavailable(Call(
+      server, TlsOptions{.root_certificates_pem = Read("ca.pem"), .server_name = "other.test"})));
+  EXPECT_TRUE(absl::IsUnavailable(Call(server, std::nullopt)));
+}
+
+TEST_F(TlsTest, ShowsItsOwnCertificate) {
+  FakeServer server("", ServerCredentials(true));
+  TlsOptions tls = {.root_certificates_pem = Read("ca.pem"), .server_name = "attend.test"};
+  EXPECT_TRUE(absl::IsUnavailable(Call(server, tls)));
+  tls.certificate_pem = Read("client.pem");
+  tls.private_key_pem = Read("client.key");
+  EXPECT_EQ(Call(server, tls), absl::OkStatus());
+}
+
+}  // namespace
+}  // namespace attend::client

@@ -1,0 +1,136 @@
+#ifndef ATTEND_TESTS_CLIENT_FAKE_SERVICE_H_
+#define ATTEND_TESTS_CLIENT_FAKE_SERVICE_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "attend/v1/attention.grpc.pb.h"
+#include "attend/v1/layer.grpc.pb.h"
+#include "attend/v1/server.grpc.pb.h"
+
+namespace attend::client {
+
+// An attention service that computes nothing: it returns its query, after `hook`
+// had its say. Thread-safe as far as the hook is.
+class FakeService : public v1::AttentionService::Service {
+ public:
+  // Called with the number of the call, from 1; not OK is returned to the client.
+  using Hook = std::function<grpc::Status(int call, grpc::ServerContext& context)>;
+
+  void set_hook(Hook hook) { hook_ = std::move(hook); }
+  int calls() const { return calls_; }
+
+  grpc::Status MultiHeadAttention(grpc::ServerContext* context,
+                                  const v1::MultiHeadAttentionRequest* request,
+                                  v1::MultiHeadAttentionResponse* response) override {
+    const int call = ++calls_;
+    if (hook_) {
+      if (grpc::Status status = hook_(call, *context); !status.ok()) return status;
+    }
+    *response->mutable_output() = request->query();
+    if (request->options().weights() == v1::WEIGHTS_MEAN) {
+      *response->mutable_weights() = request->options().bias();
+    }
+    response->set_layer_sha256("abc");
+    response->mutable_timing()->set_queue_ns(1000);
+    response->mutable_timing()->set_compute_ns(2000);
+    response->mutable_timing()->set_batch_requests(3);
+    response->mutable_timing()->set_batch_tokens(48);
+    return grpc::Status::OK;
+  }
+
+  grpc::Status ScaledDotProductAttention(grpc::ServerContext*,
+                                         const v1::ScaledDotProductAttentionRequest* request,
+                                         v1::ScaledDotProductAttentionResponse* response) override {
+    ++calls_;
+    *response->mutable_output() = request->query();
+    response->mutable_timing()->set_batch_requests(1);
+    return grpc::Status::OK;
+  }
+
+ private:
+  Hook hook_;
+  std::atomic<int> calls_ = 0;
+};
+
+// Layers l0 .. l4, two a page.
+class FakeLayers : public v1::LayerService::Service {
+ public:
+  grpc::Status ListLayers(grpc::ServerContext*, const v1::ListLayersRequest* request,
+                          v1::ListLayersResponse* response) override {
+    const int first = request->page_token().empty() ? 0 : std::stoi(request->page_token());
+    for (int i = first; i < std::min(first + 2, 5); ++i) {
+      v1::LayerInfo* layer = response->add_layers();
+      layer->set_name(absl::StrCat("l", i));
+      layer->set_embed_dim(4);
+      layer->set_num_heads(2);
+    }
+    if (first + 2 < 5) response->set_next_page_token(std::to_string(first + 2));
+    return grpc::Status::OK;
+  }
+  grpc::Status GetLayer(grpc::ServerContext*, const v1::GetLayerRequest* request,
+                        v1::LayerInfo* response) override {
+    if (request->name() != "l0") return {grpc::StatusCode::NOT_FOUND, "no such layer"};
+    response->set_name("l0");
+    response->set_embed_dim(4);
+    response->set_key_dim(4);
+    response->set_value_dim(4);
+    response->set_num_heads(2);
+    return grpc::Status::OK;
+  }
+};
+
+class FakeInfo : public v1::ServerService::Service {
+ public:
+  grpc::Status GetServerInfo(grpc::ServerContext*, const v1::GetServerInfoRequest*,
+                             v1::ServerInfo* response) override {
+    response->set_version("9.8.7");
+    response->mutable_limits()->set_max_request_bytes(1 << 20);
+    response->add_cpu_features("avx512f");
+    return grpc::Status::OK;
+  }
+};
+
+// A server of all fakes on a free port, and on `extra_address` if not empty.
+class FakeServer {
+ public:
+  explicit FakeServer(
+      const std::string& extra_address = "",
+      std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials()) {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", credentials, &port_);
+    if (!extra_address.empty()) builder.AddListeningPort(extra_address, credentials);
+    builder.SetMaxReceiveMessageSize(-1);
+    builder.RegisterService(&service);
+    builder.RegisterService(&layers_);
+    builder.RegisterService(&info_);
+    server_ = builder.BuildAndStart();
+  }
+  ~FakeServer() { Stop(); }
+
+  // Ends the calls that run.
+  void Stop() { server_->Shutdown(std::chrono::system_clock::now()); }
+
+  int port() const { return port_; }
+  std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
+  grpc::Server& server() { return *server_; }
+
+  FakeService service;
+
+ private:
+  FakeLayers layers_;
+  FakeInfo info_;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace attend::client
+
+#endif  // ATTEND_TESTS_CLIENT_FAKE_SERVICE_H_

@@ -17,10 +17,17 @@ namespace attend {
 struct EngineOptions {
   int num_workers = 0;   // threads that compute; 0: one a core
   bool batching = true;  // false: every batch holds one request
+
+  // A batch stops growing at these; one request alone may exceed the latter two.
   int64_t max_batch_requests = 256;
   int64_t max_batch_tokens = 4096;
+  double max_batch_flops = 5e10;  // about 0.2 s on one AVX-512 core
+
   int64_t max_queue_requests = 1024;
   int64_t max_in_flight_bytes = int64_t{1} << 30;
+
+  // Rows of one sequence, padding included. A request may have as many valid rows
+  // in all as the larger of this and max_batch_tokens, and as many sequences.
   int64_t max_sequence_length = 32768;
   int64_t max_weights_bytes = int64_t{256} << 20;
   uint32_t priority_levels = 3;

@@ -19,8 +19,8 @@ class MemoryCharge {
   MemoryCharge& operator=(MemoryCharge&& other) noexcept;
   ~MemoryCharge();
 
-  // Takes `bytes` more. RESOURCE_EXHAUSTED with pushback where they do not fit;
-  // the charge is then as before. Precondition: made by a budget.
+  // Takes `bytes` >= 0 more, or fails as MemoryBudget::Charge does; the charge is
+  // then as before. Precondition: made by a budget.
   absl::Status Grow(int64_t bytes);
 
   int64_t bytes() const { return bytes_; }
@@ -39,8 +39,9 @@ class MemoryBudget {
  public:
   explicit MemoryBudget(int64_t max_bytes) : max_bytes_(max_bytes) {}
 
-  // RESOURCE_EXHAUSTED, with pushback and reason "MEMORY", where they do not fit
-  // now; without pushback where they never will.
+  // Takes `bytes` >= 0. RESOURCE_EXHAUSTED, with pushback and reason "MEMORY",
+  // where they do not fit now; without pushback and "TOO_LARGE" where they never
+  // will.
   absl::StatusOr<MemoryCharge> Charge(int64_t bytes);
 
   int64_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
@@ -48,7 +49,8 @@ class MemoryBudget {
 
  private:
   friend class MemoryCharge;
-  absl::Status Take(int64_t bytes);
+  // `held`: what the same charge has already.
+  absl::Status Take(int64_t bytes, int64_t held);
 
   const int64_t max_bytes_;
   std::atomic<int64_t> used_bytes_{0};

@@ -1,0 +1,20 @@
+#ifndef ATTEND_CORE_ENGINE_USABLE_CORES_H_
+#define ATTEND_CORE_ENGINE_USABLE_CORES_H_
+
+#include <optional>
+
+#include "absl/strings/string_view.h"
+
+namespace attend {
+
+// Cores that this process may keep busy, >= 1: those of its affinity mask, at
+// most as many as its cgroup's CPU quota pays for (rounded up). Reads files.
+int UsableCores();
+
+// The quota in cores of a cgroup v2 cpu.max file, e.g. "150000 100000" -> 1.5;
+// nullopt where there is none ("max 100000") or the text is not understood.
+std::optional<double> ParseCpuMax(absl::string_view text);
+
+}  // namespace attend
+
+#endif  // ATTEND_CORE_ENGINE_USABLE_CORES_H_

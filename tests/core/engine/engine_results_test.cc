@@ -1,0 +1,299 @@
+// Results through the engine against ReferenceAttention on each sequence alone:
+// forms, layouts, lengths, broadcast, padding. The kernels' numbers have their
+// own tests; here it is about handing them the right rows.
+
+#include <cmath>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/attention/reference.h"
+#include "core/engine/engine.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/core/engine/test_requests.h"
+
+namespace attend {
+namespace {
+
+EngineOptions Options() {
+  EngineOptions options;
+  options.num_workers = 2;
+  return options;
+}
+
+// A dense BLHD tensor of one sequence: rows [begin, begin + length) of sequence
+// `batch` of `tensor`, whatever its layout.
+Tensor Slice(const Tensor& tensor, Layout layout, int64_t batch, int64_t begin, int64_t length) {
+  const bool packed = tensor.rank() == 3;
+  const bool bhld = !packed && layout == Layout::kBhld;
+  const int64_t heads = packed ? tensor.dim(1) : bhld ? tensor.dim(1) : tensor.dim(2);
+  const int64_t rows = packed ? tensor.dim(0) : bhld ? tensor.dim(2) : tensor.dim(1);
+  const int64_t width = tensor.dim(tensor.rank() - 1);
+  const size_t row_bytes = static_cast<size_t>(width) * ElementSize(tensor.type());
+  Tensor slice(tensor.type(), {1, length, heads, width});
+  for (int64_t row = 0; row < length; ++row) {
+    for (int64_t head = 0; head < heads; ++head) {
+      const int64_t at = bhld ? (batch * heads + head) * rows + begin + row
+                              : ((packed ? 0 : batch * rows) + begin + row) * heads + head;
+      std::memcpy(slice.data() + static_cast<size_t>(row * heads + head) * row_bytes,
+                  tensor.data() + static_cast<size_t>(at) * row_bytes, row_bytes);
+    }
+  }
+  return slice;
+}
+
+struct Sequence {
+  int64_t batch, query_begin, query_length, key_begin, key_length, offset;
+};
+
+// Bias and mask as [B, H, Lq, Lk] functions, from explicit index arithmetic.
+int64_t BroadcastIndex(const Tensor& tensor, std::vector<int64_t> index) {
+  int64_t at = 0;
+  const int skip = 4 - tensor.rank();
+  for (int axis = 0; axis < tensor.rank(); ++axis) {
+    const int64_t i = tensor.dim(axis) == 1 ? 0 : index[static_cast<size_t>(axis + skip)];
+    at = at * tensor.dim(axis) + i;
+  }
+  return at;
+}
+
+void ExpectNear(float got, float want, float tolerance, const std::string& where) {
+  EXPECT_LE(std::fabs(got - want), tolerance) << where << ": got " << got << ", want " << want;
+}
+
+// Checks a response against the reference, sequence by sequence, padding
+// included.
+void CheckOperator(const ScaledDotProductAttentionRequest& request, const Response& response,
+                   const std::vector<Sequence>& sequences, float tolerance) {
+  const bool packed = request.query.rank() == 3;
+  const int64_t heads = request.query.dim(packed || request.layout == Layout::kBhld ? 1 : 2);
+  const int64_t width = request.query.dim(request.query.rank() - 1);
+  const DataType type = request.query.type();
+  int64_t checked_output = 0;
+  std::vector<bool> weight_checked(
+      response.weights.has_value() ? response.weights->byte_size() / 4 : 0, false);
+  for (const Sequence& s : sequences) {
+    const Tensor query =
+        Slice(request.query, request.layout, s.batch, s.query_begin, s.query_length);
+    const Tensor key = Slice(request.key, request.layout, s.batch, s.key_begin, s.key_length);
+    const Tensor value = Slice(request.value, request.layout, s.batch, s.key_begin, s.key_length);
+    Tensor want(DataType::kFloat32, {1, s.query_length, heads, width});
+    const int64_t kv_heads = key.dim(2);
+
+    std::vector<float> bias, weights;
+    std::vector<std::byte> mask;
+    for (int64_t h = 0; h < heads; ++h) {
+      for (int64_t i = 0; i < s.query_length; ++i) {
+        for (int64_t j = 0; j < s.key_length; ++j) {
+          if (request.options.bias.has_value()) {
+            const Tensor& b = *request.options.bias;
+            bias.push_back(LoadFloat(b.type(), b.data(), BroadcastIndex(b, {s.batch, h, i, j})));
+          }
+          if (request.options.mask.has_value()) {
+            const Tensor& m = *request.options.mask;
+            mask.push_back(m.data()[BroadcastIndex(m, {s.batch, h, i, j})]);
+          }
+        }
+      }
+    }
+    AttentionProblem problem;
+    problem.num_heads = heads;
+    problem.num_kv_heads = kv_heads;
+    problem.head_dim = problem.value_head_dim = width;
+    problem.scale = request.options.scale.value_or(1.0f / std::sqrt(static_cast<float>(width)));
+    problem.causal = request.options.causal;
+    problem.input_type = type;
+    problem.output_type = DataType::kFloat32;
+    problem.head_gates = request.options.head_gates;
+    problem.weights = request.options.weights;
+    problem.weights_head_stride = s.query_length * s.key_length;
+    problem.weights_row_stride = s.key_length;
+    const int64_t weight_heads = problem.weights == WeightsOutput::kPerHead ? heads : 1;
+    weights.resize(static_cast<size_t>(weight_heads * s.query_length * s.key_length));
+    SequenceProblem one;
+    one.query_length = s.query_length;
+    one.key_length = s.key_length;
+    one.query_offset = s.offset;
+    one.query = {query.data(), heads * width, width};
+    one.key = {key.data(), kv_heads * width, width};
+    one.value = {value.data(), kv_heads * width, width};
+    one.output = {want.data(), heads * width, width};
+    if (!bias.empty()) {
+      one.bias = {reinterpret_cast<const std::byte*>(bias.data()), DataType::kFloat32,
+                  s.query_length * s.key_length, s.key_length, 1};
+    }
+    if (!mask.empty()) {
+      one.mask = {mask.data(), DataType::kBool, s.query_length * s.key_length, s.key_length, 1};
+    }
+    one.weights = problem.weights == WeightsOutput::kNone ? nullptr : weights.data();
+    problem.sequences.push_back(one);
+    ReferenceAttention(problem);
+
+    const Tensor got =
+        Slice(response.output, request.layout, s.batch, s.query_begin, s.query_length);
+    for (int64_t i = 0; i < s.query_length * heads * width; ++i, ++checked_output) {
+      ExpectNear(LoadFloat(type, got.data(), i), want.as<float>()[i], tolerance,
+                 "output of sequence " + std::to_string(s.batch) + " at " + std::to_string(i));
+    }
+    if (!response.weights.has_value()) continue;
+    const Tensor& w = *response.weights;
+    const int64_t lq = w.dim(w.rank() - 2), lk = w.dim(w.rank() - 1);
+    for (int64_t h = 0; h < weight_heads; ++h) {
+      for (int64_t i = 0; i < s.query_length; ++i) {
+        for (int64_t j = 0; j < s.key_length; ++j) {
+          const int64_t at = ((s.batch * weight_heads + h) * lq + i) * lk + j;
+          weight_checked[static_cast<size_t>(at)] = true;
+          ExpectNear(w.as<float>()[at],
+                     weights[static_cast<size_t>((h * s.query_length + i) * s.key_length + j)],
+                     tolerance, "weights at " + std::to_string(at));
+        }
+      }
+    }
+  }
+  // What no sequence covers is padding, and zero.
+  const int64_t elements = static_cast<int64_t>(response.output.byte_size() / ElementSize(type));
+  int64_t zeros = 0;
+  for (int64_t i = 0; i < elements; ++i) {
+    zeros += LoadFloat(type, response.output.data(), i) == 0.0f;
+  }
+  EXPECT_GE(zeros, elements - checked_output);
+  for (size_t i = 0; i < weight_checked.size(); ++i) {
+    EXPECT_TRUE(weight_checked[i] || response.weights->as<float>()[i] == 0.0f) << i;
+  }
+}
+
+// Padding that would poison whatever reads it.
+void PoisonPadding(Tensor& tensor, const std::vector<int64_t>& lengths, Layout layout) {
+  const bool bhld = layout == Layout::kBhld;
+  const int64_t heads = tensor.dim(bhld ? 1 : 2), rows = tensor.dim(bhld ? 2 : 1);
+  const int64_t width = tensor.dim(3);
+  const float nan = std::nanf("");
+  for (int64_t b = 0; b < tensor.dim(0); ++b) {
+    for (int64_t row = lengths[static_cast<size_t>(b)]; row < rows; ++row) {
+      for (int64_t h = 0; h < heads; ++h) {
+        const int64_t at = bhld ? (b * heads + h) * rows + row : (b * rows + row) * heads + h;
+        for (int64_t d = 0; d < width; ++d) {
+          ConvertFromFloat(
+              &nan, tensor.type(),
+              tensor.data() + static_cast<size_t>(at * width + d) * ElementSize(tensor.type()), 1);
+        }
+      }
+    }
+  }
+}
+
+Tensor RandomMask(std::mt19937& random, Shape shape) {
+  Tensor mask(DataType::kBool, std::move(shape));
+  for (size_t i = 0; i < mask.byte_size(); ++i) mask.data()[i] = std::byte(random() % 4 != 0);
+  return mask;
+}
+
+Shape OperandShape(Layout layout, int64_t b, int64_t l, int64_t h, int64_t d) {
+  return layout == Layout::kBlhd ? Shape{b, l, h, d} : Shape{b, h, l, d};
+}
+
+// Random shapes, forms and options, each against the reference.
+TEST(EngineResults, OfTheOperatorEqualTheReference) {
+  const unsigned seed = 4711;
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  const LayerRegistry layers;
+  Engine engine(Options(), layers, Clock::Steady(), nullptr);
+  const auto pick = [&](std::vector<int64_t> from) { return from[random() % from.size()]; };
+  for (int round = 0; round < 150; ++round) {
+    SCOPED_TRACE(testing::Message() << "round " << round);
+    const DataType type = std::vector<DataType>{DataType::kFloat32, DataType::kFloat16,
+                                                DataType::kBFloat16}[random() % 3];
+    const int64_t kv_heads = pick({1, 2, 3}), heads = kv_heads * pick({1, 2}), d = pick({1, 8, 17});
+    const int64_t batch = pick({1, 2, 5});
+    const bool packed = random() % 3 == 0;
+    ScaledDotProductAttentionRequest request;
+    request.layout = packed || random() % 2 == 0 ? Layout::kBlhd : Layout::kBhld;
+    std::vector<int64_t> lq, lk;
+    for (int64_t b = 0; b < batch; ++b) {
+      lq.push_back(pick({0, 1, 3, 13}));
+      lk.push_back(random() % 2 == 0 ? lq.back() : pick({0, 1, 7, 33}));
+    }
+    const int64_t max_q = *std::max_element(lq.begin(), lq.end());
+    const int64_t max_k = *std::max_element(lk.begin(), lk.end());
+    std::vector<Sequence> sequences;
+    int64_t tq = 0, tk = 0;
+    for (int64_t b = 0; b < batch; ++b) {
+      const size_t i = static_cast<size_t>(b);
+      sequences.push_back({b, packed ? tq : 0, lq[i], packed ? tk : 0, lk[i], 0});
+      tq += lq[i];
+      tk += lk[i];
+    }
+    const int64_t axis_q = packed ? max_q : max_q + pick({0, 2});
+    const int64_t axis_k = packed ? max_k : max_k + pick({0, 3});
+    if (packed) {
+      request.query = RandomTensor(random, {tq, heads, d}, type);
+      request.key = RandomTensor(random, {tk, kv_heads, d}, type);
+      request.value = RandomTensor(random, {tk, kv_heads, d}, type);
+    } else {
+      request.query =
+          RandomTensor(random, OperandShape(request.layout, batch, axis_q, heads, d), type);
+      request.key =
+          RandomTensor(random, OperandShape(request.layout, batch, axis_k, kv_heads, d), type);
+      request.value =
+          RandomTensor(random, OperandShape(request.layout, batch, axis_k, kv_heads, d), type);
+      PoisonPadding(request.query, lq, request.layout);
+      PoisonPadding(request.key, lk, request.layout);
+      PoisonPadding(request.value, lk, request.layout);
+    }
+    request.query_lengths = lq;
+    request.key_lengths = lk;
+    const auto broadcast_shape = [&] {
+      const Shape full = {batch, heads, axis_q, axis_k};
+      const size_t rank = 1 + random() % 4;
+      Shape shape;
+      for (size_t axis = 4 - rank; axis < 4; ++axis) {
+        shape.push_back(random() % 3 == 0 ? 1 : full[axis]);
+      }
+      return shape;
+    };
+    if (random() % 3 == 0) request.options.bias = RandomTensor(random, broadcast_shape(), type);
+    if (random() % 3 == 0) request.options.mask = RandomMask(random, broadcast_shape());
+    if (random() % 3 == 0) request.options.scale = 0.5f;
+    if (random() % 3 == 0) {
+      for (int64_t h = 0; h < heads; ++h) {
+        request.options.head_gates.push_back(static_cast<float>(random() % 3));
+      }
+    }
+    if (random() % 2 == 0) {
+      request.options.causal = true;
+      switch (random() % 3) {
+        case 0:
+          request.options.alignment = Alignment::kStart;
+          break;
+        case 1:
+          request.options.alignment = Alignment::kEnd;
+          for (Sequence& s : sequences) s.offset = s.key_length - s.query_length;
+          break;
+        default:
+          for (Sequence& s : sequences) {
+            s.offset = static_cast<int64_t>(random() % 20) - 8;
+            request.options.query_offsets.push_back(s.offset);
+          }
+      }
+    }
+    request.options.weights = std::vector<WeightsOutput>{
+        WeightsOutput::kNone, WeightsOutput::kPerHead, WeightsOutput::kMean}[random() % 3];
+
+    const absl::StatusOr<Response> response = Call(engine, Copy(request));
+    ASSERT_TRUE(response.ok()) << response.status();
+    EXPECT_EQ(response->output.shape(), request.query.shape());
+    EXPECT_EQ(response->output.type(), type);
+    EXPECT_EQ(response->timing.batch_requests, 1);
+    EXPECT_EQ(response->timing.batch_tokens, tq);
+    const float tolerance = type == DataType::kFloat32   ? 2e-5f
+                            : type == DataType::kFloat16 ? 8e-3f
+                                                         : 6e-2f;
+    CheckOperator(request, *response, sequences, tolerance);
+  }
+}
+
+}  // namespace
+}  // namespace attend

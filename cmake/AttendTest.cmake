@@ -20,14 +20,21 @@ set(ATTEND_PYTHON ${CMAKE_SOURCE_DIR}/build/venv/bin/python CACHE FILEPATH
     "Python with tests/support/python/requirements.txt")
 set(ATTEND_TOOLS ${CMAKE_SOURCE_DIR}/build/tools CACHE PATH "Folder of prometheus and promtool")
 
-# attend_python_test(NAME SCRIPT path [ARGS...] [LABELS...]): one program in Python, one ctest entry.
+# attend_python_test(NAME SCRIPT path [LABELS...]): one file of pytest cases, one ctest entry.
+# The programs under test are those of this build: ATTEND_SERVER, ATTEND_CLI, and ATTEND_TOOLS.
 function(attend_python_test name)
-  cmake_parse_arguments(ARG "" "SCRIPT" "ARGS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "SCRIPT" "LABELS" ${ARGN})
   if(NOT ARG_LABELS)
     set(ARG_LABELS integration)
   endif()
-  add_test(NAME ${name}
-           COMMAND ${ATTEND_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT} ${ARG_ARGS})
+  add_test(NAME ${name} COMMAND ${ATTEND_PYTHON} -m pytest -q -p no:cacheprovider
+           ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT})
+  set(environment
+    PYTHONPATH=${CMAKE_SOURCE_DIR}/tests/support/python:${CMAKE_SOURCE_DIR}/client/examples
+    PYTHONDONTWRITEBYTECODE=1
+    ATTEND_SERVER=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/attend-server
+    ATTEND_CLI=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/attend
+    ATTEND_TOOLS=${ATTEND_TOOLS})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600
-    ENVIRONMENT "PYTHONPATH=${CMAKE_SOURCE_DIR}/tests/support/python")
+    ENVIRONMENT "${environment}")
 endfunction()

@@ -14,7 +14,7 @@ set(may_client attend)
 
 # Foreign headers that have one home: everywhere else they are against the arrows.
 set(home_dnnl "^core/linalg/")
-set(home_nlohmann "^(core/weights|client)/")
+set(home_nlohmann "^(core/weights|server|client)/")
 set(home_prometheus "^server/telemetry/")
 set(home_Civet "^server/telemetry/")
 set(home_civetweb "^server/telemetry/")

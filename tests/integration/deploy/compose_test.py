@@ -1,64 +1,57 @@
-"""compose.yaml holds together: what it mounts is there, what it names exists, its ports agree.
-
-compose_test.py ROOT, the root of the tree.
-"""
+"""compose.yaml holds together: what it mounts is there, what it names exists, its ports agree."""
 
 import pathlib
-import sys
-import unittest
 
+import pytest
 import yaml
 
-ROOT = pathlib.Path(sys.argv.pop(1))
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
 def load(path):
     return yaml.safe_load((ROOT / path).read_text())
 
 
-class Compose(unittest.TestCase):
-    def setUp(self):
-        self.services = load("deploy/compose.yaml")["services"]
-        self.volumes = load("deploy/compose.yaml")["volumes"]
-
-    def test_mounts_files_that_are_there(self):
-        for name, service in self.services.items():
-            for volume in service.get("volumes", []):
-                source = volume.split(":")[0]
-                with self.subTest(service=name, volume=volume):
-                    if source.startswith("."):
-                        self.assertTrue((ROOT / "deploy" / source).is_file())
-                    else:
-                        self.assertIn(source, self.volumes)
-
-    def test_starts_what_is_needed_first(self):
-        for service in self.services.values():
-            for needed in service.get("depends_on", {}):
-                self.assertIn(needed, self.services)
-
-    def test_prometheus_scrapes_a_port_of_the_image(self):
-        dockerfile = (ROOT / "Dockerfile").read_text()
-        exposed = next(line for line in dockerfile.splitlines() if line.startswith("EXPOSE"))
-        for job in load("deploy/prometheus.yml")["scrape_configs"]:
-            for config in job["static_configs"]:
-                for target in config["targets"]:
-                    host, port = target.split(":")
-                    self.assertIn(host, self.services)
-                    self.assertIn(port, exposed.split())
-
-    def test_publishes_on_this_machine_only_and_no_port_twice(self):
-        published = [port for service in self.services.values() for port in service["ports"]]
-        for port in published:
-            self.assertTrue(port.startswith("127.0.0.1:"), port)
-        hosts = [port.rsplit(":", 1)[0] for port in published]
-        self.assertEqual(len(hosts), len(set(hosts)))
-
-    def test_services_have_a_read_only_root_and_no_capabilities(self):
-        for name, service in self.services.items():
-            with self.subTest(service=name):
-                self.assertIs(service["read_only"], True)
-                self.assertEqual(service["cap_drop"], ["ALL"])
+COMPOSE = load("deploy/compose.yaml")
+SERVICES = COMPOSE["services"]
 
 
-if __name__ == "__main__":
-    unittest.main()
+@pytest.mark.parametrize("name", SERVICES)
+def test_mounts_files_that_are_there(name):
+    for volume in SERVICES[name].get("volumes", []):
+        source = volume.split(":")[0]
+        if source.startswith("."):
+            assert (ROOT / "deploy" / source).is_file()
+        else:
+            assert source in COMPOSE["volumes"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_starts_after_services_that_exist(name):
+    assert set(SERVICES[name].get("depends_on", {})) <= set(SERVICES)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_has_a_read_only_root_and_no_capabilities(name):
+    assert SERVICES[name]["read_only"] is True
+    assert SERVICES[name]["cap_drop"] == ["ALL"]
+
+
+def test_prometheus_scrapes_a_port_of_the_image():
+    dockerfile = (ROOT / "Dockerfile").read_text().splitlines()
+    exposed = next(line for line in dockerfile if line.startswith("EXPOSE")).split()
+    targets = [target for job in load("deploy/prometheus.yml")["scrape_configs"]
+               for config in job["static_configs"] for target in config["targets"]]
+    assert targets
+    for target in targets:
+        host, port = target.split(":")
+        assert host in SERVICES
+        assert port in exposed
+
+
+def test_publishes_on_this_machine_only_and_no_port_twice():
+    published = [port for service in SERVICES.values() for port in service["ports"]]
+    for port in published:
+        assert port.startswith("127.0.0.1:")
+    on_the_host = [port.rsplit(":", 1)[0] for port in published]
+    assert len(on_the_host) == len(set(on_the_host))

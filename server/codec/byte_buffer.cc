@@ -1,0 +1,47 @@
+#include "server/codec/byte_buffer.h"
+
+#include <utility>
+
+#include "core/base/status.h"
+
+namespace attend {
+namespace {
+
+using Owner = std::shared_ptr<const Response>;
+
+void Release(void* owner) {
+  delete static_cast<Owner*>(owner);
+}
+
+}  // namespace
+
+absl::StatusOr<ReceivedMessage> ReceivedMessage::Open(const grpc::ByteBuffer& buffer) {
+  ReceivedMessage message;
+  if (!buffer.Valid() || !buffer.Dump(&message.slices_).ok()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "UNDECODABLE", "",
+                     "the request message is missing or cut short");
+  }
+  message.chunks_.reserve(message.slices_.size());
+  for (const grpc::Slice& slice : message.slices_) {
+    message.chunks_.emplace_back(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  }
+  return message;
+}
+
+grpc::ByteBuffer MakeByteBuffer(std::shared_ptr<const Response> response,
+                                const std::vector<EncodedPiece>& pieces) {
+  std::vector<grpc::Slice> slices;
+  slices.reserve(pieces.size());
+  for (const EncodedPiece& piece : pieces) {
+    if (piece.borrowed.empty()) {
+      slices.emplace_back(piece.header);
+    } else {
+      // gRPC's slices are written by nobody; its constructor asks for a plain pointer.
+      slices.emplace_back(const_cast<char*>(piece.borrowed.data()), piece.borrowed.size(), Release,
+                          new Owner(response));
+    }
+  }
+  return grpc::ByteBuffer(slices.data(), slices.size());
+}
+
+}  // namespace attend

@@ -1,0 +1,38 @@
+#ifndef ATTEND_SERVER_CODEC_BYTE_BUFFER_H_
+#define ATTEND_SERVER_CODEC_BYTE_BUFFER_H_
+
+#include <grpcpp/support/byte_buffer.h>
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "core/engine/request.h"
+#include "server/codec/response_encoder.h"
+
+namespace attend {
+
+// The chunks of a received message, kept alive. Not copied from gRPC.
+class ReceivedMessage {
+ public:
+  // INVALID_ARGUMENT where gRPC has no whole message: it calls handlers for
+  // missing and cut payloads too, with a buffer that is not valid.
+  static absl::StatusOr<ReceivedMessage> Open(const grpc::ByteBuffer& buffer);
+
+  absl::Span<const absl::string_view> chunks() const { return chunks_; }
+
+ private:
+  std::vector<grpc::Slice> slices_;
+  std::vector<absl::string_view> chunks_;
+};
+
+// Hands the encoded response to gRPC without a copy of its results. `response`
+// is released when gRPC has let go of the last byte, on a thread of gRPC's.
+grpc::ByteBuffer MakeByteBuffer(std::shared_ptr<const Response> response,
+                                const std::vector<EncodedPiece>& pieces);
+
+}  // namespace attend
+
+#endif  // ATTEND_SERVER_CODEC_BYTE_BUFFER_H_

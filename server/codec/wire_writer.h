@@ -1,0 +1,48 @@
+#ifndef ATTEND_SERVER_CODEC_WIRE_WRITER_H_
+#define ATTEND_SERVER_CODEC_WIRE_WRITER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "server/codec/wire_reader.h"
+
+namespace attend::wire_writer {
+
+// Append protobuf's wire format to `out`. A value of 0 in a varint field is
+// left out, as proto3 does.
+
+inline void AppendVarint(uint64_t value, std::string& out) {
+  while (value >= 0x80) {
+    out.push_back(static_cast<char>(value | 0x80));
+    value >>= 7;
+  }
+  out.push_back(static_cast<char>(value));
+}
+
+inline void AppendTag(int field, WireType type, std::string& out) {
+  AppendVarint(static_cast<uint64_t>(field) << 3 | static_cast<uint64_t>(type), out);
+}
+
+inline void AppendVarintField(int field, uint64_t value, std::string& out) {
+  if (value == 0) return;
+  AppendTag(field, WireType::kVarint, out);
+  AppendVarint(value, out);
+}
+
+// The tag and length of a field whose `size` bytes follow.
+inline void AppendLengthTag(int field, size_t size, std::string& out) {
+  AppendTag(field, WireType::kLength, out);
+  AppendVarint(size, out);
+}
+
+// A submessage, string or bytes.
+inline void AppendMessage(int field, absl::string_view bytes, std::string& out) {
+  AppendLengthTag(field, bytes.size(), out);
+  out.append(bytes.data(), bytes.size());
+}
+
+}  // namespace attend::wire_writer
+
+#endif  // ATTEND_SERVER_CODEC_WIRE_WRITER_H_

@@ -1,0 +1,39 @@
+#ifndef ATTEND_SERVER_CONFIG_COMMAND_LINE_H_
+#define ATTEND_SERVER_CONFIG_COMMAND_LINE_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "server/config/server_config.h"
+
+namespace attend {
+
+// What the program is asked to do.
+struct CommandLine {
+  enum class Action { kServe, kHelp, kVersion, kPrintConfig, kHealthCheck };
+  Action action = Action::kServe;
+  std::string health_check_target;  // empty: the first --listen
+  ServerConfig config;
+};
+
+// The value of an environment variable, nullptr where it is not set.
+using Environment = std::function<const char*(const std::string& name)>;
+
+// Reads flags (without the program's name) over the environment over defaults:
+// --name=value or --name value. An empty variable counts as not set.
+// INVALID_ARGUMENT that names the flag or variable: unknown flags, stray
+// arguments, values that do not parse or do not fit together.
+absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const char* const> arguments,
+                                             const Environment& environment);
+
+// What --help and --print-config print.
+std::string HelpText();
+std::string ConfigText(const ServerConfig& config);
+
+}  // namespace attend
+
+#endif  // ATTEND_SERVER_CONFIG_COMMAND_LINE_H_

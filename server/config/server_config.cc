@@ -1,0 +1,31 @@
+#include "server/config/server_config.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace attend {
+
+absl::Status Validate(const ServerConfig& config) {
+  if (config.listen.empty()) return absl::InvalidArgumentError("--listen: none is given");
+  if (config.tls.cert_file.empty() != config.tls.key_file.empty()) {
+    return absl::InvalidArgumentError("--tls-cert and --tls-key must be given together");
+  }
+  if (!config.tls.client_ca_file.empty() && config.tls.cert_file.empty()) {
+    return absl::InvalidArgumentError("--tls-client-ca needs --tls-cert and --tls-key");
+  }
+  if (config.transport.max_request_bytes > config.engine.max_in_flight_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--max-request-bytes=", config.transport.max_request_bytes,
+                     " is more than --max-in-flight-bytes=", config.engine.max_in_flight_bytes,
+                     ": such a request could never run"));
+  }
+  // Half of the quota is what gRPC gives one message before it throttles.
+  if (config.transport.max_request_bytes > config.transport.max_receive_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--max-request-bytes=", config.transport.max_request_bytes,
+                     " is more than --max-receive-bytes=", config.transport.max_receive_bytes,
+                     ": such a message could never arrive"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace attend

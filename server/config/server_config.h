@@ -1,0 +1,68 @@
+#ifndef ATTEND_SERVER_CONFIG_SERVER_CONFIG_H_
+#define ATTEND_SERVER_CONFIG_SERVER_CONFIG_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "core/engine/engine.h"
+#include "core/weights/load.h"
+#include "server/telemetry/log.h"
+
+namespace attend {
+
+struct LayersConfig {
+  std::vector<ModelSpec> models;
+  std::vector<RandomLayerSpec> random_layers;
+};
+
+// What bounds requests before the engine sees them; the engine's own limits are
+// in EngineOptions.
+struct TransportConfig {
+  int64_t max_request_bytes = int64_t{256} << 20;
+  // gRPC buffers whole messages before any handler runs: this bounds all of
+  // them together (a ResourceQuota).
+  int64_t max_receive_bytes = int64_t{768} << 20;
+  int64_t max_concurrent_streams = 256;  // of one connection
+  absl::Duration max_connection_age = absl::Minutes(30);
+};
+
+struct TlsConfig {
+  std::string cert_file;       // PEM chain; empty: no TLS
+  std::string key_file;        // PEM
+  std::string client_ca_file;  // PEM; not empty: callers must show a certificate of it
+};
+
+struct LifecycleConfig {
+  absl::Duration max_deadline = absl::Seconds(60);
+  absl::Duration drain_delay = absl::Seconds(2);
+  absl::Duration drain_timeout = absl::Seconds(20);
+  std::string port_file;
+};
+
+struct TelemetryConfig {
+  std::string metrics_listen = "0.0.0.0:9090";  // empty: none
+  LogFormat log_format = LogFormat::kText;
+  LogLevel log_level = LogLevel::kInfo;
+};
+
+// Everything that can be set on a server. settings.h maps it to flags and
+// environment variables.
+struct ServerConfig {
+  std::vector<std::string> listen = {"0.0.0.0:50051"};
+  LayersConfig layers;
+  EngineOptions engine;
+  TransportConfig transport;
+  LifecycleConfig lifecycle;
+  TlsConfig tls;
+  TelemetryConfig telemetry;
+};
+
+// What no single setting can tell. INVALID_ARGUMENT that names the settings.
+absl::Status Validate(const ServerConfig& config);
+
+}  // namespace attend
+
+#endif  // ATTEND_SERVER_CONFIG_SERVER_CONFIG_H_

@@ -1,0 +1,118 @@
+#include "server/config/setting_types.h"
+
+#include <limits>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+namespace attend {
+namespace {
+
+constexpr std::pair<absl::string_view, int64_t> kUnits[] = {
+    {"GiB", int64_t{1} << 30}, {"MiB", int64_t{1} << 20}, {"KiB", int64_t{1} << 10}};
+
+template <typename T>
+Setting Integer(Setting base, T& field, T min, T max) {
+  base.set = [&field, min, max](absl::string_view text) {
+    int64_t value = 0;
+    if (!absl::SimpleAtoi(text, &value) || value < min || value > max) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", text, "\" is not a number from ", min, " to ", max));
+    }
+    field = static_cast<T>(value);
+    return absl::OkStatus();
+  };
+  base.get = [&field] { return std::vector<std::string>{absl::StrCat(field)}; };
+  return base;
+}
+
+}  // namespace
+
+absl::StatusOr<int64_t> ParseBytes(absl::string_view text) {
+  absl::string_view number = text;
+  int64_t unit = 1;
+  for (const auto& [suffix, bytes] : kUnits) {
+    if (absl::ConsumeSuffix(&number, suffix)) {
+      unit = bytes;
+      break;
+    }
+  }
+  int64_t value = 0;
+  if (!absl::SimpleAtoi(number, &value) || value < 0 ||
+      value > std::numeric_limits<int64_t>::max() / unit) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", text, "\" is not a number of bytes such as 1048576 or 1MiB"));
+  }
+  return value * unit;
+}
+
+std::string FormatBytes(int64_t bytes) {
+  for (const auto& [suffix, unit] : kUnits) {
+    if (bytes >= unit && bytes % unit == 0) return absl::StrCat(bytes / unit, suffix);
+  }
+  return absl::StrCat(bytes);
+}
+
+Setting IntSetting(Setting base, int64_t& field, int64_t min, int64_t max) {
+  return Integer(std::move(base), field, min, max);
+}
+
+Setting IntSetting(Setting base, int& field, int min, int max) {
+  return Integer(std::move(base), field, min, max);
+}
+
+Setting BytesSetting(Setting base, int64_t& field, int64_t min) {
+  base.set = [&field, min](absl::string_view text) {
+    const absl::StatusOr<int64_t> value = ParseBytes(text);
+    if (!value.ok()) return value.status();
+    if (*value < min) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", text, "\" is less than ", FormatBytes(min)));
+    }
+    field = *value;
+    return absl::OkStatus();
+  };
+  base.get = [&field] { return std::vector<std::string>{FormatBytes(field)}; };
+  return base;
+}
+
+Setting BoolSetting(Setting base, bool& field) {
+  base.set = [&field](absl::string_view text) {
+    if (text != "on" && text != "off") {
+      return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is neither on nor off"));
+    }
+    field = text == "on";
+    return absl::OkStatus();
+  };
+  base.get = [&field] { return std::vector<std::string>{field ? "on" : "off"}; };
+  return base;
+}
+
+Setting DurationSetting(Setting base, absl::Duration& field, absl::Duration min,
+                        absl::Duration max) {
+  base.set = [&field, min, max](absl::string_view text) {
+    absl::Duration value;
+    if (!absl::ParseDuration(text, &value) || value < min || value > max) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", text, "\" is not a duration such as 500ms or 30s from ",
+                       absl::FormatDuration(min), " to ", absl::FormatDuration(max)));
+    }
+    field = value;
+    return absl::OkStatus();
+  };
+  base.get = [&field] { return std::vector<std::string>{absl::FormatDuration(field)}; };
+  return base;
+}
+
+Setting StringSetting(Setting base, std::string& field) {
+  base.set = [&field](absl::string_view text) {
+    field = std::string(text);
+    return absl::OkStatus();
+  };
+  base.get = [&field] { return std::vector<std::string>{field}; };
+  return base;
+}
+
+}  // namespace attend

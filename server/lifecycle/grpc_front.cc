@@ -1,0 +1,122 @@
+#include "server/lifecycle/grpc_front.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <chrono>
+#include <mutex>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status.h"
+#include "grpc/health/v1/health.pb.h"
+#include "server/net/address.h"
+#include "server/security/credentials.h"
+#include "server/telemetry/method.h"
+
+namespace attend {
+namespace {
+
+// What gRPC keeps for the whole process.
+void SetUpProcess() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    // Reflection describes what is linked in: ask for health's descriptor, or
+    // the linker leaves it out.
+    grpc::health::v1::HealthCheckRequest::descriptor();
+  });
+}
+
+void SetTransport(const TransportConfig& config, absl::Duration max_deadline,
+                  grpc::ServerBuilder& builder) {
+  // Services check the size themselves: gRPC would do it no earlier, after
+  // buffering, and the refusal would bear no reason and go uncounted.
+  builder.SetMaxReceiveMessageSize(-1);
+  builder.SetMaxSendMessageSize(-1);
+  grpc::ResourceQuota quota("attend");
+  quota.Resize(static_cast<size_t>(config.max_receive_bytes));
+  builder.SetResourceQuota(quota);
+  // A small compressed message can inflate beyond every limit.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+
+  const auto set = [&](const char* name, int64_t value) {
+    builder.AddChannelArgument(name, static_cast<int>(value));
+  };
+  // On by default: a second server on the port would start silently.
+  set(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  set(GRPC_ARG_MAX_CONCURRENT_STREAMS, config.max_concurrent_streams);
+  // Bounds what never becomes a call, as a message of which no more comes.
+  set(GRPC_ARG_MAX_CONNECTION_AGE_MS, absl::ToInt64Milliseconds(config.max_connection_age));
+  set(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, absl::ToInt64Milliseconds(max_deadline));
+  // Finds callers that are gone without a word within 80 s; lets callers ask as
+  // often as every 10 s.
+  set(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
+  set(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
+  set(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  set(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
+}
+
+absl::Status ListenError(const std::string& address) {
+  const auto refuse = [&](absl::string_view reason) {
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", address, ": ", reason));
+  };
+  if (!UnixPath(address).empty()) return refuse("the socket cannot be made at that path");
+  const absl::StatusOr<HostPort> target = ParseHostPort(address);
+  return target.ok() ? refuse(BindError(*target)) : target.status();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Start(
+    const ServerConfig& config, const std::vector<grpc::Service*>& services) {
+  SetUpProcess();
+  ATTEND_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
+                          MakeServerCredentials(config.tls));
+  grpc::ServerBuilder builder;
+  SetTransport(config.transport, config.lifecycle.max_deadline, builder);
+  for (grpc::Service* service : services) builder.RegisterService(service);
+  std::vector<int> ports(config.listen.size(), 0);
+  for (size_t i = 0; i < config.listen.size(); ++i) {
+    const std::string& address = config.listen[i];
+    const absl::string_view path = UnixPath(address);
+    if (!path.empty() && UnixSocketInUse(path)) {
+      return absl::UnavailableError(
+          absl::StrCat("cannot listen on ", address, ": another process does"));
+    }
+    builder.AddListeningPort(
+        address, path.empty() ? credentials : grpc::InsecureServerCredentials(), &ports[i]);
+  }
+  std::unique_ptr<GrpcFront> front(new GrpcFront);
+  front->server_ = builder.BuildAndStart();
+  for (size_t i = 0; i < ports.size(); ++i) {
+    const std::string& address = config.listen[i];
+    // gRPC stops at the first address that it cannot have.
+    if (ports[i] == 0) return ListenError(address);
+    front->addresses_.push_back(UnixPath(address).empty()
+                                    ? absl::StrCat(ParseHostPort(address)->host, ":", ports[i])
+                                    : address);
+  }
+  if (front->server_ == nullptr) return absl::InternalError("gRPC cannot start its server");
+  front->SetServing(true);
+  return front;
+}
+
+void GrpcFront::SetServing(bool serving) {
+  grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
+  health->SetServingStatus(serving);  // "" and what has been set before
+  for (const MethodName& name : kMethods) {
+    health->SetServingStatus(std::string(name.service), serving);
+  }
+}
+
+void GrpcFront::Shutdown() {
+  if (server_ == nullptr) return;
+  server_->Shutdown(std::chrono::system_clock::now());
+  server_->Wait();
+  server_.reset();
+}
+
+}  // namespace attend

@@ -1,0 +1,16 @@
+#ifndef ATTEND_SERVER_LIFECYCLE_LOAD_LAYERS_H_
+#define ATTEND_SERVER_LIFECYCLE_LOAD_LAYERS_H_
+
+#include "absl/status/status.h"
+#include "core/layer/registry.h"
+#include "server/config/server_config.h"
+
+namespace attend {
+
+// Loads what is configured into `registry`, a log line each. Blocks. An error
+// names the setting's value and what is wrong with it.
+absl::Status LoadLayers(const LayersConfig& config, LayerRegistry& registry);
+
+}  // namespace attend
+
+#endif  // ATTEND_SERVER_LIFECYCLE_LOAD_LAYERS_H_

@@ -1,0 +1,150 @@
+#include "server/lifecycle/server.h"
+
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/cpu.h"
+#include "core/base/status.h"
+#include "server/lifecycle/grpc_front.h"
+#include "server/lifecycle/load_layers.h"
+#include "server/lifecycle/port_file.h"
+#include "server/services/attention_service.h"
+#include "server/services/calls_in_flight.h"
+#include "server/services/layer_service.h"
+#include "server/services/server_service.h"
+#include "server/telemetry/http_endpoint.h"
+#include "server/telemetry/log.h"
+#include "server/telemetry/metrics.h"
+#include "server/version.h"
+
+namespace attend {
+namespace {
+
+v1::ServerInfo MakeInfo(const ServerConfig& config, const EngineOptions& engine) {
+  v1::ServerInfo info;
+  info.set_version(kVersion);
+  v1::Limits& limits = *info.mutable_limits();
+  limits.set_max_request_bytes(config.transport.max_request_bytes);
+  limits.set_max_in_flight_bytes(engine.max_in_flight_bytes);
+  limits.set_max_queue_requests(engine.max_queue_requests);
+  limits.set_max_sequence_length(engine.max_sequence_length);
+  limits.set_max_weights_bytes(engine.max_weights_bytes);
+  limits.set_max_deadline_ms(absl::ToInt64Milliseconds(config.lifecycle.max_deadline));
+  limits.set_max_concurrent_streams(config.transport.max_concurrent_streams);
+  info.set_priority_levels(engine.priority_levels);
+  for (std::string& feature : CpuFeatureNames()) info.add_cpu_features(std::move(feature));
+  return info;
+}
+
+// Everything between the engine and gRPC.
+struct Services {
+  Services(const ServerConfig& config, const LayerRegistry& registry, Engine& engine,
+           Metrics& metrics)
+      : attention(engine, metrics, calls,
+                  {config.transport.max_request_bytes, config.lifecycle.max_deadline}),
+        layers(registry, metrics),
+        server(MakeInfo(config, engine.options()), metrics) {}
+
+  CallsInFlight calls;
+  AttentionService attention;
+  LayerService layers;
+  ServerService server;
+};
+
+class ServerImpl final : public Server {
+ public:
+  explicit ServerImpl(const ServerConfig& config) : config_(config) {}
+
+  ~ServerImpl() override {
+    ready_ = false;
+    if (engine_ != nullptr && !drained_) engine_->Drain(Clock::Steady().Now());
+    if (grpc_ != nullptr) grpc_->Shutdown();
+    metrics_.SetEngine(nullptr);
+    // gRPC may hold the bytes of an answer a little longer than the call, and
+    // they hold a charge of the engine's budget. A connection that never lets
+    // go must not hold up the end: the engine is then left to the process.
+    if (engine_ != nullptr && !WaitForCharges()) engine_.release();  // NOLINT: leaked on purpose
+  }
+
+  absl::Status Start() {
+    const TelemetryConfig& telemetry = config_.telemetry;
+    if (!telemetry.metrics_listen.empty()) {
+      ATTEND_ASSIGN_OR_RETURN(http_,
+                              HttpEndpoint::Start(
+                                  telemetry.metrics_listen, [this] { return metrics_.Text(); },
+                                  [this] { return ready_.load(); }));
+      Log(LogLevel::kInfo, "serving metrics", {{"address", http_->address()}});
+    }
+    ATTEND_RETURN_IF_ERROR(LoadLayers(config_.layers, registry_));
+    metrics_.SetLayerCount(static_cast<int64_t>(registry_.layers().size()));
+    engine_ = std::make_unique<Engine>(config_.engine, registry_, Clock::Steady(), &metrics_);
+    metrics_.SetEngine(engine_.get());
+    services_ = std::make_unique<Services>(config_, registry_, *engine_, metrics_);
+    ATTEND_ASSIGN_OR_RETURN(
+        grpc_,
+        GrpcFront::Start(config_, {&services_->attention, &services_->layers, &services_->server}));
+    ready_ = true;
+    for (const std::string& address : grpc_->addresses()) {
+      Log(LogLevel::kInfo, "listening", {{"address", address}});
+    }
+    if (config_.lifecycle.port_file.empty()) return absl::OkStatus();
+    return WritePortFile(config_.lifecycle.port_file, grpc_->addresses(), metrics_address());
+  }
+
+  const std::vector<std::string>& grpc_addresses() const override { return grpc_->addresses(); }
+  std::string metrics_address() const override { return http_ == nullptr ? "" : http_->address(); }
+
+  void Drain() override {
+    const LifecycleConfig& lifecycle = config_.lifecycle;
+    Log(LogLevel::kInfo, "draining",
+        {{"delay", absl::FormatDuration(lifecycle.drain_delay)},
+         {"timeout", absl::FormatDuration(lifecycle.drain_timeout)}});
+    ready_ = false;
+    grpc_->SetServing(false);
+    std::this_thread::sleep_for(absl::ToChronoNanoseconds(lifecycle.drain_delay));
+    const absl::Time deadline = Clock::Steady().Now() + lifecycle.drain_timeout;
+    engine_->Drain(deadline);
+    drained_ = true;
+    const bool all_left = services_->calls.WaitForNone(
+        std::max(deadline - Clock::Steady().Now(), absl::Milliseconds(100)));
+    grpc_->Shutdown();
+    Log(all_left ? LogLevel::kInfo : LogLevel::kWarning, "drained",
+        {{"all_answers_left", all_left ? "true" : "false"}});
+  }
+
+ private:
+  bool WaitForCharges() const {
+    for (int i = 0; i < 200; ++i) {
+      if (engine_->budget().used_bytes() == 0) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return false;
+  }
+
+  const ServerConfig config_;
+  std::atomic<bool> ready_{false};
+  bool drained_ = false;
+  Metrics metrics_;
+  LayerRegistry registry_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Services> services_;
+  std::unique_ptr<GrpcFront> grpc_;
+  std::unique_ptr<HttpEndpoint> http_;  // its threads use all of the above
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config) {
+  ATTEND_RETURN_IF_ERROR(Validate(config));
+  auto server = std::make_unique<ServerImpl>(config);
+  ATTEND_RETURN_IF_ERROR(server->Start());
+  return server;
+}
+
+}  // namespace attend

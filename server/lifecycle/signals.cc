@@ -1,0 +1,40 @@
+#include "server/lifecycle/signals.h"
+
+#include <unistd.h>
+
+#include <csignal>
+
+namespace attend {
+namespace {
+
+sigset_t ShutdownSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+void ExitAtOnce(int signal) {
+  _exit(128 + signal);
+}
+
+}  // namespace
+
+void BlockShutdownSignals() {
+  const sigset_t signals = ShutdownSignals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+int WaitForShutdownSignal() {
+  const sigset_t signals = ShutdownSignals();
+  int signal = 0;
+  sigwait(&signals, &signal);
+  std::signal(SIGTERM, ExitAtOnce);
+  std::signal(SIGINT, ExitAtOnce);
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  return signal;
+}
+
+}  // namespace attend

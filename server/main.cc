@@ -1,0 +1,67 @@
+// attend-server: see --help.
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/config/command_line.h"
+#include "server/lifecycle/health_check.h"
+#include "server/lifecycle/server.h"
+#include "server/lifecycle/signals.h"
+#include "server/telemetry/log.h"
+#include "server/version.h"
+
+namespace attend {
+namespace {
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "attend-server: %s\n", std::string(status.message()).c_str());
+  return EXIT_FAILURE;
+}
+
+int Serve(const ServerConfig& config) {
+  BlockShutdownSignals();
+  SetUpLog(config.telemetry.log_format, config.telemetry.log_level);
+  Log(LogLevel::kInfo, "starting", {{"version", kVersion}});
+  absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config);
+  if (!server.ok()) return Fail(server.status());
+  const int signal = WaitForShutdownSignal();
+  Log(LogLevel::kInfo, "signal received", {{"signal", absl::StrCat(signal)}});
+  (*server)->Drain();
+  return EXIT_SUCCESS;
+}
+
+int Main(int argc, char** argv) {
+  const absl::StatusOr<CommandLine> line = ParseCommandLine(
+      absl::MakeConstSpan(argv + 1, static_cast<size_t>(argc > 0 ? argc - 1 : 0)),
+      [](const std::string& name) -> const char* { return std::getenv(name.c_str()); });
+  if (!line.ok()) return Fail(line.status());
+  switch (line->action) {
+    case CommandLine::Action::kHelp:
+      std::fputs(HelpText().c_str(), stdout);
+      return EXIT_SUCCESS;
+    case CommandLine::Action::kVersion:
+      std::printf("attend-server %s\n", kVersion);
+      return EXIT_SUCCESS;
+    case CommandLine::Action::kPrintConfig:
+      std::fputs(ConfigText(line->config).c_str(), stdout);
+      return EXIT_SUCCESS;
+    case CommandLine::Action::kHealthCheck: {
+      const absl::Status health =
+          CheckHealth(line->config, line->health_check_target, absl::Seconds(3));
+      return health.ok() ? EXIT_SUCCESS : Fail(health);
+    }
+    case CommandLine::Action::kServe:
+      return Serve(line->config);
+  }
+  return EXIT_FAILURE;
+}
+
+}  // namespace
+}  // namespace attend
+
+int main(int argc, char** argv) {
+  return attend::Main(argc, argv);
+}

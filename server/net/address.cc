@@ -1,0 +1,77 @@
+#include "server/net/address.h"
+
+#include <netdb.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+namespace attend {
+
+absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
+  const size_t colon = text.rfind(':');
+  HostPort address;
+  if (colon == absl::string_view::npos || colon == 0) {
+    return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is not HOST:PORT"));
+  }
+  address.host = std::string(text.substr(0, colon));
+  if (address.host.find(':') != std::string::npos && address.host.front() != '[') {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", text, "\": an IPv6 address stands in brackets, as in [::]:50051"));
+  }
+  if (!absl::SimpleAtoi(text.substr(colon + 1), &address.port) || address.port < 0 ||
+      address.port > 65535) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", text, "\": the port is a number from 0 to 65535"));
+  }
+  return address;
+}
+
+std::string BindError(const HostPort& address) {
+  const absl::string_view host = absl::StripSuffix(absl::StripPrefix(address.host, "["), "]");
+  addrinfo hints = {};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE;
+  addrinfo* found = nullptr;
+  const int error =
+      getaddrinfo(std::string(host).c_str(), std::to_string(address.port).c_str(), &hints, &found);
+  if (error != 0) return gai_strerror(error);
+  std::string reason = "the address is not available";
+  const int fd = socket(found->ai_family, found->ai_socktype, found->ai_protocol);
+  if (fd >= 0) {
+    // Servers set it too: ports that only wait for old connections count as free.
+    const int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, 1) != 0) {
+      reason = std::strerror(errno);
+    }
+    close(fd);
+  }
+  freeaddrinfo(found);
+  return reason;
+}
+
+absl::string_view UnixPath(absl::string_view address) {
+  return absl::ConsumePrefix(&address, "unix:") ? address : absl::string_view();
+}
+
+bool UnixSocketInUse(absl::string_view path) {
+  sockaddr_un address = {};
+  if (path.size() >= sizeof(address.sun_path)) return false;
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  if (fd < 0) return false;
+  const bool in_use =
+      connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  close(fd);
+  return in_use;
+}
+
+}  // namespace attend

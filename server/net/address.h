@@ -1,0 +1,33 @@
+#ifndef ATTEND_SERVER_NET_ADDRESS_H_
+#define ATTEND_SERVER_NET_ADDRESS_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace attend {
+
+// A place to listen on over TCP.
+struct HostPort {
+  std::string host;  // a name, IPv4, or IPv6 in brackets; "0.0.0.0" for all
+  int port = 0;      // 0: any free one
+};
+
+// "HOST:PORT". INVALID_ARGUMENT that names what is wrong.
+absl::StatusOr<HostPort> ParseHostPort(absl::string_view text);
+
+// Why an address could not be listened on, found out by trying once more: gRPC
+// and CivetWeb do not tell.
+std::string BindError(const HostPort& address);
+
+// "unix:PATH" has the path, other addresses an empty one.
+absl::string_view UnixPath(absl::string_view address);
+
+// Whether a process listens on the Unix socket at `path`. gRPC takes over a
+// socket file without asking.
+bool UnixSocketInUse(absl::string_view path);
+
+}  // namespace attend
+
+#endif  // ATTEND_SERVER_NET_ADDRESS_H_

@@ -1,0 +1,45 @@
+#ifndef ATTEND_SERVER_SERVICES_CALL_RECORD_H_
+#define ATTEND_SERVER_SERVICES_CALL_RECORD_H_
+
+#include <grpcpp/server_context.h>
+
+#include <chrono>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "server/telemetry/metrics.h"
+
+namespace attend {
+
+// The accounting of one call: counted once when it starts and once when it ends,
+// with the status that goes over the wire. Not thread-safe.
+class CallRecord {
+ public:
+  // `metrics` and `context` outlive the record.
+  CallRecord(Metrics& metrics, Method method, grpc::CallbackServerContext& context);
+  CallRecord(const CallRecord&) = delete;
+  CallRecord& operator=(const CallRecord&) = delete;
+
+  // Steady; when the call started.
+  absl::Time start() const { return start_; }
+
+  // Translates, sets trailers, counts, and logs what is a bug of ours. Call it
+  // once, before the reactor's Finish, whose argument it returns. A call that
+  // the caller gave up counts as CANCELLED, or DEADLINE_EXCEEDED where its
+  // deadline passed, whatever `status` is: nobody gets that.
+  grpc::Status End(const absl::Status& status);
+
+ private:
+  Metrics& metrics_;
+  const Method method_;
+  grpc::CallbackServerContext& context_;
+  const absl::Time start_;
+};
+
+// Time left to the caller's deadline, at most `max`.
+absl::Duration TimeLeft(const grpc::CallbackServerContext& context, absl::Duration max);
+
+}  // namespace attend
+
+#endif  // ATTEND_SERVER_SERVICES_CALL_RECORD_H_

@@ -1,0 +1,103 @@
+#include "server/services/layer_service.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "core/base/status.h"
+#include "server/services/message_call.h"
+
+namespace attend {
+namespace {
+
+constexpr int kDefaultPageSize = 100;
+constexpr int kMaxPageSize = 1000;
+constexpr absl::string_view kTokenPrefix = "after:";
+
+void Fill(const Layer& layer, v1::LayerInfo& info) {
+  const LayerConfig& config = layer.config();
+  info.set_name(config.name);
+  info.set_embed_dim(config.embed_dim);
+  info.set_key_dim(config.key_dim);
+  info.set_value_dim(config.value_dim);
+  info.set_num_heads(config.num_heads);
+  info.set_num_kv_heads(config.num_kv_heads);
+  info.set_head_dim(config.head_dim);
+  info.set_value_head_dim(config.value_head_dim);
+  info.set_query_bias(layer.has_query_bias());
+  info.set_key_bias(layer.has_key_bias());
+  info.set_value_bias(layer.has_value_bias());
+  info.set_output_bias(layer.has_output_bias());
+  info.set_scale(config.scale);
+  for (const int64_t head : config.pruned_heads) info.add_pruned_heads(head);
+  info.set_compute_type(config.compute == ComputeType::kBFloat16 ? v1::DATA_TYPE_BFLOAT16
+                                                                 : v1::DATA_TYPE_FLOAT32);
+  info.set_parameter_count(layer.parameter_count());
+  info.set_sha256(config.sha256);
+}
+
+}  // namespace
+
+absl::Status ListLayers(const LayerRegistry& layers, const v1::ListLayersRequest& request,
+                        v1::ListLayersResponse& response) {
+  if (request.page_size() < 0) {
+    return InvalidField("page_size", absl::StrCat("is ", request.page_size(),
+                                                  "; 0 or more layers can be asked for"));
+  }
+  const int size =
+      request.page_size() == 0 ? kDefaultPageSize : std::min(request.page_size(), kMaxPageSize);
+  auto it = layers.layers().begin();
+  if (!request.page_token().empty()) {
+    absl::string_view name = request.page_token();
+    if (absl::ConsumePrefix(&name, kTokenPrefix)) {
+      it = layers.layers().find(name);
+    } else {
+      it = layers.layers().end();
+    }
+    if (it == layers.layers().end()) {
+      return InvalidField("page_token", "is none that this server gave out");
+    }
+    ++it;
+  }
+  for (; it != layers.layers().end() && response.layers_size() < size; ++it) {
+    Fill(*it->second, *response.add_layers());
+  }
+  if (it != layers.layers().end() && response.layers_size() > 0) {
+    response.set_next_page_token(
+        absl::StrCat(kTokenPrefix, response.layers(response.layers_size() - 1).name()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status GetLayer(const LayerRegistry& layers, const v1::GetLayerRequest& request,
+                      v1::LayerInfo& response) {
+  const Layer* layer = layers.Find(request.name());
+  if (layer == nullptr) {
+    // The name goes back in a header, which has no room for a long one.
+    return MakeError(absl::StatusCode::kNotFound, "LAYER_NOT_FOUND", "name",
+                     absl::StrCat("there is no layer \"", request.name().substr(0, 100),
+                                  "\"; LayerService.ListLayers gives the names"));
+  }
+  Fill(*layer, response);
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* LayerService::ListLayers(grpc::CallbackServerContext* context,
+                                                   const grpc::ByteBuffer* request,
+                                                   grpc::ByteBuffer* response) {
+  return AnswerMessage<v1::ListLayersRequest, v1::ListLayersResponse>(
+      metrics_, Method::kListLayers, *context, *request, *response,
+      [this](const auto& in, auto& out) { return attend::ListLayers(layers_, in, out); });
+}
+
+grpc::ServerUnaryReactor* LayerService::GetLayer(grpc::CallbackServerContext* context,
+                                                 const grpc::ByteBuffer* request,
+                                                 grpc::ByteBuffer* response) {
+  return AnswerMessage<v1::GetLayerRequest, v1::LayerInfo>(
+      metrics_, Method::kGetLayer, *context, *request, *response,
+      [this](const auto& in, auto& out) { return attend::GetLayer(layers_, in, out); });
+}
+
+}  // namespace attend

@@ -1,0 +1,86 @@
+#include "server/services/wire_status.h"
+
+#include <random>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/status.h"
+#include "server/codec/wire_writer.h"
+
+namespace attend {
+namespace {
+
+bool InContract(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kOk:
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kInternal:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string NewRequestId() {
+  thread_local std::mt19937_64 random{std::random_device{}()};
+  return absl::StrFormat("%016x", random());
+}
+
+}  // namespace
+
+std::string EncodeErrorDetails(int code, const std::string& message, const std::string& reason,
+                               const std::string& field) {
+  using wire_writer::AppendMessage;
+  // google/rpc/error_details.proto: reason 1, domain 2, map metadata 3.
+  std::string info;
+  AppendMessage(1, reason, info);
+  AppendMessage(2, "attend", info);
+  if (!field.empty()) {
+    std::string entry;
+    AppendMessage(1, "field", entry);
+    AppendMessage(2, field, entry);
+    AppendMessage(3, entry, info);
+  }
+  // google/protobuf/any.proto: type_url 1, value 2.
+  std::string any;
+  AppendMessage(1, "type.googleapis.com/google.rpc.ErrorInfo", any);
+  AppendMessage(2, info, any);
+  // google/rpc/status.proto: code 1, message 2, repeated details 3.
+  std::string status;
+  wire_writer::AppendVarintField(1, static_cast<uint64_t>(code), status);
+  AppendMessage(2, message, status);
+  AppendMessage(3, any, status);
+  return status;
+}
+
+WireStatus ToWireStatus(const absl::Status& status) {
+  WireStatus wire;
+  if (status.ok()) return wire;
+  ErrorInfo info = GetErrorInfo(status);
+  wire.retry_pushback = GetRetryPushback(status);
+  absl::StatusCode code = status.code();
+  std::string message(status.message());
+  if (code == absl::StatusCode::kInternal || !InContract(code)) {
+    code = absl::StatusCode::kInternal;
+    wire.request_id = NewRequestId();
+    message =
+        absl::StrCat("an error inside the server; its log has it as request ", wire.request_id);
+    info = {};
+    wire.retry_pushback = absl::Milliseconds(-1);
+  }
+  wire.reason = info.reason.empty() ? absl::StatusCodeToString(code) : info.reason;
+  const auto grpc_code = static_cast<grpc::StatusCode>(code);
+  wire.status = grpc::Status(grpc_code, message,
+                             EncodeErrorDetails(grpc_code, message, wire.reason, info.field));
+  return wire;
+}
+
+}  // namespace attend

@@ -1,0 +1,41 @@
+#ifndef ATTEND_SERVER_SERVICES_WIRE_STATUS_H_
+#define ATTEND_SERVER_SERVICES_WIRE_STATUS_H_
+
+#include <grpcpp/support/status.h>
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace attend {
+
+// A status as it goes over the wire, by the table of status codes of attend.v1.
+struct WireStatus {
+  // With a google.rpc.Status that holds a google.rpc.ErrorInfo as its details.
+  grpc::Status status;
+
+  // Of the ErrorInfo.
+  std::string reason;
+
+  // For the trailer grpc-retry-pushback-ms; negative: none.
+  absl::Duration retry_pushback = absl::Milliseconds(-1);
+
+  // For the trailer x-request-id and the log; empty unless the code is INTERNAL.
+  std::string request_id;
+};
+
+// The one place that translates. Codes outside the contract are bugs of ours and
+// become INTERNAL, whose message says nothing but the request id. Thread-safe.
+WireStatus ToWireStatus(const absl::Status& status);
+
+// google.rpc.Status with one google.rpc.ErrorInfo (domain "attend"), in
+// protobuf's wire format, as the metadata grpc-status-details-bin carries it.
+// Written by hand: generated classes under google.rpc's names would clash with
+// those of a program that has its own.
+std::string EncodeErrorDetails(int code, const std::string& message, const std::string& reason,
+                               const std::string& field);
+
+}  // namespace attend
+
+#endif  // ATTEND_SERVER_SERVICES_WIRE_STATUS_H_

@@ -1,0 +1,40 @@
+#ifndef ATTEND_SERVER_TELEMETRY_METHOD_H_
+#define ATTEND_SERVER_TELEMETRY_METHOD_H_
+
+#include <array>
+#include <cstddef>
+
+#include "absl/strings/string_view.h"
+
+namespace attend {
+
+// The calls that are counted: every method of attend.v1.
+enum class Method {
+  kMultiHeadAttention,
+  kScaledDotProductAttention,
+  kListLayers,
+  kGetLayer,
+  kGetServerInfo,
+};
+
+struct MethodName {
+  absl::string_view service;
+  absl::string_view method;
+};
+
+// Indexed by Method.
+inline constexpr std::array<MethodName, 5> kMethods = {{
+    {"attend.v1.AttentionService", "MultiHeadAttention"},
+    {"attend.v1.AttentionService", "ScaledDotProductAttention"},
+    {"attend.v1.LayerService", "ListLayers"},
+    {"attend.v1.LayerService", "GetLayer"},
+    {"attend.v1.ServerService", "GetServerInfo"},
+}};
+
+inline constexpr size_t Index(Method method) {
+  return static_cast<size_t>(method);
+}
+
+}  // namespace attend
+
+#endif  // ATTEND_SERVER_TELEMETRY_METHOD_H_

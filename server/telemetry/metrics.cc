@@ -1,0 +1,240 @@
+#include "server/telemetry/metrics.h"
+
+#include <prometheus/text_serializer.h>
+
+#include <sstream>
+#include <utility>
+#include <vector>
+
+#include "core/base/mutex.h"
+#include "server/telemetry/gauge_family.h"
+#include "server/telemetry/process_metrics.h"
+#include "server/version.h"
+
+namespace attend {
+namespace {
+
+using prometheus::BuildCounter;
+using prometheus::BuildHistogram;
+using Buckets = prometheus::Histogram::BucketBoundaries;
+
+// From 10 us: the cost of the service itself is some tens of them.
+const Buckets& SecondsBuckets() {
+  static const Buckets buckets = {1e-5,   2.5e-5, 5e-5, 1e-4,   2.5e-4, 5e-4, 1e-3,
+                                  2.5e-3, 5e-3,   1e-2, 2.5e-2, 5e-2,   0.1,  0.25,
+                                  0.5,    1,      2.5,  5,      10,     30};
+  return buckets;
+}
+
+// gRPC's codes in the spelling of the existing grpc_server_* dashboards.
+constexpr const char* kGrpcCodes[] = {
+    "OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+    "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+    "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
+    "DataLoss", "Unauthenticated"};
+
+// ErrorInfo reasons of requests that the server turned away without computing
+// them, and their label. Reasons outside the table count as "other".
+constexpr std::pair<const char*, const char*> kRejections[] = {
+    {"QUEUE_FULL", "queue_full"},
+    {"MEMORY", "memory"},
+    {"TOO_LARGE", "too_large"},
+    {"EXPIRED", "expired"},
+    {"DEADLINE_UNREACHABLE", "deadline_unreachable"},
+    {"DRAINING", "draining"},
+    {"INVALID_ARGUMENT", "invalid_argument"},
+    {"UNDECODABLE", "undecodable"},
+    {"UNKNOWN_OPTION", "unknown_option"},
+    {"LAYER_NOT_FOUND", "layer_not_found"},
+};
+
+bool IsRejection(absl::StatusCode code) {
+  return code != absl::StatusCode::kOk && code != absl::StatusCode::kCancelled &&
+         code != absl::StatusCode::kInternal;
+}
+
+}  // namespace
+
+// Values that are read when they are scraped.
+class Metrics::Gauges {
+ public:
+  void SetEngine(const Engine* engine) {
+    MutexLock lock(mutex_);
+    engine_ = engine;
+  }
+  void SetLayerCount(int64_t count) {
+    MutexLock lock(mutex_);
+    layers_ = count;
+  }
+
+  std::vector<prometheus::MetricFamily> Collect() const {
+    EngineStats stats;
+    int64_t layers = 0;
+    {
+      MutexLock lock(mutex_);
+      if (engine_ != nullptr) stats = engine_->stats();
+      layers = layers_;
+    }
+    std::vector<prometheus::MetricFamily> families = {
+        GaugeFamily("attend_queue_requests", "Requests waiting for an executor.",
+                    static_cast<double>(stats.queue_requests)),
+        GaugeFamily("attend_queue_bytes", "Bytes of the requests waiting for an executor.",
+                    static_cast<double>(stats.queue_bytes)),
+        GaugeFamily("attend_in_flight_bytes", "Bytes charged to requests being served.",
+                    static_cast<double>(stats.in_flight_bytes)),
+        GaugeFamily("attend_layers", "Layers that the server holds.", static_cast<double>(layers)),
+    };
+    for (prometheus::MetricFamily& family : ProcessMetrics()) families.push_back(std::move(family));
+    return families;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  const Engine* engine_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  int64_t layers_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+Metrics::Metrics() : gauges_(std::make_shared<Gauges>()) {
+  RegisterMethods();
+  RegisterBatches();
+  RegisterRejections();
+  prometheus::BuildGauge()
+      .Name("attend_build_info")
+      .Help("1, labelled with what was built.")
+      .Register(registry_)
+      .Add({{"version", kVersion}, {"compiler", kCompiler}})
+      .Set(1);
+}
+
+void Metrics::RegisterMethods() {
+  auto& requests = BuildCounter()
+                       .Name("attend_requests_total")
+                       .Help("Requests ended, each once, by status code.")
+                       .Register(registry_);
+  auto& duration = BuildHistogram()
+                       .Name("attend_request_duration_seconds")
+                       .Help("Time from a request's arrival to its answer being handed to gRPC.")
+                       .Register(registry_);
+  auto& started = BuildCounter()
+                      .Name("grpc_server_started_total")
+                      .Help("RPCs started on the server.")
+                      .Register(registry_);
+  auto& handled = BuildCounter()
+                      .Name("grpc_server_handled_total")
+                      .Help("RPCs completed on the server, by code.")
+                      .Register(registry_);
+  auto& handling = BuildHistogram()
+                       .Name("grpc_server_handling_seconds")
+                       .Help("Time that RPCs took on the server.")
+                       .Register(registry_);
+  for (size_t i = 0; i < kMethods.size(); ++i) {
+    const std::string method(kMethods[i].method);
+    const std::map<std::string, std::string> grpc_labels = {
+        {"grpc_type", "unary"},
+        {"grpc_service", std::string(kMethods[i].service)},
+        {"grpc_method", method}};
+    MethodSeries& series = methods_[i];
+    series.duration = &duration.Add({{"method", method}}, SecondsBuckets());
+    series.grpc_started = &started.Add(grpc_labels);
+    series.grpc_handling = &handling.Add(grpc_labels, SecondsBuckets());
+    for (size_t code = 0; code < kCodes; ++code) {
+      series.requests[code] =
+          &requests.Add({{"method", method},
+                         {"code", absl::StatusCodeToString(static_cast<absl::StatusCode>(code))}});
+      std::map<std::string, std::string> labels = grpc_labels;
+      labels["grpc_code"] = kGrpcCodes[code];
+      series.grpc_handled[code] = &handled.Add(labels);
+    }
+  }
+}
+
+void Metrics::RegisterBatches() {
+  auto& stages =
+      BuildHistogram()
+          .Name("attend_stage_duration_seconds")
+          .Help("Time of a request's stages: decode, queue, compute (of its batch), encode.")
+          .Register(registry_);
+  const char* const names[] = {"decode", "queue", "compute", "encode"};
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    stages_[i] = &stages.Add({{"stage", names[i]}}, SecondsBuckets());
+  }
+  batch_requests_ = &BuildHistogram()
+                         .Name("attend_batch_requests")
+                         .Help("Requests that ran together.")
+                         .Register(registry_)
+                         .Add({}, Buckets{1, 2, 4, 8, 16, 32, 64, 128, 256});
+  batch_tokens_ =
+      &BuildHistogram()
+           .Name("attend_batch_tokens")
+           .Help("Query rows that ran together.")
+           .Register(registry_)
+           .Add({}, Buckets{1, 4, 16, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384});
+  busy_seconds_ = &BuildCounter()
+                       .Name("attend_executor_busy_seconds_total")
+                       .Help("Time that executors spent on batches.")
+                       .Register(registry_)
+                       .Add({});
+  flops_ = &BuildCounter()
+                .Name("attend_compute_flops_total")
+                .Help("Floating-point operations that the requests computed needed.")
+                .Register(registry_)
+                .Add({});
+}
+
+void Metrics::RegisterRejections() {
+  auto& rejected = BuildCounter()
+                       .Name("attend_rejected_total")
+                       .Help("Requests refused or dropped without a result, by reason.")
+                       .Register(registry_);
+  for (const auto& [reason, label] : kRejections) {
+    rejected_[reason] = &rejected.Add({{"reason", label}});
+  }
+  rejected_other_ = &rejected.Add({{"reason", "other"}});
+}
+
+void Metrics::OnRequestStarted(Method method) {
+  methods_[Index(method)].grpc_started->Increment();
+}
+
+void Metrics::OnRequestEnded(Method method, absl::StatusCode code, const std::string& reason,
+                             absl::Duration duration) {
+  const MethodSeries& series = methods_[Index(method)];
+  const auto index = static_cast<size_t>(code);
+  const double seconds = absl::ToDoubleSeconds(duration);
+  series.requests[index]->Increment();
+  series.grpc_handled[index]->Increment();
+  series.duration->Observe(seconds);
+  series.grpc_handling->Observe(seconds);
+  if (!IsRejection(code)) return;
+  const auto it = rejected_.find(reason);
+  (it == rejected_.end() ? rejected_other_ : it->second)->Increment();
+}
+
+void Metrics::OnStage(Stage stage, absl::Duration duration) {
+  stages_[static_cast<size_t>(stage)]->Observe(absl::ToDoubleSeconds(duration));
+}
+
+void Metrics::OnBatch(int64_t requests, int64_t tokens, double flops, absl::Duration compute) {
+  batch_requests_->Observe(static_cast<double>(requests));
+  batch_tokens_->Observe(static_cast<double>(tokens));
+  busy_seconds_->Increment(absl::ToDoubleSeconds(compute));
+  flops_->Increment(flops);
+}
+
+void Metrics::SetEngine(const Engine* engine) {
+  gauges_->SetEngine(engine);
+}
+
+void Metrics::SetLayerCount(int64_t count) {
+  gauges_->SetLayerCount(count);
+}
+
+std::string Metrics::Text() const {
+  std::vector<prometheus::MetricFamily> families = registry_.Collect();
+  for (prometheus::MetricFamily& family : gauges_->Collect()) families.push_back(std::move(family));
+  std::ostringstream text;
+  prometheus::TextSerializer().Serialize(text, families);
+  return text.str();
+}
+
+}  // namespace attend

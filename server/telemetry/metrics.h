@@ -1,0 +1,77 @@
+#ifndef ATTEND_SERVER_TELEMETRY_METRICS_H_
+#define ATTEND_SERVER_TELEMETRY_METRICS_H_
+
+#include <prometheus/counter.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "core/engine/engine.h"
+#include "server/telemetry/method.h"
+
+namespace attend {
+
+enum class Stage { kDecode, kQueue, kCompute, kEncode };
+
+// The Prometheus families of the server. Every series is made here, with value
+// 0, so that a rate over it is right from the first event on; afterwards only
+// kept references are touched: no lookup, no lock of the registry, and no
+// exception of the library, on the way of a request. Thread-safe.
+class Metrics final : public EngineObserver {
+ public:
+  Metrics();
+
+  // Each started request is ended once, whatever became of it. `reason` is the
+  // error's ErrorInfo reason.
+  void OnRequestStarted(Method method);
+  void OnRequestEnded(Method method, absl::StatusCode code, const std::string& reason,
+                      absl::Duration duration);
+
+  void OnStage(Stage stage, absl::Duration duration);
+
+  void OnBatch(int64_t requests, int64_t tokens, double flops, absl::Duration compute) override;
+
+  // Where the gauges come from when they are scraped; nullptr before and after
+  // the engine's life: they are 0 then. Blocks while a scrape runs.
+  void SetEngine(const Engine* engine);
+  void SetLayerCount(int64_t count);
+
+  // Everything in Prometheus' text format.
+  std::string Text() const;
+
+ private:
+  static constexpr size_t kCodes = 17;  // of gRPC: 0 .. 16
+
+  struct MethodSeries {
+    std::array<prometheus::Counter*, kCodes> requests;
+    std::array<prometheus::Counter*, kCodes> grpc_handled;
+    prometheus::Counter* grpc_started;
+    prometheus::Histogram* duration;
+    prometheus::Histogram* grpc_handling;
+  };
+  class Gauges;
+
+  void RegisterMethods();
+  void RegisterBatches();
+  void RegisterRejections();
+
+  prometheus::Registry registry_;
+  std::array<MethodSeries, kMethods.size()> methods_;
+  std::array<prometheus::Histogram*, 4> stages_;
+  std::map<std::string, prometheus::Counter*, std::less<>> rejected_;
+  prometheus::Counter* rejected_other_;
+  prometheus::Histogram* batch_requests_;
+  prometheus::Histogram* batch_tokens_;
+  prometheus::Counter* busy_seconds_;
+  prometheus::Counter* flops_;
+  std::shared_ptr<Gauges> gauges_;
+};
+
+}  // namespace attend
+
+#endif  // ATTEND_SERVER_TELEMETRY_METRICS_H_

@@ -1,0 +1,46 @@
+#ifndef ATTEND_TESTS_SERVER_CODEC_RANDOM_MESSAGES_H_
+#define ATTEND_TESTS_SERVER_CODEC_RANDOM_MESSAGES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "attend/v1/attention.pb.h"
+
+namespace attend {
+
+using Random = std::mt19937_64;
+
+inline int64_t Uniform(Random& random, int64_t low, int64_t high) {
+  return std::uniform_int_distribution<int64_t>(low, high)(random);
+}
+inline bool Chance(Random& random, double p) {
+  return std::bernoulli_distribution(p)(random);
+}
+
+// Requests that the codec takes, with every field drawn at random: shapes and
+// data agree, but need not make sense to the engine.
+v1::MultiHeadAttentionRequest RandomMultiHead(Random& random);
+v1::ScaledDotProductAttentionRequest RandomScaledDotProduct(Random& random);
+
+// The same bytes in random pieces, empty ones among them. Each piece lies in
+// memory of its own size, so that AddressSanitizer sees a read past its end.
+class Sliced {
+ public:
+  Sliced(Random& random, const std::string& bytes);
+  const std::vector<absl::string_view>& chunks() const { return chunks_; }
+
+ private:
+  std::vector<std::vector<char>> memory_;
+  std::vector<absl::string_view> chunks_;
+};
+
+// `bytes` with a few bytes changed, cut out, doubled or the end cut off.
+std::string Mutated(Random& random, std::string bytes);
+
+}  // namespace attend
+
+#endif  // ATTEND_TESTS_SERVER_CODEC_RANDOM_MESSAGES_H_

@@ -1,0 +1,254 @@
+#include "server/codec/request_decoder.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "attend/v1/attention.pb.h"
+#include "core/base/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/codec/wire_writer.h"
+#include "tests/server/codec/matches_proto.h"
+
+namespace attend {
+namespace {
+
+using testing::HasSubstr;
+using wire_writer::AppendMessage;
+using wire_writer::AppendTag;
+using wire_writer::AppendVarint;
+using wire_writer::AppendVarintField;
+
+absl::StatusOr<MultiHeadAttentionRequest> Decode(const std::string& bytes) {
+  const std::vector<absl::string_view> chunks = {bytes};
+  return DecodeMultiHeadAttentionRequest(chunks);
+}
+
+absl::StatusOr<MultiHeadAttentionRequest> Decode(const v1::MultiHeadAttentionRequest& proto) {
+  return Decode(proto.SerializeAsString());
+}
+
+v1::MultiHeadAttentionRequest Request() {
+  v1::MultiHeadAttentionRequest request;
+  request.set_layer("layer");
+  request.mutable_query()->set_data_type(v1::DATA_TYPE_FLOAT32);
+  request.mutable_query()->add_shape(2);
+  request.mutable_query()->add_shape(3);
+  request.mutable_query()->set_data(std::string(24, 'x'));
+  return request;
+}
+
+void ExpectRefused(const absl::StatusOr<MultiHeadAttentionRequest>& request, absl::StatusCode code,
+                   absl::string_view reason, absl::string_view field, const std::string& text) {
+  ASSERT_EQ(request.status().code(), code) << request.status();
+  EXPECT_EQ(GetErrorInfo(request.status()).reason, reason);
+  EXPECT_EQ(GetErrorInfo(request.status()).field, field);
+  EXPECT_THAT(std::string(request.status().message()), HasSubstr(text));
+}
+
+void ExpectInvalid(const absl::StatusOr<MultiHeadAttentionRequest>& request,
+                   absl::string_view field, const std::string& text) {
+  ExpectRefused(request, absl::StatusCode::kInvalidArgument, "INVALID_ARGUMENT", field, text);
+}
+
+TEST(RequestDecoderTest, TakesShapeAfterDataAndUnpackedNumbers) {
+  std::string tensor;
+  AppendMessage(v1::Tensor::kDataFieldNumber, "ab", tensor);
+  for (const uint64_t size : {1, 1}) {
+    AppendTag(v1::Tensor::kShapeFieldNumber, WireType::kVarint, tensor);
+    AppendVarint(size, tensor);
+  }
+  AppendVarintField(v1::Tensor::kDataTypeFieldNumber, v1::DATA_TYPE_BFLOAT16, tensor);
+  std::string bytes;
+  AppendMessage(v1::MultiHeadAttentionRequest::kQueryFieldNumber, tensor, bytes);
+  const auto request = Decode(bytes);
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->query.type(), DataType::kBFloat16);
+  EXPECT_EQ(request->query.shape(), Shape({1, 1}));
+}
+
+TEST(RequestDecoderTest, MergesATensorGivenInTwoParts) {
+  v1::MultiHeadAttentionRequest head = Request(), rest;
+  head.mutable_query()->clear_data();
+  rest.mutable_query()->set_data(std::string(24, 'y'));
+  const std::string bytes = head.SerializeAsString() + rest.SerializeAsString();
+  v1::MultiHeadAttentionRequest merged;
+  ASSERT_TRUE(merged.ParseFromString(bytes));
+  const auto request = Decode(bytes);
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_TRUE(Matches(*request, merged));
+}
+
+TEST(RequestDecoderTest, TakesTheLastOfTwoScalars) {
+  v1::MultiHeadAttentionRequest second;
+  second.set_priority(2);
+  second.set_layer("other");
+  const auto request = Decode(Request().SerializeAsString() + second.SerializeAsString());
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->priority, 2u);
+  EXPECT_EQ(request->layer, "other");
+}
+
+TEST(RequestDecoderTest, RefusesAMissingQuery) {
+  v1::MultiHeadAttentionRequest request;
+  request.set_layer("layer");
+  ExpectInvalid(Decode(request), "query", "required");
+  ExpectInvalid(Decode(std::string()), "query", "required");
+}
+
+TEST(RequestDecoderTest, RefusesAMissingKeyOrValueOfTheBareOperator) {
+  v1::ScaledDotProductAttentionRequest request;
+  *request.mutable_query() = Request().query();
+  std::string bytes = request.SerializeAsString();
+  std::vector<absl::string_view> chunks = {bytes};
+  EXPECT_EQ(GetErrorInfo(DecodeScaledDotProductAttentionRequest(chunks).status()).field, "key");
+  *request.mutable_key() = Request().query();
+  bytes = request.SerializeAsString();
+  chunks = {bytes};
+  EXPECT_EQ(GetErrorInfo(DecodeScaledDotProductAttentionRequest(chunks).status()).field, "value");
+}
+
+TEST(RequestDecoderTest, RefusesDataThatAreNotTheShapesSize) {
+  v1::MultiHeadAttentionRequest request = Request();
+  request.mutable_query()->mutable_data()->push_back('x');
+  ExpectInvalid(Decode(request), "query.data",
+                "has 25 bytes, but shape [2, 3] of FLOAT32 needs 24");
+}
+
+TEST(RequestDecoderTest, RefusesAShapeWhoseProductOverflows) {
+  v1::MultiHeadAttentionRequest request = Request();
+  request.mutable_query()->clear_shape();
+  for (int i = 0; i < 4; ++i) request.mutable_query()->add_shape(int64_t{1} << 20);
+  ExpectInvalid(Decode(request), "query.shape", "does not fit 64 bits");
+}
+
+// Nothing may be allocated for what the shape promises.
+TEST(RequestDecoderTest, RefusesAHugeShapeWithoutItsData) {
+  v1::MultiHeadAttentionRequest request = Request();
+  request.mutable_query()->clear_shape();
+  request.mutable_query()->add_shape(int64_t{1} << 60);
+  ExpectInvalid(Decode(request), "query.data", "needs 4611686018427387904");
+}
+
+TEST(RequestDecoderTest, RefusesANegativeSize) {
+  v1::MultiHeadAttentionRequest request = Request();
+  request.mutable_query()->set_shape(0, -2);
+  ExpectInvalid(Decode(request), "query.shape", "negative");
+}
+
+TEST(RequestDecoderTest, RefusesMoreAxesThanAnyTensorHas) {
+  v1::MultiHeadAttentionRequest request = Request();
+  for (int i = 0; i < 9; ++i) request.mutable_query()->add_shape(1);
+  ExpectInvalid(Decode(request), "query.shape", "more than 8");
+}
+
+TEST(RequestDecoderTest, RefusesMoreLengthsThanItsBound) {
+  v1::MultiHeadAttentionRequest request = Request();
+  for (size_t i = 0; i <= kMaxSequences; ++i) request.add_query_lengths(0);
+  ExpectInvalid(Decode(request), "query_lengths", "more than 65536");
+}
+
+TEST(RequestDecoderTest, RefusesAMissingOrUnknownDataType) {
+  v1::MultiHeadAttentionRequest request = Request();
+  request.mutable_query()->clear_data_type();
+  ExpectInvalid(Decode(request), "query.data_type", "missing");
+  request.mutable_query()->set_data_type(static_cast<v1::DataType>(77));
+  ExpectInvalid(Decode(request), "query.data_type", "77");
+}
+
+TEST(RequestDecoderTest, RefusesUnknownEnumValuesOfOptions) {
+  v1::MultiHeadAttentionRequest request = Request();
+  request.mutable_options()->set_alignment(static_cast<v1::Alignment>(3));
+  ExpectInvalid(Decode(request), "options.alignment", "3");
+  request.mutable_options()->clear_alignment();
+  request.mutable_options()->set_weights(static_cast<v1::Weights>(-1));
+  ExpectInvalid(Decode(request), "options.weights", "-1");
+}
+
+TEST(RequestDecoderTest, RefusesBooleansOtherThanZeroAndOne) {
+  v1::MultiHeadAttentionRequest request = Request();
+  v1::Tensor& mask = *request.mutable_options()->mutable_mask();
+  mask.set_data_type(v1::DATA_TYPE_BOOL);
+  mask.add_shape(3);
+  mask.set_data(std::string("\0\2\1", 3));
+  ExpectInvalid(Decode(request), "options.mask.data", "0 and 1");
+}
+
+TEST(RequestDecoderTest, RefusesAnUnknownFieldInsideOptionsByItsNumber) {
+  for (const bool in_tensor : {false, true}) {
+    std::string options;
+    AppendVarintField(900, 1, options);
+    if (in_tensor) {
+      std::string tensor;
+      tensor.swap(options);
+      AppendMessage(v1::AttentionOptions::kBiasFieldNumber, tensor, options);
+    }
+    std::string bytes = Request().SerializeAsString();
+    AppendMessage(v1::MultiHeadAttentionRequest::kOptionsFieldNumber, options, bytes);
+    ExpectRefused(Decode(bytes), absl::StatusCode::kUnimplemented, "UNKNOWN_OPTION",
+                  in_tensor ? "options.bias" : "options", "field 900");
+  }
+}
+
+TEST(RequestDecoderTest, SkipsUnknownFieldsElsewhere) {
+  std::string bytes = Request().SerializeAsString();
+  AppendVarintField(900, 1, bytes);
+  AppendMessage(901, "text", bytes);
+  AppendTag(902, WireType::kStartGroup, bytes);
+  AppendMessage(1, "inside", bytes);
+  AppendTag(902, WireType::kEndGroup, bytes);
+  std::string tensor;
+  AppendVarintField(900, 1, tensor);
+  AppendMessage(v1::MultiHeadAttentionRequest::kQueryFieldNumber, tensor, bytes);
+  const auto request = Decode(bytes);
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_TRUE(Matches(*request, Request()));
+}
+
+TEST(RequestDecoderTest, RefusesGroupsThatDoNotMatchOrAreTooDeep) {
+  std::string crossed = Request().SerializeAsString();
+  AppendTag(902, WireType::kStartGroup, crossed);
+  AppendTag(903, WireType::kEndGroup, crossed);
+  std::string deep = Request().SerializeAsString();
+  for (int i = 0; i < 101; ++i) AppendTag(902, WireType::kStartGroup, deep);
+  for (int i = 0; i < 101; ++i) AppendTag(902, WireType::kEndGroup, deep);
+  std::string stray = Request().SerializeAsString();
+  AppendTag(902, WireType::kEndGroup, stray);
+  for (const std::string& bytes : {crossed, deep, stray}) {
+    ExpectRefused(Decode(bytes), absl::StatusCode::kInvalidArgument, "UNDECODABLE", "",
+                  "cannot be decoded");
+  }
+}
+
+TEST(RequestDecoderTest, RefusesANameThatIsNotUtf8OrTooLong) {
+  std::string bytes = Request().SerializeAsString();
+  AppendMessage(v1::MultiHeadAttentionRequest::kLayerFieldNumber, "\xC0\x80", bytes);
+  ExpectInvalid(Decode(bytes), "layer", "UTF-8");
+  v1::MultiHeadAttentionRequest request = Request();
+  request.set_layer(std::string(kMaxNameBytes + 1, 'x'));
+  ExpectInvalid(Decode(request), "layer", "257 bytes");
+}
+
+TEST(RequestDecoderTest, RefusesAFieldOfAnotherWireType) {
+  std::string bytes = Request().SerializeAsString();
+  AppendMessage(v1::MultiHeadAttentionRequest::kPriorityFieldNumber, "1", bytes);
+  ExpectRefused(Decode(bytes), absl::StatusCode::kInvalidArgument, "UNDECODABLE", "priority",
+                "cannot be decoded");
+}
+
+TEST(RequestDecoderTest, RefusesEveryTruncation) {
+  v1::MultiHeadAttentionRequest request = Request();
+  request.mutable_options()->add_head_gates(0.5f);
+  const std::string bytes = request.SerializeAsString();
+  // Cut at a field's end, a message is a shorter whole one.
+  const std::string whole = Request().SerializeAsString();
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    if (size == whole.size()) continue;
+    EXPECT_FALSE(Decode(bytes.substr(0, size)).ok()) << size;
+  }
+}
+
+}  // namespace
+}  // namespace attend

@@ -43,7 +43,7 @@ TEST(RandomLayer, StartsWithTheFirstNumbersOfSplitMix64) {
   }
 }
 
-// The checksums were computed with numpy by tests/support/python/oracle.py.
+// The checksums were computed with numpy by tests/support/python/random_layer.py.
 TEST(RandomLayer, IsTheSameOnEveryMachine) {
   EXPECT_EQ(Checksum(DrawRandomLayer(Spec())->weights),
             "f519c4b8210a5c9b2e8e9f0bd4088138f6aecea167750dcc60e8ba2ab3634216");

@@ -1,0 +1,93 @@
+"""Attention by onnxruntime: ONNX's Attention operator (opset 23), which we did not write, and a
+whole layer as a graph of MatMul, Add and Attention. One sequence a call, float32.
+"""
+
+import functools
+
+import numpy as np
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 23
+P_AFTER_SOFTMAX = 3  # Attention's qk_matmul_output_mode
+
+
+def _session(nodes, inputs, outputs, initializers=()):
+    graph = helper.make_graph(
+        nodes, "oracle",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _attention_node(inputs, outputs, scale, causal, **heads):
+    return helper.make_node("Attention", inputs, outputs, scale=float(scale),
+                            is_causal=int(causal), qk_matmul_output_mode=P_AFTER_SOFTMAX, **heads)
+
+
+@functools.lru_cache(maxsize=256)
+def _operator(scale, causal):
+    axes = {"q": ("h", "i", "d"), "k": ("g", "j", "d"), "v": ("g", "j", "d"), "m": ("h", "i", "j")}
+    return _session([_attention_node(["q", "k", "v", "m"], ["y", "", "", "p"], scale, causal)],
+                    [(name, (1, *axis)) for name, axis in axes.items()], ["y", "p"])
+
+
+def attention(query, key, value, scale, causal, additive):
+    """query [Lq, H, D], key and value [Lk, Hkv, D], additive [H, Lq, Lk] (-inf: not readable);
+    every row must have a readable key. causal: key j <= row i. -> ([Lq, H, D], P [H, Lq, Lk])"""
+    feeds = {name: np.ascontiguousarray(x.transpose(1, 0, 2)[None].astype(np.float32))
+             for name, x in zip("qkv", (query, key, value))}
+    feeds["m"] = np.ascontiguousarray(additive[None].astype(np.float32))
+    output, p = _operator(scale, causal).run(["y", "p"], feeds)
+    return output[0].transpose(1, 0, 2), p[0]
+
+
+class Layer:
+    """parameters: weight and bias of query, key, value and output, as random_layer.parameters gives them."""
+
+    def __init__(self, parameters, num_heads, num_kv_heads, head_dim):
+        self.parameters, self.head_dim = parameters, head_dim
+        self.num_heads, self.num_kv_heads = num_heads, num_kv_heads
+
+    @functools.lru_cache(maxsize=256)
+    def _session(self, scale):
+        nodes, initializers = [], []
+        widths = [weight.shape[1] for weight in self.parameters[:6:2]]
+
+        def constant(name, array):
+            initializers.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+            return name
+
+        def project(name, x, weight, bias):
+            nodes.append(helper.make_node("MatMul", [x, constant(f"w{name}", weight.T)],
+                                          [f"{name}_product"]))
+            nodes.append(helper.make_node("Add", [f"{name}_product", constant(f"b{name}", bias)],
+                                          [name]))
+            return name
+
+        projected = [project(f"p{x}", x, *self.parameters[2 * n : 2 * n + 2])
+                     for n, x in enumerate("qkv")]
+        nodes.append(_attention_node(
+            [*projected, "m"], ["context", "", "", "p"], scale, False,
+            q_num_heads=self.num_heads, kv_num_heads=self.num_kv_heads))
+        nodes.append(helper.make_node("Mul", ["context", "gate"], ["gated"]))
+        project("y", "gated", *self.parameters[6:])
+        inputs = [(x, (1, "i" if x == "q" else "j", width)) for x, width in zip("qkv", widths)]
+        inputs += [("m", (1, "h", "i", "j")), ("gate", (1, "i", self.num_heads * self.head_dim))]
+        return _session(nodes, inputs, ["y", "p"], initializers)
+
+    def run(self, query, key, value, scale, additive, gates):
+        """Rows of inputs -> (rows of output, P [H, Lq, Lk]); otherwise as attention(). gates
+        [H, Lq] multiply what each head gives to each row."""
+        feeds = {name: np.ascontiguousarray(x[None].astype(np.float32))
+                 for name, x in zip("qkv", (query, key, value))}
+        feeds["m"] = np.ascontiguousarray(additive[None].astype(np.float32))
+        feeds["gate"] = np.repeat(gates.T.astype(np.float32), self.head_dim, axis=1)[None]
+        output, p = self._session(scale).run(["y", "p"], feeds)
+        return output[0], p[0]

@@ -1,0 +1,389 @@
+// What happens to requests between Submit and their answer.
+
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/engine/engine.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/core/engine/test_requests.h"
+#include "tests/support/fake_clock.h"
+
+namespace attend {
+namespace {
+
+using Mha = MultiHeadAttentionRequest;
+using Sdpa = ScaledDotProductAttentionRequest;
+
+class CountingObserver final : public EngineObserver {
+ public:
+  void OnBatch(int64_t batch_requests, int64_t batch_tokens, double batch_flops,
+               absl::Duration) override {
+    ++batches;
+    requests += batch_requests;
+    tokens += batch_tokens;
+    flops = batch_flops;
+  }
+  std::atomic<int64_t> batches{0}, requests{0}, tokens{0};
+  std::atomic<double> flops{0.0};
+};
+
+EngineOptions Options() {
+  EngineOptions options;
+  options.num_workers = 1;
+  options.max_in_flight_bytes = 1 << 20;
+  return options;
+}
+
+Sdpa SmallRequest(int64_t rows = 2) {
+  Sdpa request;
+  request.query = Zeros({1, rows, 1, 4});
+  request.key = Zeros({1, rows, 1, 4});
+  request.value = Zeros({1, rows, 1, 4});
+  return request;
+}
+
+class EngineLifecycle : public ::testing::Test {
+ protected:
+  void Start(EngineOptions options = Options()) {
+    engine_ = std::make_unique<Engine>(options, layers_, clock_, &observer_);
+  }
+
+  // Keeps the executor in a callback until Release. Only this thread submits.
+  void Occupy() {
+    engine_->Submit(SmallRequest(), *engine_->budget().Charge(0), absl::InfiniteFuture(),
+                    [this](absl::StatusOr<Response> response) {
+                      response = absl::UnknownError("dropped");
+                      MutexLock lock(mutex_);
+                      occupied_ = true;
+                      changed_.NotifyAll();
+                      while (!released_) changed_.Wait(mutex_);
+                    });
+    MutexLock lock(mutex_);
+    while (!occupied_) changed_.Wait(mutex_);
+  }
+
+  void Release() {
+    MutexLock lock(mutex_);
+    released_ = true;
+    changed_.NotifyAll();
+  }
+
+  Engine::Ticket Submit(Answer& answer, Request request,
+                        absl::Time deadline = absl::InfiniteFuture()) {
+    return engine_->Submit(std::move(request), *engine_->budget().Charge(100), deadline,
+                           answer.Callback());
+  }
+
+  FakeClock clock_;
+  LayerRegistry layers_;
+  CountingObserver observer_;
+  Mutex mutex_;
+  CondVar changed_;
+  bool occupied_ ABSL_GUARDED_BY(mutex_) = false;
+  bool released_ ABSL_GUARDED_BY(mutex_) = false;
+  std::unique_ptr<Engine> engine_;
+};
+
+TEST_F(EngineLifecycle, BatchesWhatWaitedAndTellsTheObserver) {
+  Start();
+  Occupy();
+  Answer first, second;
+  Submit(first, SmallRequest(3));
+  Submit(second, SmallRequest(5));
+  EXPECT_EQ(engine_->stats().queue_requests, 2);
+  EXPECT_GT(engine_->stats().queue_bytes, 200);
+  clock_.Advance(absl::Seconds(2));
+  Release();
+  const Timing timing = first.Wait()->timing;
+  EXPECT_EQ(timing.batch_requests, 2);
+  EXPECT_EQ(timing.batch_tokens, 8);
+  EXPECT_EQ(timing.queue, absl::Seconds(2));
+  EXPECT_EQ(timing.compute, absl::ZeroDuration());
+  EXPECT_EQ(second.Wait()->timing.batch_requests, 2);
+  EXPECT_EQ(observer_.batches, 2);
+  EXPECT_EQ(observer_.requests, 3);
+  EXPECT_EQ(observer_.tokens, 2 + 8);
+  EXPECT_EQ(observer_.flops, 4.0 * 4 * (3 * 3 + 5 * 5));
+}
+
+TEST_F(EngineLifecycle, RunsOneRequestABatchWithoutBatching) {
+  EngineOptions options = Options();
+  options.batching = false;
+  Start(options);
+  Occupy();
+  Answer first, second;
+  Submit(first, SmallRequest());
+  Submit(second, SmallRequest());
+  Release();
+  EXPECT_EQ(first.Wait()->timing.batch_requests, 1);
+  EXPECT_EQ(second.Wait()->timing.batch_requests, 1);
+}
+
+TEST_F(EngineLifecycle, ExpiresInTheQueueUncomputed) {
+  Start();
+  Occupy();
+  Answer answer;
+  Submit(answer, SmallRequest(), clock_.Now() + absl::Milliseconds(1));
+  clock_.Advance(absl::Milliseconds(1));
+  const absl::Status status = answer.Wait().status();  // while the executor is busy
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(GetErrorInfo(status).reason, "EXPIRED");
+  EXPECT_EQ(engine_->stats().queue_requests, 0);
+  EXPECT_EQ(engine_->stats().in_flight_bytes, 0);
+  EXPECT_EQ(observer_.requests, 1);
+  Release();
+}
+
+TEST_F(EngineLifecycle, CancelsInTheQueueUncomputed) {
+  Start();
+  Occupy();
+  Answer answer;
+  const Engine::Ticket ticket = Submit(answer, SmallRequest());
+  engine_->Cancel(ticket);
+  EXPECT_EQ(answer.count(), 1);
+  EXPECT_EQ(answer.Wait().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(engine_->stats().in_flight_bytes, 0);
+  engine_->Cancel(ticket);
+  engine_->Cancel(0);
+  EXPECT_EQ(answer.count(), 1);
+  Release();
+}
+
+TEST_F(EngineLifecycle, RefusesWhenTheQueueIsFull) {
+  EngineOptions options = Options();
+  options.max_queue_requests = 1;
+  Start(options);
+  Occupy();
+  Answer first, second;
+  Submit(first, SmallRequest());
+  EXPECT_EQ(Submit(second, SmallRequest()), 0u);
+  const absl::Status status = second.Wait().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(GetErrorInfo(status).reason, "QUEUE_FULL");
+  EXPECT_GT(GetRetryPushback(status), absl::ZeroDuration());
+  Release();
+  EXPECT_TRUE(first.Wait().ok());
+}
+
+TEST_F(EngineLifecycle, RefusesWhatTheMemoryOfNowDoesNotHold) {
+  Start();
+  MemoryCharge held = *engine_->budget().Charge((1 << 20) - 200);
+  Answer answer;
+  Submit(answer, SmallRequest(100));
+  const absl::Status status = answer.Wait().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(GetErrorInfo(status).reason, "MEMORY");
+  EXPECT_GT(GetRetryPushback(status), absl::ZeroDuration());
+  EXPECT_EQ(engine_->stats().in_flight_bytes, held.bytes());
+}
+
+TEST_F(EngineLifecycle, HoldsMemoryUntilTheResponseIsDropped) {
+  ASSERT_TRUE(layers_.Add(MakeTestLayer("self", 16, 16, 16)).ok());
+  Start();
+  Mha request;
+  request.layer = "self";
+  request.query = Zeros({2, 3, 16});
+  request.options.weights = WeightsOutput::kPerHead;
+  {
+    absl::StatusOr<Response> response = Call(*engine_, std::move(request));
+    ASSERT_TRUE(response.ok()) << response.status();
+    const int64_t outputs = 2 * 3 * 16 * 4 + 2 * 4 * 3 * 3 * 4;
+    EXPECT_GE(response->charge.bytes(), 1000 + outputs);
+    // What computing took is given back before the answer.
+    EXPECT_EQ(engine_->stats().in_flight_bytes, response->charge.bytes());
+    EXPECT_EQ(response->layer_sha256, "sha of self");
+  }
+  EXPECT_EQ(engine_->stats().in_flight_bytes, 0);
+}
+
+TEST_F(EngineLifecycle, DrainFinishesWhatItHasAndRefusesMore) {
+  Start();
+  Occupy();
+  Answer queued, late;
+  Submit(queued, SmallRequest());
+  std::thread drainer([this] { engine_->Drain(absl::InfiniteFuture()); });
+  // Draining has begun when a request is refused; what got in before is served.
+  absl::Status refused;
+  while (refused.ok()) {
+    Answer probe;
+    const Engine::Ticket ticket = Submit(probe, SmallRequest());
+    if (ticket == 0) {
+      refused = probe.Wait().status();
+    } else {
+      engine_->Cancel(ticket);
+      probe.Wait();
+    }
+  }
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(GetErrorInfo(refused).reason, "DRAINING");
+  EXPECT_EQ(queued.count(), 0);
+  Release();
+  drainer.join();
+  EXPECT_EQ(queued.count(), 1);
+  EXPECT_TRUE(queued.Wait().ok());
+}
+
+TEST_F(EngineLifecycle, DrainEndsWhatIsLeftAtItsDeadline) {
+  Start();
+  Occupy();
+  Answer queued;
+  Submit(queued, SmallRequest());
+  engine_->Drain(clock_.Now());
+  EXPECT_EQ(queued.count(), 1);
+  EXPECT_EQ(queued.Wait().status().code(), absl::StatusCode::kUnavailable);
+  Release();
+}
+
+TEST_F(EngineLifecycle, ResolvesTheNumberOfWorkers) {
+  EngineOptions options = Options();
+  options.num_workers = 0;
+  Start(options);
+  EXPECT_GE(engine_->options().num_workers, 1);
+}
+
+// The same request alone and in whatever company: the same bits.
+TEST_F(EngineLifecycle, CompanyDoesNotChangeBits) {
+  const unsigned seed = 31337;
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  ASSERT_TRUE(layers_.Add(MakeTestLayer("self", 64, 64, 64, 4, 2, 16)).ok());
+  EngineOptions options = Options();
+  options.num_workers = 2;
+  options.max_in_flight_bytes = 1 << 28;
+  Start(options);
+
+  std::vector<Request> requests;
+  std::vector<absl::StatusOr<Response>> alone;
+  const auto copy = [](const Request& request) {
+    return std::visit([](const auto& r) -> Request { return Copy(r); }, request);
+  };
+  for (int i = 0; i < 40; ++i) {
+    const int64_t rows = 1 + static_cast<int64_t>(random() % 97);
+    const DataType type = random() % 3 == 0 ? DataType::kBFloat16 : DataType::kFloat32;
+    if (i % 2 == 0) {
+      Mha request;
+      request.layer = "self";
+      request.query = RandomTensor(random, {rows, 64}, type);
+      request.options.causal = random() % 2 == 0;
+      requests.emplace_back(std::move(request));
+    } else {
+      Sdpa request;
+      request.query = RandomTensor(random, {1, rows, 4, 16}, type);
+      request.key = RandomTensor(random, {1, rows, 2, 16}, type);
+      request.value = RandomTensor(random, {1, rows, 2, 16}, type);
+      request.options.causal = random() % 2 == 0;
+      requests.emplace_back(std::move(request));
+    }
+    alone.push_back(Call(*engine_, copy(requests.back())));
+    ASSERT_TRUE(alone.back().ok()) << alone.back().status();
+    ASSERT_EQ(alone.back()->timing.batch_requests, 1);
+  }
+  Occupy();
+  constexpr int kCalls = 200;
+  std::vector<size_t> which(kCalls);
+  std::vector<Answer> answers(kCalls);
+  for (int i = 0; i < kCalls; ++i) {
+    which[i] = random() % requests.size();
+    Submit(answers[i], copy(requests[which[i]]));
+  }
+  Release();
+  bool had_company = false;
+  for (int i = 0; i < kCalls; ++i) {
+    const absl::StatusOr<Response>& got = answers[i].Wait();
+    ASSERT_TRUE(got.ok()) << got.status();
+    had_company |= got->timing.batch_requests > 1;
+    const Tensor& want = alone[which[i]]->output;
+    ASSERT_EQ(got->output.byte_size(), want.byte_size());
+    ASSERT_EQ(std::memcmp(got->output.data(), want.data(), want.byte_size()), 0)
+        << "request " << which[i];
+  }
+  EXPECT_TRUE(had_company);
+}
+
+// Many threads submit, cancel and let expire: each request is answered exactly
+// once, the counts add up, no byte stays charged.
+TEST(Engine, AnswersEachRequestExactlyOnceUnderContention) {
+  constexpr int kThreads = 8;
+  constexpr int kRequests = 300;
+  LayerRegistry layers;
+  ASSERT_TRUE(layers.Add(MakeTestLayer("a", 16, 16, 16)).ok());
+  ASSERT_TRUE(layers.Add(MakeTestLayer("b", 16, 16, 16)).ok());
+  EngineOptions options = Options();
+  options.num_workers = 2;
+  options.max_queue_requests = 24;
+  CountingObserver observer;
+  std::atomic<int64_t> ok{0}, refused{0}, expired{0}, cancelled{0}, other{0};
+  std::vector<std::atomic<int>> answers(kThreads * kRequests);
+  {
+    Engine engine(options, layers, Clock::Steady(), &observer);
+    std::vector<std::thread> threads;
+    for (int t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&, t] {
+        std::mt19937 random(1000 + t);
+        for (int i = 0; i < kRequests; ++i) {
+          Request request;
+          if (random() % 2 == 0) {
+            Mha mha;
+            mha.layer = random() % 2 == 0 ? "a" : "b";
+            mha.query = Zeros({static_cast<int64_t>(random() % 9), 16});
+            mha.priority = random() % 3;
+            request = std::move(mha);
+          } else {
+            request = SmallRequest(static_cast<int64_t>(random() % 9));
+          }
+          absl::StatusOr<MemoryCharge> charge = engine.budget().Charge(500);
+          std::atomic<int>& count = answers[static_cast<size_t>(t * kRequests + i)];
+          if (!charge.ok()) {
+            ++count;
+            ++refused;
+            continue;
+          }
+          const absl::Time deadline =
+              random() % 4 == 0 ? Clock::Steady().Now() + absl::Microseconds(random() % 300)
+                                : absl::InfiniteFuture();
+          const Engine::Ticket ticket =
+              engine.Submit(std::move(request), *std::move(charge), deadline,
+                            [&](absl::StatusOr<Response> response) {
+                              ++count;
+                              switch (response.status().code()) {
+                                case absl::StatusCode::kOk:
+                                  ++ok;
+                                  break;
+                                case absl::StatusCode::kResourceExhausted:
+                                  ++refused;
+                                  break;
+                                case absl::StatusCode::kDeadlineExceeded:
+                                  ++expired;
+                                  break;
+                                case absl::StatusCode::kCancelled:
+                                  ++cancelled;
+                                  break;
+                                default:
+                                  ++other;
+                              }
+                            });
+          if (random() % 4 == 0) engine.Cancel(ticket);
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    engine.Drain(absl::InfiniteFuture());
+    EXPECT_EQ(engine.stats().queue_requests, 0);
+    EXPECT_EQ(engine.stats().in_flight_bytes, 0);
+  }
+  for (const std::atomic<int>& count : answers) ASSERT_EQ(count, 1);
+  EXPECT_EQ(other, 0);
+  EXPECT_EQ(ok + refused + expired + cancelled, kThreads * kRequests);
+  EXPECT_EQ(observer.requests, ok);
+  EXPECT_GT(ok, 0);
+}
+
+}  // namespace
+}  // namespace attend

@@ -1,0 +1,87 @@
+#include "core/engine/memory_budget.h"
+
+#include <atomic>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/base/status.h"
+#include "gtest/gtest.h"
+
+namespace attend {
+namespace {
+
+TEST(MemoryBudget, GivesBackWhatWasCharged) {
+  MemoryBudget budget(100);
+  {
+    MemoryCharge charge = *budget.Charge(60);
+    EXPECT_EQ(budget.used_bytes(), 60);
+    EXPECT_TRUE(charge.Grow(40).ok());
+    EXPECT_EQ(charge.bytes(), 100);
+    EXPECT_EQ(budget.used_bytes(), 100);
+  }
+  EXPECT_EQ(budget.used_bytes(), 0);
+}
+
+TEST(MemoryBudget, AsksToRetryWhatDoesNotFitNow) {
+  MemoryBudget budget(100);
+  MemoryCharge held = *budget.Charge(60);
+  const absl::Status status = budget.Charge(41).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(GetErrorInfo(status).reason, "MEMORY");
+  EXPECT_GT(GetRetryPushback(status), absl::ZeroDuration());
+  EXPECT_EQ(budget.used_bytes(), 60);
+  EXPECT_TRUE(budget.Charge(40).ok());
+}
+
+TEST(MemoryBudget, TellsNeverToRetryWhatWillNeverFit) {
+  MemoryBudget budget(100);
+  const absl::Status status = budget.Charge(101).status();
+  EXPECT_EQ(GetErrorInfo(status).reason, "TOO_LARGE");
+  EXPECT_LT(GetRetryPushback(status), absl::ZeroDuration());
+
+  MemoryCharge charge = *budget.Charge(60);
+  const absl::Status growth = charge.Grow(41);
+  EXPECT_EQ(GetErrorInfo(growth).reason, "TOO_LARGE");
+  EXPECT_EQ(charge.bytes(), 60);
+  EXPECT_EQ(budget.used_bytes(), 60);
+}
+
+TEST(MemoryBudget, DoesNotOverflow) {
+  MemoryBudget budget(100);
+  MemoryCharge charge = *budget.Charge(60);
+  EXPECT_FALSE(budget.Charge(std::numeric_limits<int64_t>::max()).ok());
+  EXPECT_FALSE(charge.Grow(std::numeric_limits<int64_t>::max()).ok());
+}
+
+TEST(MemoryBudget, MovesWithTheCharge) {
+  MemoryBudget budget(100);
+  MemoryCharge first = *budget.Charge(10);
+  MemoryCharge second = *budget.Charge(20);
+  second = std::move(first);
+  EXPECT_EQ(budget.used_bytes(), 10);
+  const MemoryCharge third(std::move(second));
+  EXPECT_EQ(third.bytes(), 10);
+  EXPECT_EQ(budget.used_bytes(), 10);
+}
+
+TEST(MemoryBudget, IsNeverExceededByManyThreads) {
+  MemoryBudget budget(1000);
+  std::atomic<bool> exceeded{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 5000; ++i) {
+        absl::StatusOr<MemoryCharge> charge = budget.Charge(300 + 7 * t);
+        if (charge.ok()) (void)charge->Grow(50);
+        if (budget.used_bytes() > 1000) exceeded = true;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_FALSE(exceeded);
+  EXPECT_EQ(budget.used_bytes(), 0);
+}
+
+}  // namespace
+}  // namespace attend

@@ -1,0 +1,141 @@
+#include <google/protobuf/util/json_util.h>
+
+#include <cstdio>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "client/cli/command.h"
+
+namespace attend::cli {
+namespace {
+
+int PrintJson(const google::protobuf::Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.always_print_primitive_fields = true;
+  options.preserve_proto_field_names = true;
+  std::string text;
+  if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) return kFailed;
+  std::fputs(text.c_str(), stdout);
+  return kOk;
+}
+
+std::string Biases(const v1::LayerInfo& layer) {
+  std::string text;
+  if (layer.query_bias()) text += 'q';
+  if (layer.key_bias()) text += 'k';
+  if (layer.value_bias()) text += 'v';
+  if (layer.output_bias()) text += 'o';
+  return text.empty() ? "-" : text;
+}
+
+absl::string_view ComputeType(const v1::LayerInfo& layer) {
+  return layer.compute_type() == v1::DATA_TYPE_BFLOAT16  ? "bfloat16"
+         : layer.compute_type() == v1::DATA_TYPE_FLOAT32 ? "float32"
+                                                         : "?";
+}
+
+}  // namespace
+
+int RunLayers(const std::vector<std::string>& arguments) {
+  Connection connection;
+  std::string layer;
+  bool json = false;
+  Args args("attend layers [OPTIONS]", "Lists the layers that the server holds.");
+  args.Option("layer", "NAME", "this one only", &layer);
+  args.Switch("json", "everything the server says, as JSON", &json);
+  connection.AddTo(args);
+  if (const auto exit = ParseOrExit(args, arguments, nullptr, 0)) return *exit;
+  const auto client = connection.Connect();
+  if (!client.ok()) return ReportUsage(client.status().message());
+
+  v1::ListLayersResponse all;
+  if (layer.empty()) {
+    const auto layers = (*client)->ListLayers(connection.call_options());
+    if (!layers.ok()) return ReportCall(layers.status());
+    for (const v1::LayerInfo& each : *layers) *all.add_layers() = each;
+  } else {
+    const auto one = (*client)->GetLayer(layer, connection.call_options());
+    if (!one.ok()) return ReportCall(one.status());
+    *all.add_layers() = *one;
+  }
+  if (json) return PrintJson(all);
+  if (all.layers().empty()) {
+    std::puts("The server holds no layers.");
+    return kOk;
+  }
+  size_t width = 4;
+  for (const v1::LayerInfo& each : all.layers()) width = std::max(width, each.name().size());
+  absl::PrintF("%-*s  %6s  %5s  %8s  %8s  %6s  %-8s  %10s  %s\n", width, "NAME", "EMBED", "HEADS",
+               "KV-HEADS", "HEAD-DIM", "BIASES", "COMPUTE", "PARAMETERS", "SHA256");
+  for (const v1::LayerInfo& each : all.layers()) {
+    absl::PrintF("%-*s  %6d  %5d  %8d  %8d  %6s  %-8s  %10d  %s\n", width, each.name(),
+                 each.embed_dim(), each.num_heads(), each.num_kv_heads(), each.head_dim(),
+                 Biases(each), ComputeType(each), each.parameter_count(),
+                 each.sha256().substr(0, 12));
+  }
+  return kOk;
+}
+
+int RunInfo(const std::vector<std::string>& arguments) {
+  Connection connection;
+  bool json = false;
+  Args args("attend info [OPTIONS]", "Prints the server's version and limits.");
+  args.Switch("json", "as JSON", &json);
+  connection.AddTo(args);
+  if (const auto exit = ParseOrExit(args, arguments, nullptr, 0)) return *exit;
+  const auto client = connection.Connect();
+  if (!client.ok()) return ReportUsage(client.status().message());
+  const auto info = (*client)->GetServerInfo(connection.call_options());
+  if (!info.ok()) return ReportCall(info.status());
+  if (json) return PrintJson(*info);
+  const v1::Limits& limits = info->limits();
+  absl::PrintF("version                 %s\n", info->version());
+  absl::PrintF("cpu features            %s\n", absl::StrJoin(info->cpu_features(), " "));
+  absl::PrintF("priority levels         %d\n", info->priority_levels());
+  absl::PrintF("max request bytes       %d\n", limits.max_request_bytes());
+  absl::PrintF("max in-flight bytes     %d\n", limits.max_in_flight_bytes());
+  absl::PrintF("max queue requests      %d\n", limits.max_queue_requests());
+  absl::PrintF("max sequence length     %d\n", limits.max_sequence_length());
+  absl::PrintF("max weights bytes       %d\n", limits.max_weights_bytes());
+  absl::PrintF("max deadline            %s\n",
+               absl::FormatDuration(absl::Milliseconds(limits.max_deadline_ms())));
+  absl::PrintF("max concurrent streams  %d\n", limits.max_concurrent_streams());
+  return kOk;
+}
+
+int RunHealth(const std::vector<std::string>& arguments) {
+  Connection connection;
+  connection.timeout = absl::Seconds(5);
+  std::vector<std::string> rest;
+  Args args("attend health [SERVICE] [OPTIONS]",
+            "Asks for the health of the server, or of one of its services (such as\n"
+            "attend.v1.AttentionService). Exit code 0: SERVING; 1: not serving; 3: no answer.\n"
+            "Default of --timeout: 5s.");
+  connection.AddTo(args);
+  if (const auto exit = ParseOrExit(args, arguments, &rest, 1)) return *exit;
+  const auto client = connection.Connect();
+  if (!client.ok()) return ReportUsage(client.status().message());
+  const auto health =
+      (*client)->CheckHealth(rest.empty() ? "" : rest[0], connection.call_options());
+  if (!health.ok()) return ReportCall(health.status());
+  switch (*health) {
+    case client::HealthStatus::kServing:
+      std::puts("SERVING");
+      return kOk;
+    case client::HealthStatus::kNotServing:
+      std::puts("NOT_SERVING");
+      return kFailed;
+    case client::HealthStatus::kServiceUnknown:
+      std::puts("SERVICE_UNKNOWN");
+      return kFailed;
+    case client::HealthStatus::kUnknown:
+      break;
+  }
+  std::puts("UNKNOWN");
+  return kFailed;
+}
+
+}  // namespace attend::cli

@@ -1,0 +1,261 @@
+// The commands as a user runs them, against a service that echoes its query.
+#include "client/cli/command.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/arrays.h"
+#include "client/cli/random_tensor.h"
+#include "nlohmann/json.hpp"
+#include "tests/client/fake_service.h"
+
+namespace attend::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::internal::CaptureStderr;
+using ::testing::internal::CaptureStdout;
+using ::testing::internal::GetCapturedStderr;
+using ::testing::internal::GetCapturedStdout;
+
+struct Ran {
+  int exit;
+  std::string out;
+  std::string err;
+};
+
+class CommandTest : public testing::Test {
+ protected:
+  CommandTest() {
+    folder_ = std::filesystem::path(testing::TempDir()) / absl::StrCat("attend-cli-", getpid());
+    std::filesystem::create_directories(folder_);
+  }
+  ~CommandTest() override { std::filesystem::remove_all(folder_); }
+
+  Ran Run(int (*command)(const std::vector<std::string>&), std::vector<std::string> arguments) {
+    arguments.push_back("--server=" + server_.address());
+    return RunBare(command, arguments);
+  }
+  static Ran RunBare(int (*command)(const std::vector<std::string>&),
+                     const std::vector<std::string>& arguments) {
+    CaptureStdout();
+    CaptureStderr();
+    Ran ran;
+    ran.exit = command(arguments);
+    fflush(stdout);
+    ran.out = GetCapturedStdout();
+    ran.err = GetCapturedStderr();
+    return ran;
+  }
+  std::string Path(const std::string& name) const { return (folder_ / name).string(); }
+
+  client::FakeServer server_;
+  std::filesystem::path folder_;
+};
+
+TEST_F(CommandTest, LayersListsThem) {
+  const Ran ran = Run(RunLayers, {});
+  EXPECT_EQ(ran.exit, kOk) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("NAME"));
+  EXPECT_THAT(ran.out, HasSubstr("\nl4 "));
+  const Ran json = Run(RunLayers, {"--json", "--layer=l0"});
+  EXPECT_EQ(json.exit, kOk);
+  EXPECT_EQ(nlohmann::json::parse(json.out)["layers"][0]["embed_dim"], "4");
+  const Ran none = Run(RunLayers, {"--layer=none"});
+  EXPECT_EQ(none.exit, kFailed);
+  EXPECT_THAT(none.err, HasSubstr("NOT_FOUND: no such layer"));
+}
+
+TEST_F(CommandTest, InfoAndHealth) {
+  EXPECT_THAT(Run(RunInfo, {}).out, HasSubstr("9.8.7"));
+  const Ran serving = Run(RunHealth, {});
+  EXPECT_EQ(serving.exit, kOk);
+  EXPECT_EQ(serving.out, "SERVING\n");
+  EXPECT_EQ(Run(RunHealth, {"no.such.Service"}).exit, kFailed);
+  server_.server().GetHealthCheckService()->SetServingStatus("", false);
+  const Ran not_serving = Run(RunHealth, {});
+  EXPECT_EQ(not_serving.exit, kFailed);
+  EXPECT_EQ(not_serving.out, "NOT_SERVING\n");
+}
+
+TEST_F(CommandTest, NobodyListeningIsUnreachable) {
+  const Ran ran = RunBare(RunHealth, {"--server=ipv4:127.0.0.1:1"});
+  EXPECT_EQ(ran.exit, kUnreachable);
+  EXPECT_THAT(ran.err, HasSubstr("UNAVAILABLE"));
+}
+
+TEST_F(CommandTest, CallReadsAndWritesFiles) {
+  const Tensor query = RandomTensor({2, 3, 4}, 1);
+  ASSERT_TRUE(WriteNpy(Path("q.npy"), query).ok());
+  const Ran ran = Run(RunCall, {"--layer=l0", "--query=" + Path("q.npy"), "--dtype=bfloat16",
+                                "--output=" + Path("out.safetensors")});
+  EXPECT_EQ(ran.exit, kOk) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("output   bfloat16 [2, 3, 4]  mean "));
+  EXPECT_THAT(ran.out, HasSubstr("layer    l0, sha256 abc"));
+  EXPECT_THAT(ran.out, HasSubstr("compute 2.00 us (batch of 3, 48 tokens)"));
+  const auto written = ReadSafetensors(Path("out.safetensors"));
+  ASSERT_TRUE(written.ok()) << written.status();
+  EXPECT_EQ(written->at("output").ToFloats(),
+            ConvertTensor(query, DataType::kBFloat16)->ToFloats());
+}
+
+TEST_F(CommandTest, CallTakesAllInputsFromOneFile) {
+  const Tensor query = RandomTensor({1, 2, 2, 4}, 1);
+  const Tensor weights = RandomTensor({1, 2, 2}, 2);
+  ASSERT_TRUE(
+      WriteSafetensors(Path("in.safetensors"), {{"query", query}, {"key", query}, {"value", query}})
+          .ok());
+  const Ran ran = Run(
+      RunCall, {"--operator", "--input=" + Path("in.safetensors"), "--output=" + Path("o.npy")});
+  EXPECT_EQ(ran.exit, kOk) << ran.err;
+  EXPECT_EQ(ReadNpy(Path("o.npy"))->ToFloats(), query.ToFloats());
+
+  ASSERT_TRUE(WriteNpy(Path("bias.npy"), weights).ok());
+  const Ran with = Run(RunCall, {"--layer=l0", "--random=1x2x4", "--bias=" + Path("bias.npy"),
+                                 "--weights=mean", "--weights-output=" + Path("w.npy")});
+  EXPECT_EQ(with.exit, kOk) << with.err;
+  EXPECT_EQ(ReadNpy(Path("w.npy"))->ToFloats(), weights.ToFloats());
+}
+
+TEST_F(CommandTest, CallSaysWhatIsWrong) {
+  const auto error = [this](std::vector<std::string> arguments) {
+    const Ran ran = Run(RunCall, std::move(arguments));
+    EXPECT_EQ(ran.exit, kUsage) << ran.out;
+    return ran.err;
+  };
+  EXPECT_THAT(error({"--layer=l0"}), HasSubstr("no query"));
+  EXPECT_THAT(error({"--random=1x2x4"}), HasSubstr("choose with --layer one of: l0, l1"));
+  EXPECT_THAT(error({"--random=1y2"}), HasSubstr("is not a shape"));
+  EXPECT_THAT(error({"--query=none.npy"}), HasSubstr("none.npy"));
+  EXPECT_THAT(error({"--operator", "--query=" + Path("q.npy"), "--random=1x1"}),
+              HasSubstr("query is given twice"));
+  EXPECT_THAT(error({"--random=1x2x4", "--dtype=int8"}), HasSubstr("--dtype"));
+  EXPECT_THAT(error({"--random=1x2x4", "--weights=all"}), HasSubstr("none, per-head, mean"));
+  EXPECT_THAT(error({"--random=1x2x4", "--layout=blhd"}), HasSubstr("--layout needs --operator"));
+  EXPECT_THAT(error({"--random=1x2x4", "--output=x.txt"}), HasSubstr("x.txt"));
+  EXPECT_THAT(error({"--random=1x2x4", "--weights-output=x.npy"}), HasSubstr("needs --weights"));
+  EXPECT_THAT(error({"--random=1x2x4", "--duration=5s"}), HasSubstr("no option --duration"));
+  EXPECT_THAT(error({"--random=1x2x4", "extra"}), HasSubstr("\"extra\""));
+  EXPECT_THAT(error({"--random=1x2x4", "--tls-ca=x"}), HasSubstr("--tls"));
+}
+
+TEST_F(CommandTest, CallPrintsTheServersReason) {
+  server_.service.set_hook([](int, grpc::ServerContext& context) {
+    context.AddTrailingMetadata("x-request-id", "abc-1");
+    return grpc::Status(grpc::StatusCode::INTERNAL, "broken");
+  });
+  const Ran ran = Run(RunCall, {"--layer=l0", "--random=1x2x4"});
+  EXPECT_EQ(ran.exit, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("INTERNAL: broken"));
+  EXPECT_THAT(ran.err, HasSubstr("request id abc-1"));
+}
+
+TEST_F(CommandTest, BenchReportsAClosedLoop) {
+  const Ran ran =
+      Run(RunBench, {"--layer=l0", "--tokens=1..9", "--batch=2", "--concurrency=4", "--warmup=0s",
+                     "--duration=50ms", "--check", "--channels=2", "--json=" + Path("r.json")});
+  EXPECT_EQ(ran.exit, kOk) << ran.err << ran.out;
+  EXPECT_THAT(ran.out, HasSubstr("requests/s"));
+  EXPECT_THAT(ran.out, HasSubstr("p99.9"));
+  EXPECT_THAT(ran.out, HasSubstr("errors      none"));
+  std::ifstream file(Path("r.json"));
+  const auto json = nlohmann::json::parse(file);
+  EXPECT_GT(json["good"], 0);
+  EXPECT_EQ(json["latency_ms"]["count"], json["good"]);
+  EXPECT_EQ(json["batch_requests"]["max"], 3);
+  EXPECT_EQ(json["mode"], "closed");
+  EXPECT_EQ(json["wrong"], 0);
+}
+
+TEST_F(CommandTest, BenchReportsAnOpenLoopWithErrorsByCode) {
+  // The first call is the probe; of the load every second call is refused.
+  server_.service.set_hook([](int call, grpc::ServerContext& context) {
+    if (call % 2 == 1) return grpc::Status::OK;
+    context.AddTrailingMetadata("grpc-retry-pushback-ms", "5");
+    return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "queue full");
+  });
+  const Ran ran = Run(RunBench, {"--layer=l0", "--rate=1000", "--warmup=0s", "--duration=100ms",
+                                 "--json=" + Path("r.json"), "--quiet"});
+  EXPECT_EQ(ran.exit, kOk) << ran.err << ran.out;
+  EXPECT_EQ(ran.err, "");
+  EXPECT_THAT(ran.out, HasSubstr("x RESOURCE_EXHAUSTED: queue full"));
+  std::ifstream file(Path("r.json"));
+  const auto json = nlohmann::json::parse(file);
+  // Every planned request has ended once, whenever it was sent.
+  EXPECT_EQ(json["good"].get<int>() + json["errors"]["RESOURCE_EXHAUSTED"].get<int>(), 100);
+  EXPECT_EQ(json["error_latency_ms"]["count"], json["errors"]["RESOURCE_EXHAUSTED"]);
+}
+
+TEST_F(CommandTest, BenchFindsBitsThatChange) {
+  class Changing : public v1::AttentionService::Service {
+    grpc::Status ScaledDotProductAttention(
+        grpc::ServerContext*, const v1::ScaledDotProductAttentionRequest* request,
+        v1::ScaledDotProductAttentionResponse* response) override {
+      *response->mutable_output() = request->query();
+      (*response->mutable_output()->mutable_data())[0] = static_cast<char>(++count_);
+      return grpc::Status::OK;
+    }
+    std::atomic<int> count_ = 0;
+  } changing;
+  class Info : public v1::ServerService::Service {
+    grpc::Status GetServerInfo(grpc::ServerContext*, const v1::GetServerInfoRequest*,
+                               v1::ServerInfo*) override {
+      return grpc::Status::OK;
+    }
+  } info;
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&changing);
+  builder.RegisterService(&info);
+  const auto server = builder.BuildAndStart();
+  const Ran ran =
+      RunBare(RunBench, {"--operator", "--heads=1", "--head-dim=4", "--rate=2000", "--warmup=0s",
+                         "--duration=100ms", "--check", absl::StrCat("--server=127.0.0.1:", port)});
+  EXPECT_EQ(ran.exit, kFailed) << ran.out;
+  EXPECT_THAT(ran.out, HasSubstr("WRONG"));
+}
+
+TEST_F(CommandTest, BenchSaysWhatIsWrong) {
+  const auto error = [this](std::vector<std::string> arguments) {
+    const Ran ran = Run(RunBench, std::move(arguments));
+    EXPECT_EQ(ran.exit, kUsage) << ran.out;
+    return ran.err;
+  };
+  EXPECT_THAT(error({"--rate=1", "--concurrency=2"}), HasSubstr("exclude"));
+  EXPECT_THAT(error({"--rate=0"}), HasSubstr("--rate"));
+  EXPECT_THAT(error({"--concurrency=0"}), HasSubstr("--concurrency"));
+  EXPECT_THAT(error({"--poisson"}), HasSubstr("--poisson needs --rate"));
+  EXPECT_THAT(error({"--tokens=5..2"}), HasSubstr("--tokens"));
+  EXPECT_THAT(error({"--tokens=1..2..3"}), HasSubstr("--tokens"));
+  EXPECT_THAT(error({"--tokens=0"}), HasSubstr("--tokens"));
+  EXPECT_THAT(error({"--heads=2"}), HasSubstr("--heads needs --operator"));
+  EXPECT_THAT(error({"--channels=0"}), HasSubstr("--channels"));
+  EXPECT_THAT(error({"--max-attempts=0"}), HasSubstr("--max-attempts"));
+  EXPECT_THAT(error({}), HasSubstr("choose with --layer"));
+}
+
+TEST_F(CommandTest, HelpOfEveryCommand) {
+  for (const auto command : {RunLayers, RunInfo, RunHealth, RunCall, RunBench}) {
+    const Ran ran = RunBare(command, {"--help"});
+    EXPECT_EQ(ran.exit, kOk);
+    EXPECT_THAT(ran.out, HasSubstr("usage: attend "));
+    EXPECT_THAT(ran.out, HasSubstr("--server=TARGET"));
+  }
+}
+
+TEST(FormatLatencyTest, ThreeDigitsAndAUnit) {
+  EXPECT_EQ(FormatLatency(absl::Nanoseconds(1234)), "1.23 us");
+  EXPECT_EQ(FormatLatency(absl::Microseconds(45678)), "45.7 ms");
+  EXPECT_EQ(FormatLatency(absl::Milliseconds(456)), "456 ms");
+  EXPECT_EQ(FormatLatency(absl::Seconds(2)), "2.00 s");
+}
+
+}  // namespace
+}  // namespace attend::cli

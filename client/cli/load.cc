@@ -165,7 +165,7 @@ void Load::ReportProgress() {
   const absl::Duration now = Now();
   LoadProgress progress;
   progress.elapsed = now;
-  progress.warming_up = now < plan_.warmup;
+  progress.warming_up = last_progress_ < plan_.warmup;
   progress.since_last = now - last_progress_;
   {
     MutexLock lock(mutex_);

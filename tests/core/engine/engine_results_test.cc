@@ -295,5 +295,134 @@ TEST(EngineResults, OfTheOperatorEqualTheReference) {
   }
 }
 
+// One sequence of self-attention through its layer, dense and alone.
+Tensor Alone(Engine& engine, const MultiHeadAttentionRequest& like, Tensor query) {
+  MultiHeadAttentionRequest request;
+  request.layer = like.layer;
+  request.query = std::move(query);
+  request.options.causal = like.options.causal;
+  absl::StatusOr<Response> response = Call(engine, std::move(request));
+  EXPECT_TRUE(response.ok()) << response.status();
+  return std::move(response->output);
+}
+
+Tensor RowsOf(const Tensor& tensor, int64_t begin, int64_t count) {
+  const int64_t width = tensor.dim(tensor.rank() - 1);
+  const size_t row = static_cast<size_t>(width) * ElementSize(tensor.type());
+  Tensor rows(tensor.type(), {1, count, width});
+  if (count > 0) {
+    std::memcpy(rows.data(), tensor.data() + static_cast<size_t>(begin) * row,
+                static_cast<size_t>(count) * row);
+  }
+  return rows;
+}
+
+void ExpectRows(const Tensor& got, int64_t begin, const Tensor& want) {
+  const Tensor rows = RowsOf(got, begin, want.dim(1));
+  EXPECT_EQ(rows.byte_size(), want.byte_size());
+  if (want.byte_size() == 0) return;
+  EXPECT_EQ(std::memcmp(rows.data(), want.data(), want.byte_size()), 0) << "rows from " << begin;
+}
+
+// Whatever form the sequences come in, each has the bits that it has alone, and
+// padding is 0. Alone is compared with the formula in the layer's own tests.
+TEST(EngineResults, OfALayerDoNotDependOnTheForm) {
+  const unsigned seed = 4712;
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  LayerRegistry layers;
+  ASSERT_TRUE(layers.Add(MakeTestLayer("self", 24, 24, 24)).ok());
+  Engine engine(Options(), layers, Clock::Steady(), nullptr);
+  for (const DataType type : {DataType::kFloat32, DataType::kFloat16, DataType::kBFloat16}) {
+    for (const bool causal : {false, true}) {
+      const std::vector<int64_t> lengths = {5, 0, 1, 37};
+      MultiHeadAttentionRequest packed, dense;
+      packed.layer = dense.layer = "self";
+      packed.options.causal = dense.options.causal = causal;
+      packed.query_lengths = dense.query_lengths = lengths;
+      packed.query = RandomTensor(random, {43, 24}, type);
+      dense.query = RandomTensor(random, {4, 40, 24}, type);
+      const absl::StatusOr<Response> of_packed = Call(engine, Copy(packed));
+      const absl::StatusOr<Response> of_dense = Call(engine, Copy(dense));
+      ASSERT_TRUE(of_packed.ok()) << of_packed.status();
+      ASSERT_TRUE(of_dense.ok()) << of_dense.status();
+      EXPECT_EQ(of_packed->output.shape(), packed.query.shape());
+      EXPECT_EQ(of_dense->output.shape(), dense.query.shape());
+      int64_t begin = 0;
+      for (int64_t b = 0; b < 4; ++b) {
+        const int64_t length = lengths[static_cast<size_t>(b)];
+        ExpectRows(of_packed->output, begin,
+                   Alone(engine, packed, RowsOf(packed.query, begin, length)));
+        ExpectRows(of_dense->output, b * 40,
+                   Alone(engine, dense, RowsOf(dense.query, b * 40, length)));
+        ExpectRows(of_dense->output, b * 40 + length, Zeros({1, 40 - length, 24}, type));
+        begin += length;
+      }
+    }
+  }
+}
+
+// Given as key and value, or left out: the same.
+TEST(EngineResults, OfALayerTakeQueryForAbsentKeyAndValue) {
+  std::mt19937 random(4713);
+  LayerRegistry layers;
+  ASSERT_TRUE(layers.Add(MakeTestLayer("self", 24, 24, 24)).ok());
+  Engine engine(Options(), layers, Clock::Steady(), nullptr);
+  MultiHeadAttentionRequest absent;
+  absent.layer = "self";
+  absent.query = RandomTensor(random, {2, 9, 24});
+  MultiHeadAttentionRequest key = Copy(absent), both = Copy(absent);
+  key.key = Copy(absent.query);
+  both.key = Copy(absent.query);
+  both.value = Copy(absent.query);
+  const absl::StatusOr<Response> want = Call(engine, std::move(absent));
+  for (MultiHeadAttentionRequest* request : {&key, &both}) {
+    const absl::StatusOr<Response> got = Call(engine, std::move(*request));
+    ASSERT_TRUE(got.ok()) << got.status();
+    ASSERT_EQ(std::memcmp(got->output.data(), want->output.data(), want->output.byte_size()), 0);
+  }
+}
+
+// A layer's answer for a row that reads nothing is its output bias.
+TEST(EngineResults, OfALayerWithoutKeysAreItsOutputBias) {
+  LayerRegistry layers;
+  ASSERT_TRUE(layers.Add(MakeTestLayer("self", 24, 24, 24)).ok());
+  Engine engine(Options(), layers, Clock::Steady(), nullptr);
+  MultiHeadAttentionRequest empty, masked;
+  empty.layer = masked.layer = "self";
+  std::mt19937 random(4714);
+  empty.query = RandomTensor(random, {1, 3, 24});
+  masked.query = Copy(empty.query);
+  empty.key = Zeros({1, 0, 24});
+  masked.options.mask = Zeros({1}, DataType::kBool);
+  const absl::StatusOr<Response> of_empty = Call(engine, std::move(empty));
+  const absl::StatusOr<Response> of_masked = Call(engine, std::move(masked));
+  ASSERT_TRUE(of_empty.ok()) << of_empty.status();
+  ASSERT_TRUE(of_masked.ok()) << of_masked.status();
+  const float* const rows = of_empty->output.as<float>();
+  for (int64_t i = 0; i < 3 * 24; ++i) {
+    EXPECT_EQ(rows[i], rows[i % 24]);
+    EXPECT_EQ(rows[i], of_masked->output.as<float>()[i]);
+  }
+}
+
+// Nothing to compute is no reason to fail or to hang.
+TEST(EngineResults, OfNothingAreEmpty) {
+  LayerRegistry layers;
+  ASSERT_TRUE(layers.Add(MakeTestLayer("self", 24, 24, 24)).ok());
+  Engine engine(Options(), layers, Clock::Steady(), nullptr);
+  for (const Shape& shape : {Shape{0, 24}, Shape{0, 7, 24}, Shape{3, 0, 24}}) {
+    MultiHeadAttentionRequest request;
+    request.layer = "self";
+    request.query = Zeros(shape);
+    request.options.weights = WeightsOutput::kPerHead;
+    const absl::StatusOr<Response> response = Call(engine, std::move(request));
+    ASSERT_TRUE(response.ok()) << response.status();
+    EXPECT_EQ(response->output.shape(), shape);
+    EXPECT_EQ(response->weights->byte_size(), 0u);
+    EXPECT_EQ(response->timing.batch_tokens, 0);
+  }
+}
+
 }  // namespace
 }  // namespace attend

@@ -1,0 +1,159 @@
+// What resolving gives; what it refuses is tested through the engine, whose
+// answers carry the same words.
+
+#include "core/attention/resolve.h"
+
+#include <limits>
+
+#include "core/base/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace attend {
+namespace {
+
+using ::testing::ElementsAre;
+
+constexpr ShapeLimits kLimits{1000, 1000, 1000, 1 << 20};
+
+BatchShape Dense(int64_t batch, int64_t rows, int64_t keys,
+                 const std::vector<int64_t>& query_lengths = {},
+                 const std::vector<int64_t>& key_lengths = {}) {
+  return *ResolveLengths({false, batch, rows}, {false, batch, keys}, false, query_lengths,
+                         key_lengths, kLimits);
+}
+
+std::vector<int64_t> Offsets(const AttentionOptions& options, BatchShape shape) {
+  EXPECT_TRUE(ResolveOptions(options, 1, 1.0f, kLimits, shape).ok());
+  std::vector<int64_t> offsets;
+  for (const SequenceShape& s : shape.sequences) offsets.push_back(s.query_offset);
+  return offsets;
+}
+
+TEST(ResolveLengths, OfDenseCountsPaddingInBeginsButNotInRows) {
+  const BatchShape shape = Dense(2, 3, 5, {2, 0}, {});
+  EXPECT_EQ(shape.query_axis, 3);
+  EXPECT_EQ(shape.key_axis, 5);
+  EXPECT_EQ(shape.query_rows, 2);
+  EXPECT_EQ(shape.key_rows, 10);
+  ASSERT_EQ(shape.sequences.size(), 2u);
+  EXPECT_EQ(shape.sequences[0].query_length, 2);
+  EXPECT_EQ(shape.sequences[0].key_length, 5);
+  EXPECT_EQ(shape.sequences[1].query_length, 0);
+  EXPECT_EQ(shape.sequences[1].query_begin, 3);
+  EXPECT_EQ(shape.sequences[1].key_begin, 5);
+}
+
+TEST(ResolveLengths, OfPackedFollowsTheLengths) {
+  const BatchShape shape =
+      *ResolveLengths({true, 0, 6}, {true, 0, 9}, false, {4, 0, 2}, {1, 5, 3}, kLimits);
+  EXPECT_EQ(shape.query_axis, 4);
+  EXPECT_EQ(shape.key_axis, 5);
+  EXPECT_EQ(shape.query_rows, 6);
+  EXPECT_EQ(shape.key_rows, 9);
+  ASSERT_EQ(shape.sequences.size(), 3u);
+  EXPECT_EQ(shape.sequences[2].query_begin, 4);
+  EXPECT_EQ(shape.sequences[2].key_begin, 6);
+}
+
+TEST(ResolveLengths, OfPackedWithoutLengthsIsOneSequence) {
+  const BatchShape shape = *ResolveLengths({true, 0, 6}, {true, 0, 9}, false, {}, {}, kLimits);
+  ASSERT_EQ(shape.sequences.size(), 1u);
+  EXPECT_EQ(shape.sequences[0].query_length, 6);
+  EXPECT_EQ(shape.sequences[0].key_length, 9);
+}
+
+TEST(ResolveLengths, OfSelfAttentionServeBoth) {
+  const BatchShape shape = *ResolveLengths({true, 0, 6}, {true, 0, 6}, true, {4, 2}, {}, kLimits);
+  EXPECT_EQ(shape.key_axis, 4);
+  EXPECT_EQ(shape.sequences[1].key_length, 2);
+  EXPECT_EQ(shape.sequences[1].key_begin, 4);
+}
+
+TEST(ResolveOptions, TakesTheGivenScaleElseTheDefault) {
+  BatchShape shape = Dense(1, 1, 1);
+  AttentionOptions options;
+  EXPECT_EQ(ResolveOptions(options, 1, 0.25f, kLimits, shape)->scale, 0.25f);
+  options.scale = -3.0f;
+  EXPECT_EQ(ResolveOptions(options, 1, 0.25f, kLimits, shape)->scale, -3.0f);
+}
+
+TEST(ResolveOptions, AlignsRowZero) {
+  AttentionOptions options;
+  options.causal = true;
+  options.alignment = Alignment::kStart;
+  EXPECT_THAT(Offsets(options, Dense(2, 3, 5, {3, 2}, {5, 1})), ElementsAre(0, 0));
+  options.alignment = Alignment::kEnd;
+  EXPECT_THAT(Offsets(options, Dense(2, 3, 5, {3, 2}, {5, 1})), ElementsAre(2, -1));
+}
+
+TEST(ResolveOptions, TakesOffsetsWhereTheLengthsAreEqualToo) {
+  AttentionOptions options;
+  options.causal = true;
+  options.query_offsets = {7, -7};
+  EXPECT_THAT(Offsets(options, Dense(2, 3, 3)), ElementsAre(7, -7));
+}
+
+TEST(ResolveOptions, IgnoresOffsetsWhereNothingDependsOnPosition) {
+  AttentionOptions options;
+  options.query_offsets = {7, -7};
+  EXPECT_THAT(Offsets(options, Dense(2, 3, 3)), ElementsAre(0, 0));
+}
+
+TEST(ResolveOptions, BringsFarOffsetsIntoReach) {
+  AttentionOptions options;
+  options.causal = true;
+  options.query_offsets = {std::numeric_limits<int64_t>::min(),
+                           std::numeric_limits<int64_t>::max()};
+  EXPECT_THAT(Offsets(options, Dense(2, 3, 3)), ElementsAre(-(int64_t{1} << 40), int64_t{1} << 40));
+}
+
+TEST(ResolveOptions, BroadcastsByStridesOfZero) {
+  struct Case {
+    Shape shape;
+    std::vector<int64_t> strides;  // batch, head, row, key
+  };
+  // [B, H, Lq, Lk] = [2, 3, 4, 5]
+  const std::vector<Case> cases = {
+      {{2, 3, 4, 5}, {60, 20, 5, 1}},
+      {{1, 3, 4, 5}, {0, 20, 5, 1}},
+      {{2, 1, 4, 5}, {20, 0, 5, 1}},
+      {{2, 3, 1, 5}, {15, 5, 0, 1}},
+      {{2, 3, 4, 1}, {12, 4, 1, 0}},
+      {{2, 1, 1, 5}, {5, 0, 0, 1}},
+      {{3, 4, 5}, {0, 20, 5, 1}},
+      {{4, 5}, {0, 0, 5, 1}},
+      {{5}, {0, 0, 0, 1}},
+      {{1}, {0, 0, 0, 0}},
+  };
+  for (const Case& test : cases) {
+    SCOPED_TRACE(ToString(test.shape));
+    BatchShape shape = Dense(2, 4, 5);
+    AttentionOptions options;
+    options.bias = Tensor(DataType::kBFloat16, test.shape);
+    const ResolvedOptions resolved = *ResolveOptions(options, 3, 1.0f, kLimits, shape);
+    const ScoreTerm& term = resolved.bias.term;
+    EXPECT_EQ(term.type, DataType::kBFloat16);
+    EXPECT_THAT((std::vector<int64_t>{resolved.bias.batch_stride, term.head_stride, term.row_stride,
+                                      term.key_stride}),
+                testing::ElementsAreArray(test.strides));
+    EXPECT_EQ(resolved.bias.OfSequence(1).data - options.bias->data(),
+              resolved.bias.batch_stride * 2);
+    EXPECT_EQ(resolved.mask.OfSequence(1).data, nullptr);
+  }
+}
+
+TEST(ResolveOptions, SizesTheWeights) {
+  BatchShape shape = Dense(2, 4, 5, {3, 1}, {2, 2});
+  AttentionOptions options;
+  options.weights = WeightsOutput::kPerHead;
+  ResolvedOptions resolved = *ResolveOptions(options, 3, 1.0f, kLimits, shape);
+  EXPECT_THAT(resolved.weights_shape, ElementsAre(2, 3, 4, 5));
+  EXPECT_EQ(resolved.weights_bytes, 480u);
+  options.weights = WeightsOutput::kMean;
+  resolved = *ResolveOptions(options, 3, 1.0f, kLimits, shape);
+  EXPECT_THAT(resolved.weights_shape, ElementsAre(2, 4, 5));
+}
+
+}  // namespace
+}  // namespace attend

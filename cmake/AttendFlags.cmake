@@ -11,6 +11,11 @@ if(ATTEND_SANITIZE)
   target_compile_options(attend_flags INTERFACE -fsanitize=${ATTEND_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(attend_flags INTERFACE -fsanitize=${ATTEND_SANITIZE})
 endif()
+if(ATTEND_SANITIZE STREQUAL "thread")
+  # Into programs only: a symbol of the program comes before those of shared libraries.
+  target_sources(attend_flags INTERFACE
+    $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:${CMAKE_SOURCE_DIR}/tests/support/tsan_absl_mutex.cc>)
+endif()
 find_program(ATTEND_MOLD mold)
 if(ATTEND_MOLD AND NOT ATTEND_SANITIZE)
   target_link_options(attend_flags INTERFACE -fuse-ld=mold)

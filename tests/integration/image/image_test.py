@@ -1,0 +1,143 @@
+"""The image attend:latest, run as deployments run it and called from outside of it."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import urllib.request
+
+import attend_client
+import grpc
+import numpy as np
+import pytest
+import server
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+CONTAINER = ROOT / "deploy" / "container"
+IMAGE = "attend:latest"
+LAYER = "--random-layer=r:embed_dim=64,num_heads=4,seed=7"
+PATIENCE_SECONDS = 60
+
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def engine(*arguments):
+    return subprocess.run([CONTAINER, *arguments], check=True, text=True, capture_output=True,
+                          stdin=subprocess.DEVNULL).stdout
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def config():
+    return json.loads(engine("image", "inspect", IMAGE))[0]
+
+
+class Running:
+    """A container of the image with a read-only root and no capabilities, not as root."""
+
+    def __init__(self, folder):
+        # Both by environment: the health check inside sees that, but no flag.
+        self.target = f"127.0.0.1:{free_port()}"
+        self.metrics = f"127.0.0.1:{free_port()}"
+        self.name = "attend-image-test-" + self.target.split(":")[1]
+        self.log = folder / "log"
+        with open(self.log, "wb") as sink:
+            self.process = subprocess.Popen(
+                [CONTAINER, "run", "--rm", "--name", self.name, "--read-only", "--cap-drop", "all",
+                 "--env", f"ATTEND_LISTEN={self.target}",
+                 "--env", f"ATTEND_METRICS_LISTEN={self.metrics}", IMAGE, LAYER],
+                stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
+        self.channel = attend_client.connect(self.target)
+        try:
+            grpc.channel_ready_future(self.channel).result(PATIENCE_SECONDS)
+        except grpc.FutureTimeoutError:
+            self.stop()
+            pytest.fail(self.log.read_text())
+
+    def get(self, path):
+        with OPENER.open(f"http://{self.metrics}{path}", timeout=10) as answer:
+            return answer.read().decode()
+
+    def stop(self):
+        """The exit code after SIGTERM."""
+        self.channel.close()
+        if self.process.poll() is None:
+            engine("kill", "--signal", "TERM", self.name)
+        return self.process.wait(PATIENCE_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    started = Running(tmp_path_factory.mktemp("image"))
+    yield started
+    started.stop()
+
+
+def call(channel):
+    stubs = attend_client.load_stubs()
+    x = np.random.default_rng(1).standard_normal((2, 33, 64), np.float32)
+    answer = stubs.attention_pb2_grpc.AttentionServiceStub(channel).MultiHeadAttention(
+        stubs.attention_pb2.MultiHeadAttentionRequest(
+            layer="r", query=attend_client.to_tensor(stubs, x), query_lengths=[33, 5]), timeout=60)
+    return attend_client.to_array(answer.output)
+
+
+def test_answers_what_the_build_of_this_machine_answers(running):
+    # Another Debian, another oneDNN, the same layer from the same seed.
+    with server.Server(LAYER) as ours:
+        expected = call(ours.channel)
+    difference = np.linalg.norm(call(running.channel) - expected)
+    assert difference <= 1e-5 * np.linalg.norm(expected)
+
+
+def test_does_not_run_as_root(running):
+    process = engine("inspect", "--format", "{{.State.Pid}}", running.name).strip()
+    status = pathlib.Path(f"/proc/{process}/status").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in status)
+    assert "0" not in fields["Uid"].split()
+    assert int(fields["CapEff"], 16) == 0
+
+
+def test_its_own_health_check_passes(running):
+    # As the image declares it; not every engine runs it by itself.
+    declared = config()
+    health = (declared.get("Healthcheck") or declared["Config"]["Healthcheck"])["Test"]
+    assert health[0] == "CMD"
+    engine("exec", running.name, *health[1:])
+
+
+def test_says_that_it_is_ready(running):
+    assert running.get("/healthz")
+    assert running.get("/readyz")
+
+
+def test_promtool_finds_nothing_to_say_about_its_metrics(running):
+    call(running.channel)
+    check = subprocess.run([pathlib.Path(os.environ["ATTEND_TOOLS"]) / "promtool", "check",
+                            "metrics"], text=True, input=running.get("/metrics"),
+                           capture_output=True, check=False)
+    assert (check.returncode, check.stdout + check.stderr) == (0, "")
+
+
+def test_is_labelled_with_its_version():
+    labels = config()["Config"]["Labels"]
+    tags = config()["RepoTags"]
+    version = labels["org.opencontainers.image.version"]
+    assert any(tag.endswith(f"attend:{version}") for tag in tags)
+
+
+def test_drains_and_exits_with_0_on_sigterm(tmp_path):
+    started = Running(tmp_path)
+    assert started.stop() == 0, started.log.read_text()
+
+
+def test_a_wrong_flag_ends_it_with_a_message():
+    refused = subprocess.run([CONTAINER, "run", "--rm", IMAGE, "--no-such-flag"], text=True,
+                             capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    assert refused.returncode not in (0, 125, 126, 127)  # the latter are the engine's own
+    assert "--no-such-flag" in refused.stdout + refused.stderr

@@ -221,7 +221,7 @@ TEST(ClientTest, EveryCallCarriesTheDefaultDeadline) {
   std::atomic<bool> has_deadline = false;
   server.service.set_hook([&](int, grpc::ServerContext& context) {
     const absl::Duration left = absl::FromChrono(context.deadline()) - absl::Now();
-    // gRPC rounds the timeout that it sends, and the two clocks it converts between differ a little.
+    // gRPC rounds the timeout that it sends and converts between clocks.
     has_deadline = left > absl::ZeroDuration() && left <= kDefaultTimeout + absl::Seconds(1);
     return grpc::Status::OK;
   });

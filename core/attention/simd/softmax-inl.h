@@ -1,0 +1,153 @@
+// Online softmax over a block of scores.
+// Included by core/attention/tile.cc once for each SIMD target.
+
+// 2^x for x <= 0; 0 below 2^-126, NaN for NaN. Minimax polynomials for 2^f on
+// [-1/2, 1/2]: degree 5 errs by 7.5e-8 of the result, degree 3 by 7.5e-5, which
+// is enough before rounding to bfloat16 (2e-3).
+template <int kDegree>
+HWY_INLINE V32 Exp2(V32 x) {
+  const F32 df;
+  const hn::RebindToSigned<F32> di;
+  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the sum.
+  const V32 magic = hn::Set(df, 12582912.0f);
+  const V32 shifted = hn::Add(x, magic);
+  const V32 f = hn::Sub(x, hn::Sub(shifted, magic));
+  V32 p;
+  if constexpr (kDegree == 3) {
+    p = hn::Set(df, 0.0551716685f);
+    p = hn::MulAdd(p, f, hn::Set(df, 0.242611125f));
+    p = hn::MulAdd(p, f, hn::Set(df, 0.693260968f));
+    p = hn::MulAdd(p, f, hn::Set(df, 0.999928057f));
+  } else {
+    p = hn::Set(df, 0.00132764725f);
+    p = hn::MulAdd(p, f, hn::Set(df, 0.00967554096f));
+    p = hn::MulAdd(p, f, hn::Set(df, 0.0555071309f));
+    p = hn::MulAdd(p, f, hn::Set(df, 0.240221202f));
+    p = hn::MulAdd(p, f, hn::Set(df, 0.693146944f));
+    p = hn::MulAdd(p, f, hn::Set(df, 1.00000012f));
+  }
+  const auto exponent = hn::ShiftLeft<23>(hn::BitCast(di, shifted));
+  const V32 power = hn::BitCast(df, hn::Add(hn::BitCast(di, p), exponent));
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(df, -126.0f)), power);
+}
+
+// How P is handed to the weighted sums.
+struct FloatStore {
+  static constexpr int kKeys = 1;
+  static constexpr int kDegree = 5;
+  static HWY_INLINE V32 Pack(const V32 (&p)[1]) { return p[0]; }
+};
+
+#if HWY_TARGET == HWY_AVX3
+// Word = P of two keys, rounded to bfloat16 (nearest even), the first one low.
+struct BFloat16PairStore {
+  static constexpr int kKeys = 2;
+  static constexpr int kDegree = 3;
+  static HWY_INLINE V32 Pack(const V32 (&p)[2]) {
+    __m512i halves;
+    __asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(halves) : "v"(p[0].raw), "v"(p[1].raw));
+    alignas(64) static constexpr uint16_t kInterleave[32] = {
+        0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    const __m512i order = _mm512_load_si512(kInterleave);
+    return V32{_mm512_castsi512_ps(_mm512_permutexvar_epi16(order, halves))};
+  }
+};
+#endif
+
+// What each lane keeps between blocks.
+struct SoftmaxState {
+  float* max;    // running maximum of scores, -inf before the first
+  float* sum;    // of exp(score - max)
+  float* alpha;  // exp(old max - new max) of the last block
+};
+
+// The maximum that exponents are taken against: 0 where every score was -inf,
+// since -inf - -inf is NaN.
+HWY_INLINE V32 FiniteMax(V32 max) {
+  const F32 df;
+  const V32 none = hn::Set(df, -std::numeric_limits<float>::infinity());
+  return hn::IfThenZeroElse(hn::Eq(max, none), max);
+}
+
+// Sets max and alpha to those after the block, and the exponents' offset:
+// exp(s - max) = 2^(s * unit - offset).
+template <int kVectors>
+HWY_INLINE void UpdateMax(const float* HWY_RESTRICT s, int keys, int lane, float unit,
+                          const SoftmaxState& state, V32 (&offset)[kVectors]) {
+  const F32 df;
+  const int n = VectorLanes();
+  V32 max[kVectors];
+  ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) max[v] = hn::Load(df, s + lane + v * n);
+  for (int key = 1; key < keys; ++key) {
+    ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) {
+      max[v] = hn::Max(max[v], hn::Load(df, s + key * kTileLanes + lane + v * n));
+    }
+  }
+  const V32 units = hn::Set(df, unit);
+  ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) {
+    const V32 old = hn::Load(df, state.max + lane + v * n);
+    const V32 now = hn::Max(old, max[v]);
+    offset[v] = hn::Mul(FiniteMax(now), units);
+    hn::Store(now, df, state.max + lane + v * n);
+    hn::Store(Exp2<5>(hn::MulSub(old, units, offset[v])), df, state.alpha + lane + v * n);
+  }
+}
+
+// In place: s becomes exp(s - max), as Store packs it: row i of the result is
+// made of rows i * kKeys and on, which are read before it is written.
+template <class Store, int kVectors>
+HWY_NOINLINE void SoftmaxVectors(float* s, int keys, int lane, float unit,
+                                 const SoftmaxState& state) {
+  const F32 df;
+  const int n = VectorLanes();
+  V32 offset[kVectors], sums[kVectors];
+  UpdateMax<kVectors>(s, keys, lane, unit, state, offset);
+  const V32 units = hn::Set(df, unit);
+  ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) sums[v] = hn::Zero(df);
+  float* to = s + lane;
+  for (int key = 0; key < keys; key += Store::kKeys, to += kTileLanes) {
+    ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) {
+      V32 p[Store::kKeys];
+      ATTEND_UNROLL for (int i = 0; i < Store::kKeys; ++i) {
+        p[i] = hn::Zero(df);
+        if (i > 0 && key + i == keys) continue;  // an odd one is paired with 0
+        const float* at = s + (key + i) * kTileLanes + lane + v * n;
+        p[i] = Exp2<Store::kDegree>(hn::MulSub(hn::Load(df, at), units, offset[v]));
+        sums[v] = hn::Add(sums[v], p[i]);
+      }
+      hn::Store(Store::Pack(p), df, to + v * n);
+    }
+  }
+  ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) {
+    float* sum = state.sum + lane + v * n;
+    const V32 alpha = hn::Load(df, state.alpha + lane + v * n);
+    hn::Store(hn::MulAdd(hn::Load(df, sum), alpha, sums[v]), df, sum);
+  }
+}
+
+// For lanes [begin, end), in whole vectors.
+template <class Store>
+HWY_INLINE void Softmax(float* s, int keys, int begin, int end, float unit,
+                        const SoftmaxState& state) {
+  ForVectors(begin, end, [&](auto vectors, int lane) HWY_ATTR {
+    SoftmaxVectors<Store, decltype(vectors)::value>(s, keys, lane, unit, state);
+  });
+}
+
+// s becomes P = exp(s - max) * factor, with the maxima of whole rows.
+HWY_INLINE void Probabilities(float* s, int keys, int lanes, float unit, const float* max,
+                              const float* factor) {
+  const F32 df;
+  const int n = VectorLanes();
+  const V32 units = hn::Set(df, unit);
+  for (int lane = 0; lane < lanes; lane += n) {
+    const V32 offset = hn::Mul(FiniteMax(hn::Load(df, max + lane)), units);
+    const V32 factors = hn::Load(df, factor + lane);
+    for (int key = 0; key < keys; ++key) {
+      float* at = s + key * kTileLanes + lane;
+      const V32 p = Exp2<5>(hn::MulSub(hn::Load(df, at), units, offset));
+      hn::Store(hn::Mul(p, factors), df, at);
+    }
+  }
+}

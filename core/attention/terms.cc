@@ -1,0 +1,102 @@
+#include "core/attention/terms.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/tensor/convert.h"
+
+namespace attend::internal {
+namespace {
+
+const std::byte* TermRow(const Tile& tile, const ScoreTerm& term, int lane, int64_t key) {
+  const int64_t index =
+      tile.head(lane) * term.head_stride + tile.row(lane) * term.row_stride + key * term.key_stride;
+  return term.data + index * static_cast<int64_t>(ElementSize(term.type));
+}
+
+// Bit i: byte i of eight is not 0.
+uint64_t NonZeroBytes(uint64_t bytes) {
+  constexpr uint64_t kLow7 = 0x7f7f7f7f7f7f7f7f;
+  const uint64_t top = (((bytes & kLow7) + kLow7) | bytes) & ~kLow7;
+  // The multiplication gathers the eight top bits in the top byte, in order.
+  return ((top >> 7) * 0x0102040810204080) >> 56;
+}
+
+// Bit i: key begin + i is true in this lane.
+uint64_t MaskWord(const ScoreTerm& mask, const std::byte* row, int keys) {
+  uint64_t word = 0;
+  int i = 0;
+  if (mask.key_stride == 1) {
+    for (; i + 8 <= keys; i += 8) {
+      uint64_t bytes;
+      std::memcpy(&bytes, row + i, sizeof(bytes));
+      word |= NonZeroBytes(bytes) << i;
+    }
+  }
+  for (; i < keys; ++i) {
+    word |= uint64_t{row[i * mask.key_stride] != std::byte{0}} << i;
+  }
+  return word;
+}
+
+// Bit j of word i and bit i of word j change places ("Hacker's Delight" 7-3:
+// swap halves of blocks of 64, 32, ... bits).
+void TransposeBits(uint64_t (&words)[64]) {
+  uint64_t low = 0x00000000ffffffff;
+  for (int half = 32; half != 0; half /= 2, low ^= low << half) {
+    for (int i = 0; i < 64; i = ((i | half) + 1) & ~half) {
+      const uint64_t swap = ((words[i] >> half) ^ words[i | half]) & low;
+      words[i] ^= swap << half;
+      words[i | half] ^= swap;
+    }
+  }
+}
+
+}  // namespace
+
+int64_t Position(const Tile& tile, int64_t row) {
+  const SequenceProblem& sequence = *tile.sequence;
+  return std::clamp(sequence.query_offset, -sequence.query_length - 1, sequence.key_length + 1) +
+         row;
+}
+
+void ClearNonCausal(const Tile& tile, KeyRange keys, uint64_t* bits) {
+  const int64_t first = Position(tile, tile.first_row);
+  for (int i = 0; i < keys.count; ++i) {
+    // Rows before this one may not read the key.
+    const int64_t rows = std::clamp<int64_t>(keys.begin + i - first, 0, tile.rows);
+    if (rows == 0) continue;
+    const uint64_t cleared = rows == 64 ? ~uint64_t{0} : (uint64_t{1} << rows) - 1;
+    for (int head = 0; head < tile.heads; ++head) bits[i] &= ~(cleared << (head * tile.rows));
+  }
+}
+
+bool SameForAllLanes(const Tile& tile, const ScoreTerm& term) {
+  return (tile.rows == 1 || term.row_stride == 0) && (tile.heads == 1 || term.head_stride == 0);
+}
+
+void ClearMasked(const Tile& tile, KeyRange keys, uint64_t* bits) {
+  const ScoreTerm& mask = tile.sequence->mask;
+  if (SameForAllLanes(tile, mask)) {
+    const uint64_t word = MaskWord(mask, TermRow(tile, mask, 0, keys.begin), keys.count);
+    for (int i = 0; i < keys.count; ++i) {
+      if (((word >> i) & 1) == 0) bits[i] = 0;
+    }
+    return;
+  }
+  uint64_t words[64] = {};
+  for (int lane = 0; lane < tile.lanes(); ++lane) {
+    words[lane] = MaskWord(mask, TermRow(tile, mask, lane, keys.begin), keys.count);
+  }
+  TransposeBits(words);
+  for (int i = 0; i < keys.count; ++i) bits[i] &= words[i];
+}
+
+void LoadBias(const Tile& tile, int lane, KeyRange keys, float* bias) {
+  const ScoreTerm& term = tile.sequence->bias;
+  const std::byte* row = TermRow(tile, term, lane, keys.begin);
+  if (term.key_stride == 1) return ConvertToFloat(term.type, row, bias, keys.count);
+  for (int i = 0; i < keys.count; ++i) bias[i] = LoadFloat(term.type, row, i * term.key_stride);
+}
+
+}  // namespace attend::internal

@@ -1,0 +1,55 @@
+#ifndef ATTEND_CORE_ATTENTION_TILE_H_
+#define ATTEND_CORE_ATTENTION_TILE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/attention/problem.h"
+
+namespace attend::internal {
+
+// Query rows that one tile holds. They stand in the lanes of vectors: keys and
+// values are then read one number at a time, as they lie in memory, and neither
+// is packed or transposed, and maxima and sums over keys need no reduction
+// within a vector. 64 rows are four AVX-512 vectors: with six keys that fills 24
+// of 32 registers with sums and hides the latency of multiply-add twice over.
+inline constexpr int kTileLanes = 64;
+
+// Keys between two updates of the running maximum: their scores (16 KiB) share a
+// first-level cache of 32 KiB and more with the queries or the sums beside them.
+inline constexpr int kKeyBlock = 64;
+
+// Keys of a block on the causal diagonal: one AVX-512 vector of rows, so that
+// vectors of rows that read none of a block's keys skip it.
+inline constexpr int kDiagonalBlock = 16;
+
+// Lane l is query row first_row + l % rows of head first_head + l / rows. The
+// heads share one head of keys and values, and have gates other than 0.
+struct Tile {
+  const AttentionProblem* problem = nullptr;
+  const SequenceProblem* sequence = nullptr;
+  int64_t first_head = 0;
+  int64_t first_row = 0;
+  int rows = 0;   // of each head
+  int heads = 1;  // rows * heads <= kTileLanes
+
+  int lanes() const { return rows * heads; }
+  int64_t head(int lane) const { return first_head + lane / rows; }
+  int64_t row(int lane) const { return first_row + lane % rows; }
+};
+
+// How a tile's probabilities join the weights in memory.
+struct WeightsStep {
+  bool write = false;
+  bool add = false;  // to what is there, otherwise it is overwritten
+  float scale = 1.0f;
+};
+
+// Computes a tile: output of its rows, and probabilities where asked for. Uses
+// memory that the calling thread keeps between calls. The bits depend on the
+// tile alone.
+void RunTile(const Tile& tile, const WeightsStep& weights);
+
+}  // namespace attend::internal
+
+#endif  // ATTEND_CORE_ATTENTION_TILE_H_

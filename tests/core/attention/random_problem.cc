@@ -1,0 +1,200 @@
+#include "tests/core/attention/random_problem.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "core/tensor/convert.h"
+
+namespace attend {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+int64_t Index(const Rows& rows, int64_t row, int64_t head) {
+  return row * rows.row_stride + head * rows.head_stride;
+}
+
+}  // namespace
+
+RandomProblem::RandomProblem(const ProblemShape& shape, uint32_t seed) : random_(seed) {
+  problem.num_heads = shape.num_heads;
+  problem.num_kv_heads = shape.num_kv_heads;
+  problem.head_dim = shape.head_dim;
+  problem.value_head_dim = shape.value_head_dim;
+  problem.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
+  problem.input_type = shape.type;
+  problem.output_type = shape.output_type;
+  const auto rows = [&](int64_t length, int64_t heads, int64_t width, DataType type) {
+    Rows made;
+    made.data = Store(Normal(length * heads * width), type);
+    made.row_stride = shape.heads_first ? width : heads * width;
+    made.head_stride = shape.heads_first ? length * width : width;
+    return made;
+  };
+  for (const auto& [queries, keys] : shape.lengths) {
+    SequenceProblem sequence;
+    sequence.query_length = queries;
+    sequence.key_length = keys;
+    sequence.query = rows(queries, shape.num_heads, shape.head_dim, shape.type);
+    sequence.key = rows(keys, shape.num_kv_heads, shape.head_dim, shape.type);
+    sequence.value = rows(keys, shape.num_kv_heads, shape.value_head_dim, shape.type);
+    const Rows output = rows(queries, shape.num_heads, shape.value_head_dim, shape.output_type);
+    sequence.output = {const_cast<std::byte*>(output.data), output.row_stride, output.head_stride};
+    output_bytes_.push_back(memory_.back().size());
+    problem.sequences.push_back(sequence);
+  }
+  weights_.resize(shape.lengths.size());
+  ClearResults();
+}
+
+std::byte* RandomProblem::Store(const std::vector<float>& values, DataType type) {
+  auto& bytes = memory_.emplace_back(values.size() * ElementSize(type));
+  ConvertFromFloat(values.data(), type, bytes.data(), static_cast<int64_t>(values.size()));
+  return bytes.data();
+}
+
+std::vector<float> RandomProblem::Normal(int64_t count) {
+  std::normal_distribution<float> normal;
+  std::vector<float> values(count);
+  for (float& value : values) value = normal(random_);
+  return values;
+}
+
+void RandomProblem::AddMask(size_t i, bool by_head, bool by_row, bool by_key, double probability) {
+  SequenceProblem& s = problem.sequences[i];
+  const int64_t keys = by_key ? s.key_length : 1, rows = by_row ? s.query_length : 1;
+  auto& bytes = memory_.emplace_back((by_head ? problem.num_heads : 1) * rows * keys);
+  std::bernoulli_distribution draw(probability);
+  for (std::byte& byte : bytes) byte = std::byte{draw(random_)};
+  s.mask = {bytes.data(), DataType::kBool, by_head ? rows * keys : 0, by_row ? keys : 0, by_key};
+}
+
+void RandomProblem::AddBias(size_t i, DataType type, bool by_head, bool by_row, bool by_key,
+                            double probability) {
+  SequenceProblem& s = problem.sequences[i];
+  const int64_t keys = by_key ? s.key_length : 1, rows = by_row ? s.query_length : 1;
+  std::vector<float> values = Normal((by_head ? problem.num_heads : 1) * rows * keys);
+  std::bernoulli_distribution draw(probability);
+  for (float& value : values) value = draw(random_) ? -kInfinity : value;
+  s.bias = {Store(values, type), type, by_head ? rows * keys : 0, by_row ? keys : 0, by_key};
+}
+
+void RandomProblem::AskForWeights(WeightsOutput weights) {
+  problem.weights = weights;
+  const int64_t heads = weights == WeightsOutput::kPerHead ? problem.num_heads : 1;
+  // One size for all sequences, as the wire has it, and some more than needed.
+  int64_t rows = 1, keys = 3;
+  for (const SequenceProblem& s : problem.sequences) {
+    rows = std::max(rows, s.query_length + 1);
+    keys = std::max(keys, s.key_length + 3);
+  }
+  problem.weights_row_stride = keys;
+  problem.weights_head_stride = rows * keys;
+  for (size_t i = 0; i < weights_.size(); ++i) {
+    weights_[i].resize(heads * rows * keys);
+    problem.sequences[i].weights = weights_[i].data();
+  }
+  ClearResults();
+}
+
+void RandomProblem::SetRow(const Rows& rows, int64_t width, int64_t row, float value) {
+  const std::vector<float> values(width, value);
+  for (int64_t head = 0; head < problem.num_kv_heads; ++head) {
+    ConvertFromFloat(
+        values.data(), problem.input_type,
+        const_cast<std::byte*>(rows.data) +
+            Index(rows, row, head) * static_cast<int64_t>(ElementSize(problem.input_type)),
+        width);
+  }
+}
+
+void RandomProblem::SetKey(size_t i, int64_t key, float value) {
+  SetRow(problem.sequences[i].key, problem.head_dim, key, value);
+}
+
+void RandomProblem::SetValue(size_t i, int64_t key, float value) {
+  SetRow(problem.sequences[i].value, problem.value_head_dim, key, value);
+}
+
+std::vector<float> RandomProblem::Output() const {
+  std::vector<float> all;
+  for (const SequenceProblem& s : problem.sequences) {
+    for (int64_t row = 0; row < s.query_length; ++row) {
+      for (int64_t head = 0; head < problem.num_heads; ++head) {
+        for (int64_t d = 0; d < problem.value_head_dim; ++d) {
+          all.push_back(LoadFloat(problem.output_type, s.output.data,
+                                  row * s.output.row_stride + head * s.output.head_stride + d));
+        }
+      }
+    }
+  }
+  return all;
+}
+
+void RandomProblem::ClearResults() {
+  for (size_t i = 0; i < weights_.size(); ++i) {
+    const SequenceProblem& s = problem.sequences[i];
+    std::fill_n(s.output.data, output_bytes_[i], std::byte{0x5a});
+    std::fill(weights_[i].begin(), weights_[i].end(), -7.0f);
+  }
+}
+
+std::string RandomProblem::ToString() const {
+  std::string text = absl::StrCat(
+      "H=", problem.num_heads, " Hkv=", problem.num_kv_heads, " D=", problem.head_dim,
+      " Dv=", problem.value_head_dim, " scale=", problem.scale, " type=", Name(problem.input_type),
+      " to ", Name(problem.output_type), problem.causal ? " causal" : "",
+      problem.head_gates.empty() ? "" : " gates", " weights=", static_cast<int>(problem.weights));
+  for (const SequenceProblem& s : problem.sequences) {
+    absl::StrAppend(&text, " (Lq=", s.query_length, " Lk=", s.key_length,
+                    " offset=", s.query_offset, s.mask.data != nullptr ? " mask" : "",
+                    s.bias.data != nullptr ? " bias" : "", ")");
+  }
+  return text;
+}
+
+std::vector<float> NaiveOutput(const AttentionProblem& p, bool round_p) {
+  std::vector<float> all;
+  for (const SequenceProblem& s : p.sequences) {
+    for (int64_t i = 0; i < s.query_length; ++i) {
+      for (int64_t h = 0; h < p.num_heads; ++h) {
+        const int64_t kv = h / (p.num_heads / p.num_kv_heads);
+        const float gate = p.head_gates.empty() ? 1.0f : p.head_gates[h];
+        std::vector<float> weight(s.key_length, -kInfinity), out(p.value_head_dim, 0.0f);
+        float max = -kInfinity, sum = 0.0f;
+        for (int64_t j = 0; j < s.key_length && gate != 0.0f; ++j) {
+          const auto at = [&](const ScoreTerm& t) {
+            return h * t.head_stride + i * t.row_stride + j * t.key_stride;
+          };
+          if (p.causal && j > s.query_offset + i) continue;
+          if (s.mask.data != nullptr && s.mask.data[at(s.mask)] == std::byte{0}) continue;
+          const float bias =
+              s.bias.data == nullptr ? 0.0f : LoadFloat(s.bias.type, s.bias.data, at(s.bias));
+          float dot = 0.0f;
+          for (int64_t d = 0; d < p.head_dim; ++d) {
+            dot += LoadFloat(p.input_type, s.query.data, Index(s.query, i, h) + d) *
+                   LoadFloat(p.input_type, s.key.data, Index(s.key, j, kv) + d);
+          }
+          weight[j] = bias == -kInfinity ? bias : dot * p.scale + bias;
+          max = std::max(max, weight[j]);
+        }
+        for (int64_t j = 0; j < s.key_length; ++j) {
+          if (weight[j] == -kInfinity) continue;
+          float e = std::exp(weight[j] - max);
+          sum += e;
+          if (round_p) e = BFloat16ToFloat(FloatToBFloat16(e));
+          for (int64_t d = 0; d < p.value_head_dim; ++d) {
+            out[d] += e * LoadFloat(p.input_type, s.value.data, Index(s.value, j, kv) + d);
+          }
+        }
+        for (const float x : out) all.push_back(sum == 0.0f ? 0.0f : gate * (x / sum));
+      }
+    }
+  }
+  return all;
+}
+
+}  // namespace attend

@@ -1,0 +1,68 @@
+#ifndef ATTEND_TESTS_CORE_ATTENTION_RANDOM_PROBLEM_H_
+#define ATTEND_TESTS_CORE_ATTENTION_RANDOM_PROBLEM_H_
+
+#include <cstdint>
+#include <deque>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/attention/problem.h"
+
+namespace attend {
+
+// What a problem is drawn from.
+struct ProblemShape {
+  int64_t num_heads = 1, num_kv_heads = 1, head_dim = 1, value_head_dim = 1;
+  std::vector<std::pair<int64_t, int64_t>> lengths;  // (Lq, Lk) of each sequence
+  DataType type = DataType::kFloat32;
+  DataType output_type = DataType::kFloat32;
+  bool heads_first = false;  // [H, L, D] in memory, else [L, H, D]
+};
+
+// A problem that owns its memory, filled with normal numbers. Output and weights
+// start as garbage that a test can recognise.
+class RandomProblem {
+ public:
+  RandomProblem(const ProblemShape& shape, uint32_t seed);
+  RandomProblem(const RandomProblem&) = delete;
+
+  AttentionProblem problem;
+
+  // [H][Lq][Lk] with any axis broadcast; true with `probability`.
+  void AddMask(size_t sequence, bool by_head, bool by_row, bool by_key, double probability);
+  // The same of numbers, each -inf with `probability`.
+  void AddBias(size_t sequence, DataType type, bool by_head, bool by_row, bool by_key,
+               double probability);
+  void AskForWeights(WeightsOutput weights);
+
+  // Overwrites row `key` of all heads of keys or values.
+  void SetKey(size_t sequence, int64_t key, float value);
+  void SetValue(size_t sequence, int64_t key, float value);
+
+  // Output rows in order of sequence, row, head, feature; weights as they are.
+  std::vector<float> Output() const;
+  const std::vector<float>& Weights(size_t sequence) const { return weights_[sequence]; }
+  void ClearResults();
+
+  std::string ToString() const;
+
+ private:
+  std::byte* Store(const std::vector<float>& values, DataType type);
+  std::vector<float> Normal(int64_t count);
+  void SetRow(const Rows& rows, int64_t width, int64_t row, float value);
+
+  std::mt19937 random_;
+  std::deque<std::vector<std::byte>> memory_;  // stays where it is as it grows
+  std::vector<std::vector<float>> weights_;
+  std::vector<size_t> output_bytes_;
+};
+
+// Softmax attention in T, straight from the formula; with `round_p`, unnormalised
+// probabilities are rounded to bfloat16 before they meet the values. The measure
+// of error: a kernel may err twice as much as this in float.
+std::vector<float> NaiveOutput(const AttentionProblem& problem, bool round_p);
+
+}  // namespace attend
+
+#endif  // ATTEND_TESTS_CORE_ATTENTION_RANDOM_PROBLEM_H_

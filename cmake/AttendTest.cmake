@@ -38,3 +38,13 @@ function(attend_python_test name)
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600
     ENVIRONMENT "${environment}")
 endfunction()
+
+# attend_test_on_each_isa(NAME): the same program once more on each lower SIMD path. The
+# variable holds for oneDNN and for our own kernels, and only from a process's start.
+function(attend_test_on_each_isa name)
+  foreach(isa SSE41 AVX2 AVX512_CORE AVX512_CORE_BF16)
+    add_test(NAME ${name}_${isa} COMMAND ${name})
+    set_tests_properties(${name}_${isa} PROPERTIES LABELS "unit;isa" TIMEOUT 600
+      ENVIRONMENT ONEDNN_MAX_CPU_ISA=${isa})
+  endforeach()
+endfunction()

@@ -46,12 +46,13 @@ class PackedLinear final : public Linear {
   PackedLinear(const LinearConfig& config, absl::Span<const float> weight,
                absl::Span<const float> bias)
       : config_(config), bias_(bias.begin(), bias.end()) {
+    bias_.resize(config.outputs, 0.0f);
     const int64_t count = (config.outputs + kChunkOutputs - 1) / kChunkOutputs;
     chunk_outputs_ = RoundUp((config.outputs + count - 1) / count, 64);
     for (int64_t begin = 0; begin < config.outputs; begin += chunk_outputs_) {
       AddChunk(begin, weight);
     }
-    KeepStableBlocks();
+    KeepStableBlocks(weight);
     PlanTails();
   }
 
@@ -72,7 +73,7 @@ class PackedLinear final : public Linear {
     const int64_t blocks = NumBlocks(rows);
     const Block block = BlockAt(task % blocks, rows);
     RunBlock(chunks_[task / blocks], block.size_index, x + block.begin * InputRowBytes(),
-             y + block.begin * OutputRowBytes());
+             bias_.data(), y + block.begin * OutputRowBytes());
   }
 
  private:
@@ -102,7 +103,6 @@ class PackedLinear final : public Linear {
     shape.output_stride = config_.outputs;
     shape.input_type = config_.input_type;
     shape.output_type = config_.output_type;
-    shape.bias = !bias_.empty();
     if (!chunks_.empty() && shape.outputs == chunk_outputs_) {
       chunk.matmuls = chunks_.front().matmuls;  // same shape, same code
     } else {
@@ -123,40 +123,67 @@ class PackedLinear final : public Linear {
     chunks_.push_back(std::move(chunk));
   }
 
-  void RunBlock(const Chunk& chunk, int64_t size_index, const std::byte* x, std::byte* y) const {
+  void RunBlock(const Chunk& chunk, int64_t size_index, const std::byte* x, const float* bias,
+                std::byte* y) const {
     chunk.matmuls[size_index]->Run(
-        x, chunk.weights, bias_.empty() ? nullptr : bias_.data() + chunk.begin,
+        x, chunk.weights, bias + chunk.begin,
         y + chunk.begin * static_cast<int64_t>(ElementSize(config_.output_type)));
   }
 
-  // Drops the sizes whose rows differ in any bit from the same rows in a full
-  // block, at any multiple of the size.
-  void KeepStableBlocks() {
+  // Drops the sizes in whose blocks a row gets other bits than in a full block,
+  // at any multiple of the size. All rows are one row, and the bias takes away
+  // what it gives: what is left is the sum's rounding error, which shows the order
+  // of summation even where results are then rounded to bfloat16.
+  void KeepStableBlocks(absl::Span<const float> weight) {
     sizes_.assign(1, kFullBlock);
     sizes_.insert(sizes_.end(), std::begin(kSmallBlocks), std::end(kSmallBlocks));
-    const std::vector<float> values = ProbeRows();
+    const std::vector<float> row = ProbeRow();
+    const std::vector<float> bias = MinusProduct(row, weight);
     std::vector<std::byte> x(kFullBlock * InputRowBytes());
-    ConvertFromFloat(values.data(), config_.input_type, x.data(), kFullBlock * config_.inputs);
+    for (int64_t r = 0; r < kFullBlock; ++r) {
+      ConvertFromFloat(row.data(), config_.input_type, x.data() + r * InputRowBytes(),
+                       config_.inputs);
+    }
     std::vector<std::byte> full(kFullBlock * OutputRowBytes()), cut(full.size());
-    for (const Chunk& chunk : chunks_) RunBlock(chunk, 0, x.data(), full.data());
+    for (const Chunk& chunk : chunks_) RunBlock(chunk, 0, x.data(), bias.data(), full.data());
     for (size_t index = sizes_.size() - 1; index > 0; --index) {
-      for (int64_t row = 0; row < kFullBlock; row += sizes_[index]) {
+      for (int64_t r = 0; r < kFullBlock; r += sizes_[index]) {
         for (const Chunk& chunk : chunks_) {
-          RunBlock(chunk, static_cast<int64_t>(index), x.data() + row * InputRowBytes(),
-                   cut.data() + row * OutputRowBytes());
+          RunBlock(chunk, static_cast<int64_t>(index), x.data() + r * InputRowBytes(), bias.data(),
+                   cut.data() + r * OutputRowBytes());
         }
       }
       if (full != cut) Drop(index);
     }
   }
 
-  std::vector<float> ProbeRows() const {
-    std::vector<float> values(kFullBlock * config_.inputs);
+  // Numbers of the input's type.
+  std::vector<float> ProbeRow() const {
+    std::vector<float> row(config_.inputs);
     std::minstd_rand random(1);
-    for (float& value : values) {
+    for (float& value : row) {
       value = static_cast<float>(random()) / static_cast<float>(random.max()) - 0.5f;
+      value = Rounded(value);
     }
-    return values;
+    return row;
+  }
+
+  std::vector<float> MinusProduct(const std::vector<float>& row,
+                                  absl::Span<const float> weight) const {
+    std::vector<float> bias(config_.outputs);
+    for (int64_t o = 0; o < config_.outputs; ++o) {
+      double sum = 0.0;
+      for (int64_t i = 0; i < config_.inputs; ++i) {
+        sum += static_cast<double>(row[i]) * Rounded(weight[o * config_.inputs + i]);
+      }
+      bias[o] = static_cast<float>(-sum);
+    }
+    return bias;
+  }
+
+  float Rounded(float value) const {
+    return config_.input_type == DataType::kBFloat16 ? BFloat16ToFloat(FloatToBFloat16(value))
+                                                     : value;
   }
 
   void Drop(size_t index) {
@@ -207,7 +234,7 @@ class PackedLinear final : public Linear {
   }
 
   const LinearConfig config_;
-  const std::vector<float> bias_;
+  std::vector<float> bias_;  // zeros where there is none
   int64_t chunk_outputs_ = 0;
   std::vector<Chunk> chunks_;
   std::vector<int64_t> sizes_;  // of row blocks, descending

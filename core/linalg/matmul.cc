@@ -18,20 +18,14 @@ dnnl::matmul::primitive_desc MakePrimitiveDesc(const Desc& input, const Desc& we
 #if DNNL_VERSION_MAJOR >= 3
   return dnnl::matmul::primitive_desc(CpuEngine(), input, weights, bias, output, attributes);
 #else
-  // An empty bias descriptor means none here too.
   return dnnl::matmul::primitive_desc(dnnl::matmul::desc(input, weights, bias, output), attributes,
                                       CpuEngine());
 #endif
 }
 
 // oneDNN is an OpenMP build; our own pool gives out the work, so each of its
-// threads must stay alone. The setting is per thread.
-void StayOnThisThread() {
-  thread_local bool done = false;
-  if (done) return;
-  omp_set_num_threads(1);
-  done = true;
-}
+// threads must stay alone. The setting is per thread, and costs a store.
+void StayOnThisThread() { omp_set_num_threads(1); }
 
 }  // namespace
 
@@ -48,7 +42,7 @@ struct Matmul::Operands {
   explicit Operands(const Matmul& matmul)
       : stream(CpuEngine()),
         input(matmul.input_desc_, CpuEngine(), nullptr),
-        bias(matmul.bias_ ? dnnl::memory(matmul.bias_desc_, CpuEngine(), nullptr) : dnnl::memory()),
+        bias(matmul.bias_desc_, CpuEngine(), nullptr),
         output(matmul.output_desc_, CpuEngine(), nullptr),
         scratch(matmul.scratch_desc_.get_size()),
         scratchpad(matmul.scratch_desc_, CpuEngine(), scratch.data()) {}
@@ -61,12 +55,9 @@ struct Matmul::Operands {
 
 Matmul::Matmul(const MatmulShape& shape, const Desc& weights)
     : input_desc_({shape.rows, shape.inputs}, DnnlType(shape.input_type), Dims{shape.inputs, 1}),
+      bias_desc_({1, shape.outputs}, dnnl::memory::data_type::f32, Dims{shape.outputs, 1}),
       output_desc_({shape.rows, shape.outputs}, DnnlType(shape.output_type),
-                   Dims{shape.output_stride, 1}),
-      bias_(shape.bias) {
-  if (bias_) {
-    bias_desc_ = Desc({1, shape.outputs}, dnnl::memory::data_type::f32, Dims{shape.outputs, 1});
-  }
+                   Dims{shape.output_stride, 1}) {
   dnnl::primitive_attr attributes;
   // The library's own scratchpad belongs to the thread that made the primitive.
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -102,17 +93,17 @@ void Matmul::Run(const std::byte* x, const dnnl::memory& weights, const float* b
   std::unique_ptr<Operands> operands = Take();
   operands->input.set_data_handle(const_cast<std::byte*>(x));
   operands->output.set_data_handle(y);
-  if (bias_) operands->bias.set_data_handle(const_cast<float*>(bias));
+  operands->bias.set_data_handle(const_cast<float*>(bias));
   // The C call: the C++ one builds a map of its arguments each time.
   const dnnl_exec_arg_t arguments[] = {
       {DNNL_ARG_SRC, operands->input.get()},
       {DNNL_ARG_WEIGHTS, weights.get()},
+      {DNNL_ARG_BIAS, operands->bias.get()},
       {DNNL_ARG_DST, operands->output.get()},
       {DNNL_ARG_SCRATCHPAD, operands->scratchpad.get()},
-      {DNNL_ARG_BIAS, bias_ ? operands->bias.get() : nullptr},
   };
   const dnnl_status_t status =
-      dnnl_primitive_execute(primitive_.get(), operands->stream.get(), bias_ ? 5 : 4, arguments);
+      dnnl_primitive_execute(primitive_.get(), operands->stream.get(), 5, arguments);
   if (status != dnnl_success) {
     // The same operands ran when the weights were packed: a broken invariant.
     std::fprintf(stderr, "oneDNN failed to run a matmul: status %d\n", static_cast<int>(status));

@@ -25,10 +25,9 @@ struct MatmulShape {
   int64_t rows = 0, inputs = 0, outputs = 0;
   int64_t output_stride = 0;
   DataType input_type = DataType::kFloat32, output_type = DataType::kFloat32;
-  bool bias = false;
 };
 
-// One compiled matmul, y = x W + b, that any thread may run. What oneDNN needs a
+// One compiled matmul, y = x W + b (b float32), that any thread may run. What oneDNN needs a
 // run (memory objects, scratchpad) is kept in a list of free sets, so that a
 // warm run allocates nothing here and threads do not wait for each other.
 class Matmul {
@@ -49,7 +48,6 @@ class Matmul {
 
   dnnl::matmul primitive_;
   dnnl::memory::desc input_desc_, weights_desc_, bias_desc_, output_desc_, scratch_desc_;
-  bool bias_;
   mutable Mutex mutex_;
   mutable std::vector<std::unique_ptr<Operands>> free_ ABSL_GUARDED_BY(mutex_);
 };

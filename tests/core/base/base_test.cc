@@ -1,0 +1,141 @@
+// The small pieces of core/base.
+
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <thread>
+
+#include "core/base/aligned_buffer.h"
+#include "core/base/clock.h"
+#include "core/base/cpu.h"
+#include "core/base/mutex.h"
+#include "core/base/scratch.h"
+#include "core/base/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace attend {
+namespace {
+
+bool OnACacheLine(const void* p) {
+  return reinterpret_cast<uintptr_t>(p) % 64 == 0;
+}
+
+TEST(AlignedBuffer, StartsOnACacheLineAndHoldsNothingAtSizeZero) {
+  AlignedBuffer buffer(3);
+  EXPECT_TRUE(OnACacheLine(buffer.data()));
+  EXPECT_EQ(buffer.size(), 3u);
+  EXPECT_EQ(AlignedBuffer(0).data(), nullptr);
+  AlignedBuffer moved = std::move(buffer);
+  EXPECT_EQ(moved.size(), 3u);
+}
+
+TEST(Scratch, KeepsMemoryThatIsLargeEnough) {
+  Scratch scratch(1000);
+  std::byte* first = scratch.Reserve(500);
+  std::memset(first, 1, 500);
+  EXPECT_EQ(scratch.Reserve(100), first);
+  EXPECT_EQ(scratch.Reserve(500), first);
+}
+
+TEST(Scratch, GivesBackWhatIsAboveItsBoundWhenLessIsNeeded) {
+  Scratch scratch(1000);
+  std::memset(scratch.Reserve(100000), 1, 100000);
+  scratch.Reserve(10);
+  std::byte* kept = scratch.Reserve(10);
+  std::memset(kept, 1, 10);
+  EXPECT_EQ(scratch.Reserve(10), kept);
+}
+
+TEST(Carver, CutsPiecesOnCacheLinesAndAddsUpWithoutMemory) {
+  Carver counter(nullptr);
+  EXPECT_EQ(counter.Take<float>(3), nullptr);
+  counter.Take<std::byte>(65);
+  EXPECT_EQ(counter.used(), 192u);
+  AlignedBuffer memory(counter.used());
+  Carver carver(memory.data());
+  EXPECT_EQ(reinterpret_cast<std::byte*>(carver.Take<float>(3)), memory.data());
+  EXPECT_EQ(carver.Take<std::byte>(65), memory.data() + 64);
+}
+
+TEST(SteadyClock, NeverGoesBack) {
+  const absl::Time first = Clock::Steady().Now();
+  EXPECT_LE(first, Clock::Steady().Now());
+}
+
+TEST(CpuFeatures, AreEachContainedInTheNextLower) {
+  const CpuFeatures& cpu = GetCpuFeatures();
+  EXPECT_TRUE(!cpu.avx512 || cpu.avx2);
+  EXPECT_TRUE(!cpu.avx512_bf16 || cpu.avx512);
+  EXPECT_TRUE(!cpu.amx_bf16 || cpu.avx512_bf16);
+  EXPECT_EQ(CpuFeatureNames().size(),
+            size_t{cpu.avx2} + size_t{cpu.avx512} + size_t{cpu.avx512_bf16} + size_t{cpu.amx_bf16});
+}
+
+// ctest runs this program once for each path with the variable set.
+TEST(CpuFeatures, HonourTheLimitThatOneDnnReads) {
+  const char* limit = std::getenv("ONEDNN_MAX_CPU_ISA");
+  if (limit == nullptr) GTEST_SKIP() << "no limit set";
+  const CpuFeatures& cpu = GetCpuFeatures();
+  const std::string isa = limit;
+  EXPECT_FALSE(cpu.avx2 && isa == "SSE41");
+  EXPECT_FALSE(cpu.avx512 && isa == "AVX2");
+  EXPECT_FALSE(cpu.avx512_bf16 && isa == "AVX512_CORE");
+  EXPECT_FALSE(cpu.amx_bf16 && isa == "AVX512_CORE_BF16");
+}
+
+TEST(CondVar, WakesAWaiterAndWaitForEndsByItself) {
+  Mutex mutex;
+  CondVar changed;
+  bool set = false;
+  std::thread setter([&] {
+    MutexLock lock(mutex);
+    set = true;
+    changed.NotifyAll();
+  });
+  {
+    MutexLock lock(mutex);
+    while (!set) changed.Wait(mutex);
+    changed.WaitFor(mutex, std::chrono::nanoseconds(1));
+  }
+  setter.join();
+  EXPECT_TRUE(set);
+}
+
+TEST(Status, CarriesReasonFieldAndPushback) {
+  const absl::Status invalid = InvalidField("options.scale", "must be finite");
+  EXPECT_EQ(invalid.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(invalid.message(), "options.scale: must be finite");
+  EXPECT_EQ(GetErrorInfo(invalid).reason, "INVALID_ARGUMENT");
+  EXPECT_EQ(GetErrorInfo(invalid).field, "options.scale");
+  EXPECT_LT(GetRetryPushback(invalid), absl::ZeroDuration());
+
+  const absl::Status busy = Overloaded("QUEUE_FULL", "busy", absl::Milliseconds(20));
+  EXPECT_EQ(busy.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(GetErrorInfo(busy).reason, "QUEUE_FULL");
+  EXPECT_EQ(GetErrorInfo(busy).field, "");
+  EXPECT_EQ(GetRetryPushback(busy), absl::Milliseconds(20));
+  EXPECT_EQ(GetErrorInfo(absl::OkStatus()).reason, "");
+}
+
+absl::StatusOr<int> Half(int x) {
+  if (x % 2 != 0) return absl::InvalidArgumentError("odd");
+  return x / 2;
+}
+
+absl::Status Quarter(int x, int& out) {
+  ATTEND_ASSIGN_OR_RETURN(const int half, Half(x));
+  ATTEND_ASSIGN_OR_RETURN(out, Half(half));
+  ATTEND_RETURN_IF_ERROR(absl::OkStatus());
+  return absl::OkStatus();
+}
+
+TEST(StatusMacros, ReturnTheFirstError) {
+  int out = 0;
+  EXPECT_TRUE(Quarter(12, out).ok());
+  EXPECT_EQ(out, 3);
+  EXPECT_EQ(Quarter(6, out).message(), "odd");
+}
+
+}  // namespace
+}  // namespace attend

@@ -1,0 +1,73 @@
+#include "core/base/worker_pool.h"
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace attend {
+namespace {
+
+using ::testing::Each;
+
+TEST(WorkerPool, CallsTheBodyOnceForEachIteration) {
+  for (const int size : {1, 2, 5}) {
+    WorkerPool pool(size);
+    EXPECT_EQ(pool.size(), size);
+    for (const int64_t n : {0, 1, 2, 3, 100}) {
+      std::vector<int> calls(n, 0);  // not atomic: each is touched by one worker
+      pool.ParallelFor(n, [&](int64_t i, int worker) {
+        ++calls[i];
+        EXPECT_TRUE(worker >= 0 && worker < size) << worker;
+      });
+      EXPECT_THAT(calls, Each(1));
+    }
+  }
+}
+
+TEST(WorkerPool, StartsIterationsInOrderWithOneWorker) {
+  WorkerPool pool(1);
+  std::vector<int64_t> order;
+  const std::thread::id caller = std::this_thread::get_id();
+  pool.ParallelFor(4, [&](int64_t i, int worker) {
+    order.push_back(i);
+    EXPECT_EQ(worker, 0);
+    EXPECT_EQ(std::this_thread::get_id(), caller);
+  });
+  EXPECT_THAT(order, ::testing::ElementsAre(0, 1, 2, 3));
+}
+
+// Each iteration waits for the other, so two threads must be in the loop.
+TEST(WorkerPool, RunsIterationsAtTheSameTime) {
+  WorkerPool pool(2);
+  std::atomic<int> arrived{0};
+  std::vector<int> workers(2);
+  pool.ParallelFor(2, [&](int64_t i, int worker) {
+    workers[i] = worker;
+    arrived.fetch_add(1);
+    while (arrived.load() < 2) std::this_thread::yield();
+  });
+  EXPECT_NE(workers[0], workers[1]);
+}
+
+TEST(WorkerPool, MakesWhatWorkersWroteVisibleToTheCaller) {
+  WorkerPool pool(3);
+  std::vector<int64_t> values(7);
+  for (int64_t round = 0; round < 3000; ++round) {
+    pool.ParallelFor(7, [&](int64_t i, int) { values[i] += i + round; });
+    for (int64_t i = 0; i < 7; ++i) {
+      ASSERT_EQ(values[i], (round + 1) * i + round * (round + 1) / 2);
+    }
+  }
+}
+
+TEST(WorkerPool, EndsWhileItsWorkersSleepOrHaveNeverRun) {
+  for (int i = 0; i < 50; ++i) WorkerPool pool(4);
+  WorkerPool pool(2);
+  pool.ParallelFor(2, [](int64_t, int) {});
+}
+
+}  // namespace
+}  // namespace attend

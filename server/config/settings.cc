@@ -150,6 +150,9 @@ void AddBatching(EngineOptions& engine, std::vector<Setting>& settings) {
   settings.push_back(IntSetting(
       Base("Batching", "max-batch-tokens", "N", "query rows in a batch of several requests"),
       engine.max_batch_tokens, 1, int64_t{1} << 40));
+  settings.push_back(NumberSetting(Base("Batching", "max-batch-flops", "N",
+                                        "floating-point operations in a batch of several requests"),
+                                   engine.max_batch_flops, 1, 1e18));
 }
 
 void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {

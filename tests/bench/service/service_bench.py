@@ -76,7 +76,7 @@ def main():
                     reports.setdefault((label, concurrency), []).append(
                         measure(one.target, concurrency, args.seconds))
 
-    features = next(iter(reports.values()))[0]["server"]["cpu_features"]
+    features = ", ".join(next(iter(reports.values()))[0]["server"]["cpu_features"])
     print(f"Service, float32, E=768, H=12, 16 tokens a request; {cpu_name()}, {features}")
     print()
     print("| batching | concurrency | requests/s | p50 ms | p99 ms | requests a batch |")

@@ -302,8 +302,8 @@ int RunCall(const std::vector<std::string>& arguments) {
     absl::PrintF("%-8s %s, sha256 %s\n", "layer", from.layer, result->layer_sha256);
   }
   const client::Timing& timing = result->timing;
-  absl::PrintF("%-8s %s in all; server: queue %s, compute %s", "time",
-               FormatLatency(took), FormatLatency(timing.queue), FormatLatency(timing.compute));
+  absl::PrintF("%-8s %s in all; server: queue %s, compute %s", "time", FormatLatency(took),
+               FormatLatency(timing.queue), FormatLatency(timing.compute));
   absl::PrintF(" (batch of %d, %d tokens)\n", timing.batch_requests, timing.batch_tokens);
   if (result->attempts > 1) absl::PrintF("%-8s %d\n", "attempts", result->attempts);
   if (absl::Status s = WriteResults(from, *result); !s.ok()) return ReportUsage(s.message());

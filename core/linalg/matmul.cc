@@ -25,7 +25,9 @@ dnnl::matmul::primitive_desc MakePrimitiveDesc(const Desc& input, const Desc& we
 
 // oneDNN is an OpenMP build; our own pool gives out the work, so each of its
 // threads must stay alone. The setting is per thread, and costs a store.
-void StayOnThisThread() { omp_set_num_threads(1); }
+void StayOnThisThread() {
+  omp_set_num_threads(1);
+}
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -23,15 +24,25 @@ class FakeService : public v1::AttentionService::Service {
   // Called with the number of the call, from 1; not OK is returned to the client.
   using Hook = std::function<grpc::Status(int call, grpc::ServerContext& context)>;
 
-  void set_hook(Hook hook) { hook_ = std::move(hook); }
+  // Before the first call. Under a mutex all the same: ThreadSanitizer does not see
+  // the order that gRPC gives, server thread after client.
+  void set_hook(Hook hook) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    hook_ = std::move(hook);
+  }
   int calls() const { return calls_; }
 
   grpc::Status MultiHeadAttention(grpc::ServerContext* context,
                                   const v1::MultiHeadAttentionRequest* request,
                                   v1::MultiHeadAttentionResponse* response) override {
     const int call = ++calls_;
-    if (hook_) {
-      if (grpc::Status status = hook_(call, *context); !status.ok()) return status;
+    Hook hook;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      hook = hook_;
+    }
+    if (hook) {
+      if (grpc::Status status = hook(call, *context); !status.ok()) return status;
     }
     *response->mutable_output() = request->query();
     if (request->options().weights() == v1::WEIGHTS_MEAN) {
@@ -55,6 +66,7 @@ class FakeService : public v1::AttentionService::Service {
   }
 
  private:
+  std::mutex mutex_;
   Hook hook_;
   std::atomic<int> calls_ = 0;
 };

@@ -60,6 +60,8 @@ Matmul::Matmul(const MatmulShape& shape, const Desc& weights)
       bias_desc_({1, shape.outputs}, dnnl::memory::data_type::f32, Dims{shape.outputs, 1}),
       output_desc_({shape.rows, shape.outputs}, DnnlType(shape.output_type),
                    Dims{shape.output_stride, 1}) {
+  // A primitive is made for the number of threads that this thread may use.
+  StayOnThisThread();
   dnnl::primitive_attr attributes;
   // The library's own scratchpad belongs to the thread that made the primitive.
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);

@@ -97,9 +97,12 @@ std::string FormatModel(const ModelSpec& spec) {
 }
 
 std::string FormatRandomLayer(const RandomLayerSpec& spec) {
-  return absl::StrCat(spec.name, ":embed_dim=", spec.embed_dim, ",num_heads=", spec.num_heads,
-                      ",num_kv_heads=", spec.num_kv_heads, ",head_dim=", spec.head_dim,
-                      ",seed=", spec.seed, ",compute=", FormatCompute(spec.compute));
+  std::string text =
+      absl::StrCat(spec.name, ":embed_dim=", spec.embed_dim, ",num_heads=", spec.num_heads);
+  // 0 stands for what follows from the others, and cannot be given.
+  if (spec.num_kv_heads != 0) absl::StrAppend(&text, ",num_kv_heads=", spec.num_kv_heads);
+  if (spec.head_dim != 0) absl::StrAppend(&text, ",head_dim=", spec.head_dim);
+  return absl::StrCat(text, ",seed=", spec.seed, ",compute=", FormatCompute(spec.compute));
 }
 
 void AddServing(ServerConfig& config, std::vector<Setting>& settings) {

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -103,9 +104,18 @@ ServerProcess::ServerProcess(std::vector<std::string> flags) {
   const int number = ++count;
   const std::string port_file = TestPath(absl::StrCat("ports-", number));
   unix_ = absl::StrCat("unix:", TestPath(absl::StrCat("socket-", number)));
-  flags.insert(flags.begin(), {"--listen=127.0.0.1:0", absl::StrCat("--listen=", unix_),
-                               "--metrics-listen=127.0.0.1:0", "--drain-delay=0s",
-                               absl::StrCat("--port-file=", port_file)});
+  const auto add = [&](const std::string& name, const std::string& value) {
+    flags.push_back(absl::StrCat(name, "=", value));
+  };
+  // Before those of the test: addresses are known by their order.
+  flags.insert(flags.begin(), {"--listen=127.0.0.1:0", absl::StrCat("--listen=", unix_)});
+  add("--metrics-listen", "127.0.0.1:0");
+  add("--port-file", port_file);
+  if (std::none_of(flags.begin(), flags.end(), [](const std::string& flag) {
+        return absl::StartsWith(flag, "--drain-delay=");
+      })) {
+    add("--drain-delay", "0s");
+  }
   process_ = std::make_unique<Process>(ATTEND_SERVER, flags);
   if (!Eventually([&] { return std::filesystem::exists(port_file); })) {
     std::cerr << "the server did not start:\n" << process_->Output();

@@ -13,8 +13,8 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/root/.cache/ccache \
     ATTEND_CCACHE=ccache cmake --preset release && \
-    cmake --build --preset release --parallel "$(nproc)" && \
-    ctest --preset release -L '^unit$' --parallel "$(nproc)"
+    cmake --build --preset release --parallel "$(nproc)"
+RUN ctest --preset release -L '^unit$' --parallel "$(nproc)"
 RUN install -s -D -t /out/usr/bin build/release/bin/attend-server build/release/bin/attend && \
     # The packages that own the libraries the programs load, under their names of this release.
     ldd /out/usr/bin/* | sed -nE 's|.*=> /(usr/)?(lib/[^ ]+) .*|\2|p' | sort -u | \

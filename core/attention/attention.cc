@@ -10,7 +10,6 @@ namespace {
 
 using internal::kTileLanes;
 using internal::Tile;
-using internal::WeightsStep;
 
 // Keys that causal lets the rows of a sequence read, summed over its rows.
 double ReadablePairs(const AttentionProblem& problem, const SequenceProblem& sequence) {

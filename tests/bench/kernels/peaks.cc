@@ -31,7 +31,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Enough independent sums to hide a latency of 4 cycles at 2 a cycle, few enough
 // for 16 registers.
 constexpr int kSums = 12;
-constexpr int kPairSums = 20;  // vdpbf16ps takes longer, and comes with 32 registers
 
 // Returns the operations done, and a number that keeps them alive.
 double Multiply(int64_t rounds, float* out) {
@@ -51,6 +50,7 @@ double Multiply(int64_t rounds, float* out) {
 
 double MultiplyBFloat16(int64_t rounds, float* out) {
 #if HWY_TARGET == HWY_AVX3
+  constexpr int kPairSums = 20;  // vdpbf16ps takes longer, and comes with 32 registers
   const hn::ScalableTag<float> df;
   using V = hn::Vec<decltype(df)>;
   V sums[kPairSums];

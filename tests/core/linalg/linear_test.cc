@@ -154,7 +154,8 @@ TEST(ALinear, StartsNoThreads) {
     ASSERT_TRUE(linear.ok()) << linear.status();
     c.Run(**linear, 1);
     EXPECT_EQ(threads(), before + 1);  // this one
-  }).join();
+  })
+      .join();
 }
 
 TEST(Linear, RefusesBFloat16WithoutAvx512) {

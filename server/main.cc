@@ -7,8 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/config/command_line.h"
-#include "server/lifecycle/health_check.h"
 #include "server/lifecycle/freed_memory.h"
+#include "server/lifecycle/health_check.h"
 #include "server/lifecycle/server.h"
 #include "server/lifecycle/signals.h"
 #include "server/telemetry/log.h"

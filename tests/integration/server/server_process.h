@@ -45,6 +45,9 @@ class ServerProcess {
   // Flags on top of listeners and metrics. "--random-layer" is not implied.
   explicit ServerProcess(std::vector<std::string> flags = {});
 
+  // Prints what the server wrote where the test has failed.
+  ~ServerProcess();
+
   Process& process() { return *process_; }
   const std::string& tcp() const { return tcp_; }
   const std::string& unix_socket() const { return unix_; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/attention/reference.h"
 #include "core/attention/tile.h"
 
 namespace attend {
@@ -12,17 +13,30 @@ using internal::kTileLanes;
 using internal::Tile;
 using internal::WeightsStep;
 
-// Keys that causal lets the rows of a sequence read, summed over its rows.
+// Sum over rows i of clamp(first + i, 0, keys).
+double SumOfClamped(double first, double rows, double keys) {
+  const double zero = std::clamp(-first, 0.0, rows);         // rows before it add 0
+  const double full = std::clamp(keys - first, zero, rows);  // rows from it add all
+  const double rising = full - zero;                         // rows between
+  return rising * (first + zero) + rising * (rising - 1.0) / 2.0 + (rows - full) * keys;
+}
+
+// Keys that causal and window let the rows of a sequence read, summed over its rows.
 double ReadablePairs(const AttentionProblem& problem, const SequenceProblem& sequence) {
-  const double rows = static_cast<double>(sequence.query_length);
-  const double keys = static_cast<double>(sequence.key_length);
-  if (!problem.causal) return rows * keys;
-  // Row i reads clamp(offset + i + 1, 0, keys) keys.
-  const double offset = static_cast<double>(sequence.query_offset);
-  const double first = std::clamp(-offset, 0.0, rows);         // rows before it read none
-  const double full = std::clamp(keys - offset, first, rows);  // rows from it read all
-  const double rising = full - first;                          // rows between
-  return rising * (offset + first + 1.0) + rising * (rising - 1.0) / 2.0 + (rows - full) * keys;
+  const auto rows = static_cast<double>(sequence.query_length);
+  const auto keys = static_cast<double>(sequence.key_length);
+  const auto offset = static_cast<double>(sequence.query_offset);
+  const auto right = problem.causal ? 0.0 : static_cast<double>(problem.window_right.value_or(0));
+  // Row i reads keys from clamp(offset + i - left) to clamp(offset + i + right + 1).
+  double pairs = rows * keys;
+  if (problem.causal || problem.window_right.has_value()) {
+    pairs = SumOfClamped(offset + right + 1.0, rows, keys);
+  }
+  if (problem.window_left.has_value()) {
+    const auto left = static_cast<double>(*problem.window_left);
+    pairs -= SumOfClamped(offset - left, rows, keys);
+  }
+  return pairs;
 }
 
 float Gate(const AttentionProblem& problem, int64_t head) {
@@ -150,11 +164,30 @@ double AttentionFlops(const AttentionProblem& problem) {
   return 2.0 * heads * pairs * static_cast<double>(problem.head_dim + problem.value_head_dim);
 }
 
+namespace {
+
+// TEMPORARY: what the tiles do not compute yet.
+bool NeedsReference(const AttentionProblem& problem) {
+  bool needs = problem.window_left.has_value() || problem.window_right.has_value() ||
+               problem.softcap != 0.0f || !problem.sinks.empty() ||
+               problem.weights_stage != WeightsStage::kProbabilities;
+  for (const SequenceProblem& sequence : problem.sequences) {
+    needs |= sequence.alibi_slopes != nullptr || sequence.log_sum_exp != nullptr;
+  }
+  return needs;
+}
+
+}  // namespace
+
 void ComputeAttention(absl::Span<const AttentionProblem* const> problems, WorkerPool& pool) {
   thread_local std::vector<Part> parts;  // keeps its memory for the next call
   parts.clear();
   int64_t end = 0;
   for (const AttentionProblem* problem : problems) {
+    if (NeedsReference(*problem)) {
+      ReferenceAttention(*problem);
+      continue;
+    }
     for (const SequenceProblem& sequence : problem->sequences) {
       const Tiling tiling(*problem, sequence);
       end += tiling.size();

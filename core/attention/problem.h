@@ -26,6 +26,10 @@ struct BasicRows {
 using Rows = BasicRows<const std::byte>;
 using MutableRows = BasicRows<std::byte>;
 
+// Offsets and windows lie within +-this, so that sums of them and lengths do not
+// overflow; farther ones cannot be told apart by anything that reads keys.
+inline constexpr int64_t kFarPosition = int64_t{1} << 61;
+
 // A mask or bias over (head, query row, key) of one sequence, from strides in
 // elements; 0 where an axis is broadcast. data == nullptr: there is none.
 struct ScoreTerm {

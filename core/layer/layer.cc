@@ -89,6 +89,12 @@ absl::Status CheckConfig(const LayerConfig& config) {
   if (config.relative_bias.has_value()) {
     ATTEND_RETURN_IF_ERROR(CheckRelativeBias(*config.relative_bias));
   }
+  if (!(std::isfinite(config.softcap) && config.softcap >= 0)) {
+    return absl::InvalidArgumentError("softcap is not finite and >= 0");
+  }
+  if (config.window_left.value_or(0) < 0 || config.window_right.value_or(0) < 0) {
+    return absl::InvalidArgumentError("a window is negative");
+  }
   return absl::OkStatus();
 }
 

@@ -187,11 +187,18 @@ void PlanAttention(const LayerConfig& c, DataType type, const Matrices& m, Works
       problem.value_head_dim = c.value_head_dim;
       problem.scale = current->scale;
       problem.causal = current->causal;
+      problem.window_left = current->window_left;
+      problem.window_right = current->window_right;
+      problem.softcap = current->softcap;
+      problem.sinks = current->sinks;
       problem.input_type = problem.output_type = type;
       problem.head_gates = current->head_gates;
       problem.weights = current->weights;
       problem.weights_head_stride = current->weights_head_stride;
       problem.weights_row_stride = current->weights_row_stride;
+      problem.weights_stage = current->weights_stage;
+      problem.log_sum_exp_head_stride = current->log_sum_exp_head_stride;
+      problem.log_sum_exp_row_stride = current->log_sum_exp_row_stride;
     }
     const LayerSequence& from = *packed.sequence;
     SequenceProblem& sequence = work.problems.back().sequences.emplace_back();
@@ -210,7 +217,9 @@ void PlanAttention(const LayerConfig& c, DataType type, const Matrices& m, Works
     sequence.bias =
         work.biases.empty() ? from.bias : work.biases[&packed - work.packing.sequences.data()];
     sequence.mask = from.mask;
+    sequence.alibi_slopes = from.alibi_slopes;
     sequence.weights = from.weights;
+    sequence.log_sum_exp = from.log_sum_exp;
   }
   work.problem_pointers.clear();
   for (const AttentionProblem& problem : work.problems) work.problem_pointers.push_back(&problem);
@@ -302,6 +311,8 @@ double ProjectedLayer::Flops(const LayerItem& item) const {
   problem.head_dim = c.head_dim;
   problem.value_head_dim = c.value_head_dim;
   problem.causal = item.causal;
+  problem.window_left = item.window_left;
+  problem.window_right = item.window_right;
   problem.head_gates = item.head_gates;
   double query_rows = 0, key_rows = 0;
   for (const LayerSequence& from : item.sequences) {

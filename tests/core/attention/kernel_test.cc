@@ -27,6 +27,7 @@ void Compute(const RandomProblem& random, int workers = 2) {
 double MaxError(const std::vector<float>& truth, const std::vector<float>& got) {
   double worst = 0.0;
   for (size_t i = 0; i < truth.size(); ++i) {
+    if (truth[i] == got[i]) continue;  // equal infinities too
     worst = std::max(worst, std::fabs(static_cast<double>(truth[i]) - got[i]));
   }
   return worst;
@@ -34,7 +35,9 @@ double MaxError(const std::vector<float>& truth, const std::vector<float>& got) 
 
 double MaxMagnitude(const std::vector<float>& values) {
   double max = 0.0;
-  for (const float value : values) max = std::max(max, std::fabs(static_cast<double>(value)));
+  for (const float value : values) {
+    if (std::isfinite(value)) max = std::max(max, std::fabs(static_cast<double>(value)));
+  }
   return max;
 }
 
@@ -60,7 +63,7 @@ void ExpectNear(const std::vector<float>& truth, const std::vector<float>& got, 
 // plus the rounding of the result; weights within what their few roundings give.
 void ExpectMatchesReference(RandomProblem& random, const std::string& what) {
   Compute(random);
-  const std::vector<float> got = random.Output();
+  const std::vector<float> got = random.Output(), got_log = random.LogSumExp();
   std::vector<std::vector<float>> weights;
   const size_t sequences = random.problem.sequences.size();
   for (size_t i = 0; i < sequences; ++i) weights.push_back(random.Weights(i));
@@ -68,9 +71,15 @@ void ExpectMatchesReference(RandomProblem& random, const std::string& what) {
   ReferenceAttention(random.problem);
   const std::vector<float> truth = random.Output();
   const bool bfloat16 = random.problem.input_type == DataType::kBFloat16;
-  const double naive = MaxError(truth, NaiveOutput(random.problem, bfloat16));
+  const NaiveResult naive_result = NaiveAttention(random.problem, bfloat16);
+  const double naive = MaxError(truth, naive_result.output);
   const double rounding = MaxMagnitude(truth) * 4 * UnitRoundoff(random.problem.output_type);
   ExpectNear(truth, got, 2 * naive + rounding, what + " output " + random.ToString());
+  const std::vector<float> truth_log = random.LogSumExp();
+  ExpectNear(
+      truth_log, got_log,
+      2 * MaxError(truth_log, naive_result.log_sum_exp) + 4e-7 * (1 + MaxMagnitude(truth_log)),
+      what + " log-sum-exp " + random.ToString());
   // exp of a score that errs by |s| * roundoffs of its sum of D products.
   const double weight_bound = bfloat16 ? 2e-4 : 2e-5;
   for (size_t i = 0; i < sequences; ++i) {
@@ -278,8 +287,8 @@ TEST(Kernels, TakeOffsetsAtTheEndsOfTheirRange) {
   shape.lengths = {{3, 5}, {3, 5}};
   RandomProblem random(shape, 5), all(shape, 5);
   random.problem.causal = true;
-  random.problem.sequences[0].query_offset = std::numeric_limits<int64_t>::max();
-  random.problem.sequences[1].query_offset = std::numeric_limits<int64_t>::min();
+  random.problem.sequences[0].query_offset = kFarPosition;
+  random.problem.sequences[1].query_offset = -kFarPosition;
   Compute(random);
   Compute(all);
   const std::vector<float> output = random.Output(), full = all.Output();
@@ -304,6 +313,33 @@ TEST(AttentionFlops, CountsWhatCausalAllowsAndGatesLeave) {
   EXPECT_EQ(AttentionFlops(random.problem), 2.0 * 2 * 32 * 10);
   random.problem.sequences[0].query_offset = -9;
   EXPECT_EQ(AttentionFlops(random.problem), 0.0);
+  random.problem.sequences[0].query_offset = kFarPosition;
+  EXPECT_EQ(AttentionFlops(random.problem), 2.0 * 2 * 35 * 10);
+}
+
+TEST(AttentionFlops, CountsWhatWindowsAllow) {
+  const std::vector<std::optional<int64_t>> windows = {std::nullopt, 0, 1, 3, 20, kFarPosition};
+  for (const int64_t offset : {-kFarPosition, int64_t{-4}, int64_t{0}, int64_t{2}, int64_t{9}}) {
+    for (const auto& left : windows) {
+      for (const auto& right : windows) {
+        for (const bool causal : {false, true}) {
+          RandomProblem random({.lengths = {{5, 7}}}, 5);
+          random.problem.causal = causal;
+          random.problem.window_left = left;
+          random.problem.window_right = right;
+          random.problem.sequences[0].query_offset = offset;
+          double pairs = 0.0;
+          for (int64_t i = 0; i < 5; ++i) {
+            for (int64_t j = 0; j < 7; ++j) {
+              pairs += (!causal || j <= offset + i) && (!left || j >= offset + i - *left) &&
+                       (!right || j <= offset + i + *right);
+            }
+          }
+          ASSERT_EQ(AttentionFlops(random.problem), 4.0 * pairs) << random.ToString();
+        }
+      }
+    }
+  }
 }
 
 }  // namespace

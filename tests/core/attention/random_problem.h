@@ -34,15 +34,22 @@ class RandomProblem {
   // The same of numbers, each -inf with `probability`.
   void AddBias(size_t sequence, DataType type, bool by_head, bool by_row, bool by_key,
                double probability);
-  void AskForWeights(WeightsOutput weights);
+  // [H] normal slopes, of one sequence; [H] normal sinks, some of them -inf.
+  void AddAlibi(size_t sequence);
+  void AddSinks();
+  void AskForWeights(WeightsOutput weights, WeightsStage stage = WeightsStage::kProbabilities);
+  // By head or by row in memory, as the wire has it dense or packed.
+  void AskForLogSumExp(bool by_head);
 
   // Overwrites row `key` of all heads of keys or values.
   void SetKey(size_t sequence, int64_t key, float value);
   void SetValue(size_t sequence, int64_t key, float value);
 
-  // Output rows in order of sequence, row, head, feature; weights as they are.
+  // Output rows in order of sequence, row, head, feature; weights as they are;
+  // log-sum-exp in order of sequence, row, head, empty where not asked for.
   std::vector<float> Output() const;
   const std::vector<float>& Weights(size_t sequence) const { return weights_[sequence]; }
+  std::vector<float> LogSumExp() const;
   void ClearResults();
 
   std::string ToString() const;
@@ -55,13 +62,20 @@ class RandomProblem {
   std::mt19937 random_;
   std::deque<std::vector<std::byte>> memory_;  // stays where it is as it grows
   std::vector<std::vector<float>> weights_;
+  std::vector<std::vector<float>> log_sum_exp_;
   std::vector<size_t> output_bytes_;
 };
 
-// Softmax attention in T, straight from the formula; with `round_p`, unnormalised
-// probabilities are rounded to bfloat16 before they meet the values. The measure
-// of error: a kernel may err twice as much as this in float.
-std::vector<float> NaiveOutput(const AttentionProblem& problem, bool round_p);
+// Softmax attention in float, straight from the formula: the measure of error,
+// since a kernel may err twice as much.
+struct NaiveResult {
+  std::vector<float> output;       // in the order of RandomProblem::Output
+  std::vector<float> log_sum_exp;  // in the order of RandomProblem::LogSumExp
+};
+
+// With `round_p`, unnormalised probabilities are rounded to bfloat16 before they
+// meet the values.
+NaiveResult NaiveAttention(const AttentionProblem& problem, bool round_p);
 
 }  // namespace attend
 

@@ -53,7 +53,7 @@ class CheckpointSource : public LayerSource {
     }
     for (size_t i = 0; i < family_.stacks.size(); ++i) {
       const LayerStack& stack = family_.stacks[i];
-      if (stack.optional && !checkpoint_.Contains(First(stack, 0))) continue;
+      if (stack.optional && !HasAnyOf(stack.blocks)) continue;
       const int64_t count = model_.num_layers[i];
       const std::string beyond = First(stack, count);
       if (checkpoint_.Contains(beyond)) {
@@ -85,7 +85,6 @@ class CheckpointSource : public LayerSource {
           checkpoint_.ReadFloat32(Tensor(entry, family_.key_norm, "weight"), {config.head_dim}));
     }
     if (config.relative_bias.has_value()) {
-      // Only block 0 has one; the model hands its bias on to the blocks after it.
       ATTEND_ASSIGN_OR_RETURN(
           layer.weights.relative_bias,
           checkpoint_.ReadFloat32(Tensor({entry.stack, 0}, "relative_attention_bias", "weight"),
@@ -105,6 +104,13 @@ class CheckpointSource : public LayerSource {
                      absl::string_view kind) const {
     return absl::StrCat(prefix_, entry.stack->blocks, ".", entry.block, ".", entry.stack->attention,
                         projection, ".", kind);
+  }
+  // Whether the file has one of the attentions of these blocks; then it needs all.
+  bool HasAnyOf(absl::string_view blocks) const {
+    for (const LayerStack& stack : family_.stacks) {
+      if (stack.blocks == blocks && checkpoint_.Contains(First(stack, 0))) return true;
+    }
+    return false;
   }
   std::string First(const LayerStack& stack, int64_t block) const {
     return Tensor({&stack, block}, family_.query, "weight");

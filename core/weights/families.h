@@ -5,7 +5,6 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "core/layer/layer.h"
 
 namespace attend {
 
@@ -16,14 +15,15 @@ namespace attend {
 // [prefix.]BLOCKS.INDEX.ATTENTION<projection>.{weight,bias}, its layers are named
 // MODEL/<name>INDEX<suffix>.
 struct LayerStack {
+  // The bias is that of block 0; the model hands it on to the blocks after it.
   enum class Relative { kNone, kBothWays, kBackward };
 
   absl::string_view num_layers;  // key in config.json
   absl::string_view blocks;
   absl::string_view attention = {};
   absl::string_view name = {}, suffix = {};
-  bool optional = false;                // not there in some files
-  Relative relative = Relative::kNone;  // the bias is block 0's of the first stack of `blocks`
+  bool optional = false;  // some files hold no attention of these blocks
+  Relative relative = Relative::kNone;
   absl::string_view num_layers_default = {};  // another key, where the first is absent
 };
 

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -25,6 +26,10 @@ class FakeService : public v1::AttentionService::Service {
 
   void set_hook(Hook hook) { hook_ = std::move(hook); }
   int calls() const { return calls_; }
+  v1::AttentionOptions last_options() const {
+    std::lock_guard lock(mutex_);
+    return last_options_;
+  }
 
   grpc::Status MultiHeadAttention(grpc::ServerContext* context,
                                   const v1::MultiHeadAttentionRequest* request,
@@ -36,6 +41,13 @@ class FakeService : public v1::AttentionService::Service {
     *response->mutable_output() = request->query();
     if (request->options().weights() == v1::WEIGHTS_MEAN) {
       *response->mutable_weights() = request->options().bias();
+    }
+    if (request->options().log_sum_exp()) {
+      *response->mutable_log_sum_exp() = request->options().alibi_slopes();
+    }
+    {
+      std::lock_guard lock(mutex_);
+      last_options_ = request->options();
     }
     response->set_layer_sha256("abc");
     response->mutable_timing()->set_queue_ns(1000);
@@ -57,6 +69,8 @@ class FakeService : public v1::AttentionService::Service {
  private:
   Hook hook_;
   std::atomic<int> calls_ = 0;
+  mutable std::mutex mutex_;
+  v1::AttentionOptions last_options_;  // of a layer's call
 };
 
 // Layers l0 .. l4, two a page.

@@ -13,8 +13,8 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/root/.cache/ccache \
     ATTEND_CCACHE=ccache cmake --preset release && \
-    cmake --build --preset release --parallel "$(nproc)" && \
-    ctest --preset release -L '^unit$' --parallel "$(nproc)"
+    cmake --build --preset release --parallel "$(nproc)"
+RUN ctest --preset release -L '^unit$' --parallel "$(nproc)"
 RUN install -s -D -t /out/usr/bin build/release/bin/attend-server build/release/bin/attend && \
     # The packages that own the libraries the programs load, under their names of this release.
     ldd /out/usr/bin/* | sed -nE 's|.*=> /(usr/)?(lib/[^ ]+) .*|\2|p' | sort -u | \
@@ -34,7 +34,7 @@ RUN --mount=type=secret,id=apt_conf,target=/etc/apt/apt.conf.d/90host \
     DEBIAN_FRONTEND=noninteractive xargs -a /out/packages apt-get install -y -q --no-install-recommends && \
     rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/* && \
     cp -r /out/usr/bin/. /usr/bin/ && \
-    useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin attend
+    useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin attend
 USER 10001:10001
 EXPOSE 50051 9090
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \

@@ -21,7 +21,8 @@ set(ATTEND_PYTHON ${CMAKE_SOURCE_DIR}/build/venv/bin/python CACHE FILEPATH
 set(ATTEND_TOOLS ${CMAKE_SOURCE_DIR}/build/tools CACHE PATH "Folder of prometheus and promtool")
 
 # attend_python_test(NAME SCRIPT path [LABELS...]): one file of pytest cases, one ctest entry.
-# The programs under test are those of this build: ATTEND_SERVER, ATTEND_CLI, and ATTEND_TOOLS.
+# The programs under test are those of this build: ATTEND_SERVER_PROGRAM,
+# ATTEND_CLI_PROGRAM; prometheus and promtool are in ATTEND_TOOLS.
 function(attend_python_test name)
   cmake_parse_arguments(ARG "" "SCRIPT" "LABELS" ${ARGN})
   if(NOT ARG_LABELS)
@@ -32,8 +33,8 @@ function(attend_python_test name)
   set(environment
     PYTHONPATH=${CMAKE_SOURCE_DIR}/tests/support/python:${CMAKE_SOURCE_DIR}/client/examples
     PYTHONDONTWRITEBYTECODE=1
-    ATTEND_SERVER=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/attend-server
-    ATTEND_CLI=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/attend
+    ATTEND_SERVER_PROGRAM=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/attend-server
+    ATTEND_CLI_PROGRAM=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/attend
     ATTEND_TOOLS=${ATTEND_TOOLS})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600
     ENVIRONMENT "${environment}")

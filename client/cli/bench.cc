@@ -59,7 +59,10 @@ void BenchArguments::AddTo(Args& args) {
               &plan.max_under_way);
   args.Option("duration", "TIME", "measured; default 10s", &plan.duration);
   args.Option("warmup", "TIME", "before it; default 1s", &plan.warmup);
-  args.Option("channels", "N", "connections; default 1", &connection.channels);
+  args.Option("channels", "N",
+              "connections; default 1. One carries at most the server's max concurrent\n"
+              "streams (attend info) at a time; more requests wait on this side",
+              &connection.channels);
   args.Section("Requests: random values");
   args.Option("layer", "NAME", "default: the server's only one", &layer);
   args.Switch("operator", "the bare operator instead of a layer", &use_operator);

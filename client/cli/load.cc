@@ -44,8 +44,7 @@ absl::Duration Load::Now() const {
   return absl::Nanoseconds(SteadyNanoseconds() - start_ns_);
 }
 
-bool Load::Measured(absl::Duration planned, absl::Duration now) const {
-  const absl::Duration time = plan_.rate > 0 ? planned : now;
+bool Load::Measured(absl::Duration time) const {
   return time >= plan_.warmup && time < end_;
 }
 
@@ -81,7 +80,7 @@ void Load::RunOpen() {
     {
       MutexLock lock(mutex_);
       full = under_way_ >= plan_.max_under_way;
-      if (full && Measured(planned, planned)) ++result_.unsent;
+      if (full && Measured(planned)) ++result_.unsent;
     }
     if (!full) Send(planned);
     planned = plan_.poisson ? planned + absl::Seconds(gap(random))
@@ -129,7 +128,11 @@ void Load::Receive(size_t sample, absl::Duration planned, Answer answer) {
     } else {
       ++recent_failed_;
     }
-    if (Measured(planned, now)) Record(sample, now - planned, answer);
+    if (answer.ok() && Measured(now)) {
+      ++result_.answered;
+      result_.tokens += samples_[sample].tokens;
+    }
+    if (Measured(plan_.rate > 0 ? planned : now)) Record(sample, now - planned, answer);
   }
   if (plan_.rate == 0 && !ending_ && now < end_) Send(now);
   MutexLock lock(mutex_);
@@ -145,7 +148,6 @@ void Load::Record(size_t sample, absl::Duration latency, const Answer& answer) {
     return;
   }
   result_.good.Add(latency);
-  result_.tokens += samples_[sample].tokens;
   ++result_.batch_requests[answer->timing.batch_requests];
   result_.batch_tokens += answer->timing.batch_tokens;
   result_.server_queue += answer->timing.queue;

@@ -38,13 +38,19 @@ struct LoadPlan {
   uint64_t seed = 1;
 };
 
-// Of the requests that belong to the measured time: in an open loop those
-// planned in it, in a closed loop those answered in it.
 struct LoadResult {
   absl::Duration measured;
-  Histogram good;    // latencies of good answers
-  Histogram failed;  // and of the others
+
+  // Good answers that came within the measured time, and their query rows: the
+  // throughput.
+  int64_t answered = 0;
   int64_t tokens = 0;
+
+  // The rest is of the requests that belong to the measured time: in an open
+  // loop those planned in it, however late their answers, in a closed loop those
+  // answered in it.
+  Histogram good;                                  // latencies of good answers
+  Histogram failed;                                // and of the others
   std::map<std::string, int64_t> errors;           // by code
   std::map<std::string, std::string> error_texts;  // the first of each code
   std::map<int64_t, int64_t> batch_requests;       // good answers by the size of their batch
@@ -96,7 +102,7 @@ class Load {
 
   // Since the start of the load, on a clock that is never set.
   absl::Duration Now() const;
-  bool Measured(absl::Duration planned, absl::Duration now) const;
+  bool Measured(absl::Duration time) const;
 
   client::Client& client_;
   const std::vector<Sample>& samples_;

@@ -71,7 +71,7 @@ std::string ReportText(const BenchSetting& setting, const LoadResult& result) {
                           setting.plan.concurrency, absl::FormatDuration(result.measured));
   }
   absl::StrAppendFormat(&text, "%-12s%.1f requests/s  %.0f tokens/s\n", "throughput",
-                        PerSecond(good, result.measured),
+                        PerSecond(result.answered, result.measured),
                         PerSecond(result.tokens, result.measured));
   AppendLatency(&text, "latency", result.good);
   absl::StrAppendFormat(&text,
@@ -86,7 +86,7 @@ std::string ReportText(const BenchSetting& setting, const LoadResult& result) {
   if (result.errors.empty()) {
     absl::StrAppendFormat(&text, "%-12snone\n", "errors");
   } else {
-    AppendLatency(&text, "errors after", result.failed);
+    AppendLatency(&text, "failed in", result.failed);
     for (const auto& [code, count] : result.errors) {
       absl::StrAppendFormat(&text, "  %d x %s: %s\n", count, code, result.error_texts.at(code));
     }
@@ -118,7 +118,7 @@ std::string ReportJson(const BenchSetting& setting, const LoadResult& result) {
   }
   json["seconds"] = absl::ToDoubleSeconds(result.measured);
   json["good"] = good;
-  json["requests_per_second"] = PerSecond(good, result.measured);
+  json["requests_per_second"] = PerSecond(result.answered, result.measured);
   json["tokens_per_second"] = PerSecond(result.tokens, result.measured);
   json["latency_ms"] = LatencyJson(result.good);
   json["errors"] = ordered_json::object();

@@ -39,7 +39,7 @@ bool Call::Advance() {
 
 bool Call::EndAttempt() {
   if (status_.ok()) {
-    result_ = {absl::OkStatus(), std::move(response_), attempts_};
+    result_ = {absl::OkStatus(), response_, attempts_};
     return true;
   }
   MutexLock lock(mutex_);

@@ -17,13 +17,12 @@ using internal::CallSpec;
 using internal::Prepared;
 using internal::Transport;
 
-absl::StatusOr<CallSpec> Spec(Transport& transport, const char* method, grpc::ByteBuffer request,
-                              const CallOptions& options) {
+absl::StatusOr<CallSpec> Spec(Transport& transport, const char* method,
+                              const grpc::ByteBuffer& request, const CallOptions& options) {
   if (options.timeout == absl::InfiniteDuration()) {
     return internal::LocalError("INVALID_OPTION", "timeout", "must be finite");
   }
-  return CallSpec{method, std::move(request), transport.pacer().Now() + options.timeout,
-                  transport.retry()};
+  return CallSpec{method, request, transport.pacer().Now() + options.timeout, transport.retry()};
 }
 
 absl::StatusOr<AttentionResult> ToAttention(CallResult result, internal::ResponseFields fields) {

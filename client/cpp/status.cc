@@ -44,6 +44,20 @@ void ForEachBytesField(absl::string_view message, Field field) {
   }
 }
 
+// One entry of ErrorInfo.metadata: key = 1, value = 2.
+void ReadMetadataEntry(absl::string_view entry, ErrorDetails* details) {
+  std::string key;
+  std::string value;
+  ForEachBytesField(entry, [&](int field, std::string bytes) {
+    if (field == 1) {
+      key = std::move(bytes);
+    } else if (field == 2) {
+      value = std::move(bytes);
+    }
+  });
+  if (key == "field") details->field = std::move(value);
+}
+
 }  // namespace
 
 ErrorDetails GetErrorDetails(const absl::Status& status) {
@@ -100,22 +114,22 @@ void ReadErrorInfo(absl::string_view serialized_status, ErrorDetails* details) {
     std::string type;
     std::string value;
     ForEachBytesField(any, [&](int field, std::string bytes) {
-      if (field == 1) type = std::move(bytes);
-      if (field == 2) value = std::move(bytes);
+      if (field == 1) {
+        type = std::move(bytes);
+      } else if (field == 2) {
+        value = std::move(bytes);
+      }
     });
     if (type != "type.googleapis.com/google.rpc.ErrorInfo") return;
     found = true;
     ForEachBytesField(value, [&](int field, std::string bytes) {
-      if (field == 1) details->reason = std::move(bytes);
-      if (field == 2) details->domain = std::move(bytes);
-      if (field != 3) return;
-      std::string entry_key;
-      std::string entry_value;
-      ForEachBytesField(bytes, [&](int entry_field, std::string entry) {
-        if (entry_field == 1) entry_key = std::move(entry);
-        if (entry_field == 2) entry_value = std::move(entry);
-      });
-      if (entry_key == "field") details->field = std::move(entry_value);
+      if (field == 1) {
+        details->reason = std::move(bytes);
+      } else if (field == 2) {
+        details->domain = std::move(bytes);
+      } else if (field == 3) {
+        ReadMetadataEntry(bytes, details);
+      }
     });
   });
 }

@@ -1,5 +1,6 @@
 #include "client/cpp/wire_writer.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <iterator>
@@ -133,8 +134,7 @@ grpc::ByteBuffer WireWriter::ToByteBuffer() const {
       auto* to = const_cast<uint8_t*>(slice.begin());
       for (size_t i = first; i < end; ++i) {
         const Piece& piece = pieces_[i];
-        std::memcpy(to, piece.bytes.data(), piece.bytes.size());
-        to += piece.bytes.size();
+        to = std::copy(piece.bytes.begin(), piece.bytes.end(), to);
         if (piece.tensor != nullptr && (i + 1 < end || with_last_tensor)) {
           std::memcpy(to, piece.tensor->data(), piece.tensor->size_bytes());
           to += piece.tensor->size_bytes();

@@ -11,7 +11,6 @@ namespace {
 
 using internal::kTileLanes;
 using internal::Tile;
-using internal::WeightsStep;
 
 // Sum over rows i of clamp(first + i, 0, keys).
 double SumOfClamped(double first, double rows, double keys) {

@@ -12,7 +12,7 @@ bool LimitOnce() {
   const CpuFeatures& cpu = GetCpuFeatures();
   int64_t disabled = 0;
   if (!cpu.avx2) disabled |= HWY_AVX2;
-  if (!cpu.avx512) disabled |= HWY_AVX3 | HWY_AVX3_DL;
+  if (!cpu.avx512) disabled |= HWY_AVX3;
   if (disabled != 0) hwy::DisableTargets(disabled);
 #endif
   return true;

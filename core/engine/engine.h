@@ -71,6 +71,9 @@ class Engine {
   // run before Submit returns (a refusal) or on an executor's thread; it must
   // not block. `deadline` is a time of the engine's clock: a request that is
   // still queued then ends DEADLINE_EXCEEDED, uncomputed.
+  // Under load it is refused at once (RESOURCE_EXHAUSTED with pushback) where the
+  // queue is full, or where waiting would use its deadline up.
+  // Returns what Cancel takes; 0 where it was refused.
   // `charge` must come from budget(); it grows by what outputs and computation
   // need and travels in Response until the response is dropped.
   Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done);
@@ -79,8 +82,9 @@ class Engine {
   // uncomputed, at once. Otherwise does nothing. Any ticket may be given.
   void Cancel(Ticket ticket);
 
-  // Refuses new requests (UNAVAILABLE), finishes what it has, ends what is left
-  // at `deadline` with UNAVAILABLE, and returns then. Blocks.
+  // Refuses new requests (UNAVAILABLE), finishes what it has, ends what is still
+  // queued at `deadline` with UNAVAILABLE, and returns then. A batch that runs at
+  // that moment goes on; its requests end as usual. Blocks; not from `done`.
   void Drain(absl::Time deadline);
 
   EngineStats stats() const;

@@ -336,9 +336,16 @@ int64_t ProjectedLayer::WorkingBytes(const LayerItem& item) const {
   Packing packing;
   const LayerItem* items[] = {&item};
   packing.Plan(items);
-  return static_cast<int64_t>(Matrices().Carve(
-      nullptr, config_, projections_.query->config().input_type, packing.self_rows,
-      packing.query_rows, packing.cross_rows, BiasElements(relative_bias_, packing)));
+  const auto carve = [&](int64_t times) {
+    return static_cast<int64_t>(Matrices().Carve(
+        nullptr, config_, projections_.query->config().input_type, times * packing.self_rows,
+        times * packing.query_rows, times * packing.cross_rows,
+        times * BiasElements(relative_bias_, packing)));
+  };
+  // What its rows add to a batch: slack is there once, however many items. Of many copies,
+  // so that the rounding of each matrix to cache lines hardly counts.
+  constexpr int64_t kCopies = 64;
+  return (carve(1 + kCopies) - carve(1)) / kCopies;
 }
 
 }  // namespace attend::internal

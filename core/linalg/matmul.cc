@@ -25,7 +25,9 @@ dnnl::matmul::primitive_desc MakePrimitiveDesc(const Desc& input, const Desc& we
 
 // oneDNN is an OpenMP build; our own pool gives out the work, so each of its
 // threads must stay alone. The setting is per thread, and costs a store.
-void StayOnThisThread() { omp_set_num_threads(1); }
+void StayOnThisThread() {
+  omp_set_num_threads(1);
+}
 
 }  // namespace
 
@@ -58,6 +60,8 @@ Matmul::Matmul(const MatmulShape& shape, const Desc& weights)
       bias_desc_({1, shape.outputs}, dnnl::memory::data_type::f32, Dims{shape.outputs, 1}),
       output_desc_({shape.rows, shape.outputs}, DnnlType(shape.output_type),
                    Dims{shape.output_stride, 1}) {
+  // A primitive is made for the number of threads that this thread may use.
+  StayOnThisThread();
   dnnl::primitive_attr attributes;
   // The library's own scratchpad belongs to the thread that made the primitive.
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);

@@ -18,7 +18,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Highway's emulation of half precision below AVX2 does not keep infinities and
 // NaN, so those targets convert element by element.
 #undef ATTEND_NATIVE_F16
-#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
 #define ATTEND_NATIVE_F16 1
 #else
 #define ATTEND_NATIVE_F16 0

@@ -18,7 +18,6 @@ absl::Status Validate(const ServerConfig& config) {
                      " is more than --max-in-flight-bytes=", config.engine.max_in_flight_bytes,
                      ": such a request could never run"));
   }
-  // Half of the quota is what gRPC gives one message before it throttles.
   if (config.transport.max_request_bytes > config.transport.max_receive_bytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("--max-request-bytes=", config.transport.max_request_bytes,

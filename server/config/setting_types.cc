@@ -13,11 +13,20 @@ namespace {
 constexpr std::pair<absl::string_view, int64_t> kUnits[] = {
     {"GiB", int64_t{1} << 30}, {"MiB", int64_t{1} << 20}, {"KiB", int64_t{1} << 10}};
 
-template <typename T>
-Setting Integer(Setting base, T& field, T min, T max) {
+bool Parse(absl::string_view text, int64_t& value) {
+  return absl::SimpleAtoi(text, &value);
+}
+bool Parse(absl::string_view text, double& value) {
+  return absl::SimpleAtod(text, &value);
+}
+
+// Numbers are read as Wide, which holds all of T.
+template <typename Wide, typename T>
+Setting Number(Setting base, T& field, T min, T max) {
   base.set = [&field, min, max](absl::string_view text) {
-    int64_t value = 0;
-    if (!absl::SimpleAtoi(text, &value) || value < min || value > max) {
+    Wide value = 0;
+    // Not a number compares with nothing.
+    if (!Parse(text, value) || !(value >= min && value <= max)) {
       return absl::InvalidArgumentError(
           absl::StrCat("\"", text, "\" is not a number from ", min, " to ", max));
     }
@@ -56,11 +65,15 @@ std::string FormatBytes(int64_t bytes) {
 }
 
 Setting IntSetting(Setting base, int64_t& field, int64_t min, int64_t max) {
-  return Integer(std::move(base), field, min, max);
+  return Number<int64_t>(std::move(base), field, min, max);
 }
 
 Setting IntSetting(Setting base, int& field, int min, int max) {
-  return Integer(std::move(base), field, min, max);
+  return Number<int64_t>(std::move(base), field, min, max);
+}
+
+Setting NumberSetting(Setting base, double& field, double min, double max) {
+  return Number<double>(std::move(base), field, min, max);
 }
 
 Setting BytesSetting(Setting base, int64_t& field, int64_t min) {

@@ -21,6 +21,7 @@ std::string FormatBytes(int64_t bytes);
 // What a setting binds to; `field` is borrowed. Each fills in set, clear and get.
 Setting IntSetting(Setting base, int64_t& field, int64_t min, int64_t max);
 Setting IntSetting(Setting base, int& field, int min, int max);
+Setting NumberSetting(Setting base, double& field, double min, double max);
 Setting BytesSetting(Setting base, int64_t& field, int64_t min);
 Setting BoolSetting(Setting base, bool& field);
 Setting DurationSetting(Setting base, absl::Duration& field, absl::Duration min,

@@ -97,9 +97,12 @@ std::string FormatModel(const ModelSpec& spec) {
 }
 
 std::string FormatRandomLayer(const RandomLayerSpec& spec) {
-  return absl::StrCat(spec.name, ":embed_dim=", spec.embed_dim, ",num_heads=", spec.num_heads,
-                      ",num_kv_heads=", spec.num_kv_heads, ",head_dim=", spec.head_dim,
-                      ",seed=", spec.seed, ",compute=", FormatCompute(spec.compute));
+  std::string text =
+      absl::StrCat(spec.name, ":embed_dim=", spec.embed_dim, ",num_heads=", spec.num_heads);
+  // 0 stands for what follows from the others, and cannot be given.
+  if (spec.num_kv_heads != 0) absl::StrAppend(&text, ",num_kv_heads=", spec.num_kv_heads);
+  if (spec.head_dim != 0) absl::StrAppend(&text, ",head_dim=", spec.head_dim);
+  return absl::StrCat(text, ",seed=", spec.seed, ",compute=", FormatCompute(spec.compute));
 }
 
 void AddServing(ServerConfig& config, std::vector<Setting>& settings) {
@@ -150,6 +153,9 @@ void AddBatching(EngineOptions& engine, std::vector<Setting>& settings) {
   settings.push_back(IntSetting(
       Base("Batching", "max-batch-tokens", "N", "query rows in a batch of several requests"),
       engine.max_batch_tokens, 1, int64_t{1} << 40));
+  settings.push_back(NumberSetting(Base("Batching", "max-batch-flops", "N",
+                                        "floating-point operations in a batch of several requests"),
+                                   engine.max_batch_flops, 1, 1e18));
 }
 
 void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {

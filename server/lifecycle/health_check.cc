@@ -32,8 +32,8 @@ std::shared_ptr<grpc::ChannelCredentials> Credentials(const TlsConfig& config, b
   options.set_check_call_host(false);
   options.set_certificate_verifier(std::make_shared<tls::NoOpCertificateVerifier>());
   if (!config.client_ca_file.empty()) {
-    options.set_certificate_provider(std::make_shared<tls::StaticDataCertificateProvider>(
-        std::vector<tls::IdentityKeyCertPair>{
+    options.set_certificate_provider(
+        std::make_shared<tls::StaticDataCertificateProvider>(std::vector<tls::IdentityKeyCertPair>{
             {ReadFile(config.key_file), ReadFile(config.cert_file)}}));
     options.watch_identity_key_cert_pairs();
   }

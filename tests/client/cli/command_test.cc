@@ -191,7 +191,7 @@ TEST_F(CommandTest, CallPrintsTheServersReason) {
 TEST_F(CommandTest, BenchReportsAClosedLoop) {
   const Ran ran =
       Run(RunBench, {"--layer=l0", "--tokens=1..9", "--batch=2", "--concurrency=4", "--warmup=0s",
-                     "--duration=50ms", "--check", "--channels=2", "--json=" + Path("r.json")});
+                     "--duration=500ms", "--check", "--channels=2", "--json=" + Path("r.json")});
   EXPECT_EQ(ran.exit, kOk) << ran.err << ran.out;
   EXPECT_THAT(ran.out, HasSubstr("requests/s"));
   EXPECT_THAT(ran.out, HasSubstr("p99.9"));

@@ -2,7 +2,9 @@
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "core/base/cpu.h"
@@ -136,6 +138,24 @@ TEST(Linear, AlwaysHasTheFullBlock) {
   EXPECT_EQ((*linear)->PaddedRows(64), 64);
   EXPECT_EQ((*linear)->PaddedRows(128), 128);
   for (const int64_t size : (*linear)->block_sizes()) RecordProperty("block", size);
+}
+
+// Symptom: requests of 16 rows took 10 ms, in OpenMP's barrier. The first test of
+// the program, so that threads of others are not counted.
+TEST(ALinear, StartsNoThreads) {
+  const auto threads = [] {
+    const std::filesystem::directory_iterator tasks("/proc/self/task");
+    return std::distance(begin(tasks), end(tasks));
+  };
+  const auto before = threads();
+  std::thread([&] {  // a thread on which OpenMP has not been told anything
+    const Case c(16, 768, 768, DataType::kFloat32, DataType::kFloat32, true);
+    const auto linear = Linear::Create(c.config, c.weight, c.bias);
+    ASSERT_TRUE(linear.ok()) << linear.status();
+    c.Run(**linear, 1);
+    EXPECT_EQ(threads(), before + 1);  // this one
+  })
+      .join();
 }
 
 TEST(Linear, RefusesBFloat16WithoutAvx512) {

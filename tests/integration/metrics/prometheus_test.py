@@ -80,7 +80,10 @@ def prometheus(running, tmp_path_factory):
         def address():
             assert process.poll() is None, log.read_text()
             return re.search(r'msg="Listening on" address=(\S+)', log.read_text())
-        yield "http://" + wait_until("Prometheus listens", address).group(1)
+        base = "http://" + wait_until("Prometheus listens", address).group(1)
+        # It listens before it has read its storage, and answers 503 until then.
+        wait_until("Prometheus is ready", lambda: "is ready" in log.read_text())
+        yield base
     finally:
         process.terminate()
         process.wait()

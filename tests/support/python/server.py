@@ -17,9 +17,9 @@ STOP_SECONDS = 60
 
 
 def binary():
-    """$ATTEND_SERVER, which ctest sets to that of its build, or the release build's."""
-    return os.environ.get(
-        "ATTEND_SERVER", str(attend_client.ROOT / "build" / "release" / "bin" / "attend-server"))
+    """$ATTEND_SERVER_PROGRAM, which ctest sets to that of its build, or the release build's."""
+    release = attend_client.ROOT / "build" / "release" / "bin" / "attend-server"
+    return os.environ.get("ATTEND_SERVER_PROGRAM", str(release))
 
 
 class StartFailure(Exception):

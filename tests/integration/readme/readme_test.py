@@ -1,0 +1,50 @@
+"""The README's tables say what the server says of itself, no more and no less."""
+
+import fnmatch
+import re
+import subprocess
+import urllib.request
+
+import attend_client
+import server
+
+README = (attend_client.ROOT / "README.md").read_text()
+NO_SETTINGS = {"print-config", "healthcheck", "version", "help"}
+
+
+def first_cells(heading):
+    """The first column of the table below a heading, and the second."""
+    text = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    rows = [re.split(r"(?<!\\)\|", line) for line in text.splitlines() if line.startswith("|")]
+    return [(row[1].strip(), row[2].strip()) for row in rows[2:]]
+
+
+def settings():
+    """{name: default or ""} as --help tells."""
+    text = subprocess.run([server.binary(), "--help"], check=True, text=True,
+                          capture_output=True).stdout
+    found = re.findall(r"^  --([a-z-]+).*\n((?:      .*\n?)+)", text, re.MULTILINE)
+    defaults = {name: re.search(r"Default: (.*)", about) for name, about in found}
+    return {name: default.group(1).strip() if default else ""
+            for name, default in defaults.items() if name not in NO_SETTINGS}
+
+
+def test_the_configuration_table_has_every_setting_with_its_default():
+    table = {}
+    for names, defaults in first_cells("Configuration"):
+        flags = re.findall(r"--([a-z-]+)", names)
+        values = [value.strip(" `") for value in defaults.split(",")]
+        table.update(zip(flags, values if len(flags) == len(values) else values * len(flags)))
+    assert table == settings()
+
+
+def test_the_metrics_table_has_every_family():
+    with server.Server("--random-layer=r:embed_dim=8,num_heads=2") as running:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(running.metrics_url, timeout=10) as answer:
+            families = set(re.findall(r"^# TYPE (\S+)", answer.read().decode(), re.MULTILINE))
+    table = {name for names, _ in first_cells("Metrics") for name in re.findall(r"`(\S+?)`", names)}
+    for family in families:
+        assert any(fnmatch.fnmatch(family, name) for name in table), family
+    for name in table:
+        assert fnmatch.filter(families, name), name

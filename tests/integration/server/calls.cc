@@ -1,0 +1,74 @@
+#include "tests/integration/server/calls.h"
+
+#include <grpcpp/generic/generic_stub.h>
+
+#include <cstring>
+
+namespace attend {
+
+Call::Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
+           const std::string& request, const Options& options)
+    : channel_(channel) {
+  const grpc::Slice slice(request);
+  request_ = grpc::ByteBuffer(&slice, 1);
+  context_.set_deadline(std::chrono::system_clock::now() + options.timeout);
+  context_.set_compression_algorithm(options.compression);
+  grpc::GenericStub(channel_).UnaryCall(&context_, path, {}, &request_, &response_,
+                                        [this](grpc::Status s) { done_.set_value(s); });
+}
+
+const CallResult& Call::Wait() {
+  if (waited_) return result_;
+  waited_ = true;
+  result_.status = done_.get_future().get();
+  result_.details_ = result_.status.error_details();
+  for (const auto& [key, value] : context_.GetServerTrailingMetadata()) {
+    result_.trailers.emplace(std::string(key.data(), key.size()),
+                             std::string(value.data(), value.size()));
+  }
+  std::vector<grpc::Slice> slices;
+  if (result_.status.ok() && response_.Dump(&slices).ok()) {
+    for (const grpc::Slice& slice : slices) {
+      result_.response.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+    }
+  }
+  return result_;
+}
+
+CallResult MakeCall(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
+                    const std::string& request, const Call::Options& options) {
+  return Call(channel, path, request, options).Wait();
+}
+
+void FillTensor(const std::vector<int64_t>& shape, v1::Tensor& tensor) {
+  tensor.set_data_type(v1::DATA_TYPE_FLOAT32);
+  size_t count = 1;
+  for (const int64_t size : shape) {
+    tensor.add_shape(size);
+    count *= static_cast<size_t>(size);
+  }
+  tensor.mutable_data()->resize(count * sizeof(float));
+  for (size_t i = 0; i < count; ++i) {
+    const float value = static_cast<float>(i * 7919 % 2001) / 1000.0f - 1.0f;
+    std::memcpy(tensor.mutable_data()->data() + i * sizeof(float), &value, sizeof(float));
+  }
+}
+
+v1::MultiHeadAttentionRequest LayerRequest(const std::string& layer, int64_t rows,
+                                           int64_t embed_dim) {
+  v1::MultiHeadAttentionRequest request;
+  request.set_layer(layer);
+  FillTensor({1, rows, embed_dim}, *request.mutable_query());
+  return request;
+}
+
+v1::ScaledDotProductAttentionRequest OperatorRequest(int64_t rows, int64_t heads,
+                                                     int64_t head_dim) {
+  v1::ScaledDotProductAttentionRequest request;
+  FillTensor({1, rows, heads, head_dim}, *request.mutable_query());
+  *request.mutable_key() = request.query();
+  *request.mutable_value() = request.query();
+  return request;
+}
+
+}  // namespace attend

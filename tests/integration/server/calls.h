@@ -1,0 +1,72 @@
+#ifndef ATTEND_TESTS_INTEGRATION_SERVER_CALLS_H_
+#define ATTEND_TESTS_INTEGRATION_SERVER_CALLS_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <future>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "attend/v1/attention.pb.h"
+
+namespace attend {
+
+inline constexpr char kMultiHeadPath[] = "/attend.v1.AttentionService/MultiHeadAttention";
+inline constexpr char kScaledDotProductPath[] =
+    "/attend.v1.AttentionService/ScaledDotProductAttention";
+
+// How a call ended.
+struct CallResult {
+  grpc::Status status;
+  std::multimap<std::string, std::string> trailers;
+  std::string response;
+
+  bool has_trailer(const std::string& name) const { return trailers.count(name) > 0; }
+  // The ErrorInfo's reason and field stand in it as they are.
+  const std::string& details() const { return details_; }
+  std::string details_;
+};
+
+// A call of any bytes, that anyone may wait for and cancel.
+class Call {
+ public:
+  struct Options {
+    std::chrono::milliseconds timeout{60'000};
+    grpc_compression_algorithm compression = GRPC_COMPRESS_NONE;
+  };
+  Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
+       const std::string& request, const Options& options);
+  Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
+       const std::string& request)
+      : Call(channel, path, request, Options()) {}
+  ~Call() { Wait(); }
+
+  void Cancel() { context_.TryCancel(); }
+  const CallResult& Wait();
+
+ private:
+  grpc::ClientContext context_;
+  std::shared_ptr<grpc::Channel> channel_;
+  grpc::ByteBuffer request_, response_;
+  std::promise<grpc::Status> done_;
+  bool waited_ = false;
+  CallResult result_;
+};
+
+CallResult MakeCall(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
+                    const std::string& request, const Call::Options& options = {});
+
+// Requests that a server takes. `rows` in all, of one sequence.
+v1::MultiHeadAttentionRequest LayerRequest(const std::string& layer, int64_t rows,
+                                           int64_t embed_dim);
+v1::ScaledDotProductAttentionRequest OperatorRequest(int64_t rows, int64_t heads, int64_t head_dim);
+
+// A float32 tensor with fixed values between -1 and 1.
+void FillTensor(const std::vector<int64_t>& shape, v1::Tensor& tensor);
+
+}  // namespace attend
+
+#endif  // ATTEND_TESTS_INTEGRATION_SERVER_CALLS_H_

@@ -1,0 +1,17 @@
+#ifndef ATTEND_TESTS_INTEGRATION_SERVER_CERTIFICATE_H_
+#define ATTEND_TESTS_INTEGRATION_SERVER_CERTIFICATE_H_
+
+#include <string>
+
+namespace attend {
+
+// A certificate for "localhost" that signs itself, made anew: PEM.
+struct Certificate {
+  std::string certificate;
+  std::string key;
+};
+Certificate MakeCertificate();
+
+}  // namespace attend
+
+#endif  // ATTEND_TESTS_INTEGRATION_SERVER_CERTIFICATE_H_

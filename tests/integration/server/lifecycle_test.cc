@@ -1,0 +1,221 @@
+// Starting, refusing to start, draining and ending, seen from outside.
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "gtest/gtest.h"
+#include "tests/integration/server/calls.h"
+#include "tests/integration/server/server_process.h"
+
+namespace attend {
+namespace {
+
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+using testing::HasSubstr;
+using testing::Not;
+
+std::string Request() {
+  return OperatorRequest(4, 2, 8).SerializeAsString();
+}
+
+// Runs the program to its end.
+struct Ended {
+  int code = 0;
+  std::string output;
+};
+Ended RunProgram(const std::vector<std::string>& flags) {
+  Process process(ATTEND_SERVER, flags);
+  const int code = process.Wait();
+  return {code, process.Output()};
+}
+
+TEST(LifecycleTest, AnswersOnTcpAndOnTheUnixSocket) {
+  ServerProcess server;
+  for (const std::string& target : {server.tcp(), server.unix_socket()}) {
+    EXPECT_TRUE(
+        MakeCall(ServerProcess::Channel(target), kScaledDotProductPath, Request()).status.ok());
+  }
+}
+
+TEST(LifecycleTest, ComputesUniformAttentionAsTheMeanOfValues) {
+  ServerProcess server;
+  v1::ScaledDotProductAttentionRequest request = OperatorRequest(3, 1, 2);
+  request.mutable_query()->mutable_data()->assign(3 * 2 * 4, '\0');
+  const float values[] = {1, 10, 2, 20, 6, 60};
+  request.mutable_value()->mutable_data()->assign(reinterpret_cast<const char*>(values),
+                                                  sizeof(values));
+  const CallResult result =
+      MakeCall(server.Channel(), kScaledDotProductPath, request.SerializeAsString());
+  ASSERT_TRUE(result.status.ok()) << result.status.error_message();
+  v1::ScaledDotProductAttentionResponse response;
+  ASSERT_TRUE(response.ParseFromString(result.response));
+  const auto* output = reinterpret_cast<const float*>(response.output().data().data());
+  for (int row = 0; row < 3; ++row) {
+    EXPECT_FLOAT_EQ(output[row * 2], 3);
+    EXPECT_FLOAT_EQ(output[row * 2 + 1], 30);
+  }
+}
+
+TEST(LifecycleTest, RefusesToStartOnATcpPortInUseAndNamesIt) {
+  ServerProcess first;
+  const Ended second =
+      RunProgram({absl::StrCat("--listen=", first.tcp()), "--metrics-listen=127.0.0.1:0"});
+  EXPECT_EQ(second.code, 1);
+  EXPECT_THAT(second.output, HasSubstr(first.tcp()));
+  EXPECT_THAT(second.output, HasSubstr("in use"));
+}
+
+TEST(LifecycleTest, RefusesToStartOnAUnixSocketInUseAndLeavesItAlone) {
+  ServerProcess first;
+  const Ended second =
+      RunProgram({absl::StrCat("--listen=", first.unix_socket()), "--metrics-listen=127.0.0.1:0"});
+  EXPECT_EQ(second.code, 1);
+  EXPECT_THAT(second.output, HasSubstr(first.unix_socket()));
+  EXPECT_TRUE(
+      MakeCall(ServerProcess::Channel(first.unix_socket()), kScaledDotProductPath, Request())
+          .status.ok());
+}
+
+TEST(LifecycleTest, TakesOverAUnixSocketThatADeadServerLeft) {
+  const std::string socket = absl::StrCat("unix:", TestPath("stale"));
+  {
+    ServerProcess first({absl::StrCat("--listen=", socket)});
+    first.process().Signal(SIGKILL);
+    first.process().Wait();
+  }
+  ASSERT_TRUE(std::filesystem::exists(TestPath("stale")));
+  ServerProcess second({absl::StrCat("--listen=", socket)});
+  EXPECT_TRUE(
+      MakeCall(ServerProcess::Channel(socket), kScaledDotProductPath, Request()).status.ok());
+}
+
+TEST(LifecycleTest, RefusesToStartOnAMetricsPortInUse) {
+  ServerProcess first;
+  const Ended second = RunProgram(
+      {"--listen=127.0.0.1:0", absl::StrCat("--metrics-listen=", first.metrics_address())});
+  EXPECT_EQ(second.code, 1);
+  EXPECT_THAT(second.output, HasSubstr(first.metrics_address()));
+}
+
+TEST(LifecycleTest, RefusesToStartWithAWrongSettingAndNamesIt) {
+  EXPECT_THAT(RunProgram({"--workers=many"}).output, HasSubstr("--workers"));
+  EXPECT_EQ(RunProgram({"--workers=many"}).code, 1);
+  const Ended model = RunProgram(
+      {"--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0", "--model=m=/does/not/exist"});
+  EXPECT_EQ(model.code, 1);
+  EXPECT_THAT(model.output, HasSubstr("/does/not/exist"));
+}
+
+TEST(LifecycleTest, PrintsHelpVersionAndConfiguration) {
+  EXPECT_THAT(RunProgram({"--help"}).output, HasSubstr("--max-queue-requests=N"));
+  EXPECT_THAT(RunProgram({"--version"}).output, HasSubstr("attend-server 0."));
+  const Ended config = RunProgram({"--print-config", "--workers=2"});
+  EXPECT_EQ(config.code, 0);
+  EXPECT_THAT(config.output, HasSubstr("--workers=2\n"));
+}
+
+TEST(LifecycleTest, LogsJsonLinesWhereAsked) {
+  ServerProcess server({"--log-format=json"});
+  EXPECT_THAT(server.process().Output(),
+              HasSubstr("\"level\":\"info\",\"message\":\"listening\",\"address\":\"127.0.0.1:"));
+}
+
+TEST(LifecycleTest, AnswersTheHealthCheckOfTheProgramItself) {
+  ServerProcess server;
+  EXPECT_EQ(RunProgram({absl::StrCat("--healthcheck=", server.tcp())}).code, 0);
+  EXPECT_EQ(RunProgram({absl::StrCat("--healthcheck=", server.unix_socket())}).code, 0);
+  EXPECT_EQ(RunProgram({"--healthcheck", absl::StrCat("--listen=", server.tcp())}).code, 0);
+  server.process().Signal(SIGTERM);
+  server.process().Wait();
+  EXPECT_EQ(RunProgram({absl::StrCat("--healthcheck=", server.tcp())}).code, 1);
+}
+
+TEST(LifecycleTest, SaysWhetherItIsReadyOverHttp) {
+  ServerProcess server({"--drain-delay=60s"});
+  EXPECT_EQ(HttpGet(server.metrics_address(), "/healthz").code, 200);
+  EXPECT_EQ(HttpGet(server.metrics_address(), "/readyz").code, 200);
+  EXPECT_EQ(HttpGet(server.metrics_address(), "/other").code, 404);
+  server.process().Signal(SIGTERM);
+  EXPECT_TRUE(Eventually([&] { return HttpGet(server.metrics_address(), "/readyz").code == 503; }));
+  EXPECT_EQ(HttpGet(server.metrics_address(), "/healthz").code, 200);
+}
+
+TEST(LifecycleTest, KeepsAnsweringWhileItSaysNotServing) {
+  ServerProcess server({"--drain-delay=60s"});
+  const auto channel = server.Channel();
+  const auto health = grpc::health::v1::Health::NewStub(channel);
+  server.process().Signal(SIGTERM);
+  ASSERT_TRUE(Eventually([&] {
+    grpc::ClientContext context;
+    HealthCheckResponse response;
+    return health->Check(&context, {}, &response).ok() &&
+           response.status() == HealthCheckResponse::NOT_SERVING;
+  }));
+  EXPECT_TRUE(MakeCall(channel, kScaledDotProductPath, Request()).status.ok());
+}
+
+TEST(LifecycleTest, ExitsAtOnceOnTheSecondSignal) {
+  ServerProcess server({"--drain-delay=60s"});
+  server.process().Signal(SIGTERM);
+  ASSERT_TRUE(Eventually([&] { return HttpGet(server.metrics_address(), "/readyz").code == 503; }));
+  server.process().Signal(SIGINT);
+  EXPECT_EQ(server.process().Wait(), 128 + SIGINT);
+}
+
+TEST(LifecycleTest, ExitsWithZeroOnSigtermAndSigint) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    ServerProcess server;
+    server.process().Signal(signal);
+    EXPECT_EQ(server.process().Wait(), 0) << server.process().Output();
+  }
+}
+
+// An open Watch must not hold up the end.
+TEST(LifecycleTest, TellsWatchersOfTheDrainAndEndsTheirStreams) {
+  ServerProcess server({"--drain-delay=500ms"});
+  const auto health = grpc::health::v1::Health::NewStub(server.Channel());
+  grpc::ClientContext context;
+  HealthCheckRequest request;
+  request.set_service("attend.v1.AttentionService");
+  const auto watch = health->Watch(&context, request);
+  HealthCheckResponse response;
+  ASSERT_TRUE(watch->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+  server.process().Signal(SIGTERM);
+  int told = 0;
+  for (; watch->Read(&response); ++told) {
+    EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
+  }
+  EXPECT_GE(told, 1);
+  EXPECT_FALSE(watch->Finish().ok());
+  EXPECT_EQ(server.process().Wait(), 0);
+}
+
+TEST(HealthTest, KnowsTheServerAndEachService) {
+  ServerProcess server;
+  const auto health = grpc::health::v1::Health::NewStub(server.Channel());
+  for (const char* service :
+       {"", "attend.v1.AttentionService", "attend.v1.LayerService", "attend.v1.ServerService"}) {
+    grpc::ClientContext context;
+    HealthCheckRequest request;
+    request.set_service(service);
+    HealthCheckResponse response;
+    ASSERT_TRUE(health->Check(&context, request, &response).ok()) << service;
+    EXPECT_EQ(response.status(), HealthCheckResponse::SERVING) << service;
+  }
+  grpc::ClientContext context;
+  HealthCheckRequest request;
+  request.set_service("none");
+  HealthCheckResponse response;
+  EXPECT_EQ(health->Check(&context, request, &response).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+}  // namespace
+}  // namespace attend

@@ -1,0 +1,35 @@
+#ifndef ATTEND_TESTS_INTEGRATION_SERVER_RAW_HTTP2_H_
+#define ATTEND_TESTS_INTEGRATION_SERVER_RAW_HTTP2_H_
+
+#include <cstdint>
+#include <string>
+
+namespace attend {
+
+// As much of HTTP/2 (RFC 9113) as it takes to send a server what no gRPC client
+// would: frames by hand, headers as literals without Huffman coding.
+class RawHttp2 {
+ public:
+  // Connects and sends the preface with empty settings.
+  explicit RawHttp2(const std::string& address);
+  ~RawHttp2();
+
+  // Opens stream 1 as a gRPC call. `timeout` as in grpc-timeout, e.g. "500m".
+  void StartCall(const std::string& path, const std::string& timeout);
+
+  void SendData(const std::string& bytes, bool end_stream);
+
+  // Reads frames until stream 1 ends, answering SETTINGS and PING; false where
+  // the connection closes before.
+  bool WaitForEnd();
+
+ private:
+  void SendFrame(uint8_t type, uint8_t flags, uint32_t stream, const std::string& payload);
+  bool ReadExactly(size_t size, std::string& out);
+
+  int fd_ = -1;
+};
+
+}  // namespace attend
+
+#endif  // ATTEND_TESTS_INTEGRATION_SERVER_RAW_HTTP2_H_

@@ -1,0 +1,110 @@
+#ifndef ATTEND_TESTS_INTEGRATION_SERVER_SERVER_PROCESS_H_
+#define ATTEND_TESTS_INTEGRATION_SERVER_SERVER_PROCESS_H_
+
+#include <grpcpp/channel.h>
+#include <sys/types.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace attend {
+
+// A program that was started, with what it writes. Ended with SIGKILL at the
+// latest by the destructor.
+class Process {
+ public:
+  Process(const std::string& program, const std::vector<std::string>& arguments);
+  ~Process();
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  pid_t pid() const { return pid_; }
+  void Signal(int signal) const;
+
+  // Blocks until it ends. Its exit code, or 128 + the signal that ended it.
+  int Wait();
+
+  // Standard output and error so far.
+  std::string Output() const;
+
+ private:
+  pid_t pid_ = -1;
+  int exit_code_ = -1;
+  std::string output_path_;
+};
+
+// A path in a directory of this test program, for sockets and files.
+std::string TestPath(const std::string& name);
+
+// The attend-server of this build, serving on free ports of the loopback and a
+// Unix socket. Ends the test program where it does not come up.
+class ServerProcess {
+ public:
+  // Flags on top of listeners and metrics. "--random-layer" is not implied.
+  explicit ServerProcess(std::vector<std::string> flags = {});
+
+  Process& process() { return *process_; }
+  const std::string& tcp() const { return tcp_; }
+  const std::string& unix_socket() const { return unix_; }
+  const std::string& metrics_address() const { return metrics_; }
+
+  // A channel of its own connection.
+  std::shared_ptr<grpc::Channel> Channel() const { return Channel(tcp_); }
+  static std::shared_ptr<grpc::Channel> Channel(const std::string& target);
+
+  // Series with their labels, as in the text format: `name{a="b"}`.
+  std::map<std::string, double> Metrics() const;
+
+  // Bytes resident now, and at most since the start.
+  int64_t ResidentBytes() const;
+  int64_t PeakResidentBytes() const;
+
+ private:
+  std::unique_ptr<Process> process_;
+  std::string tcp_, unix_, metrics_;
+};
+
+// The sum over the series of a family whose labels hold all of `labels`.
+double Sum(const std::map<std::string, double>& metrics, const std::string& name,
+           const std::vector<std::string>& labels = {});
+
+// GET over HTTP/1.1: status code and body.
+struct HttpAnswer {
+  int code = 0;
+  std::string body;
+};
+HttpAnswer HttpGet(const std::string& address, const std::string& path);
+
+// A blocking TCP connection to HOST:PORT; -1 where it is refused.
+int ConnectTcp(const std::string& address);
+
+// Sanitizers keep freed memory and shadow it: figures of RSS mean nothing then.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kResidentMemoryMeansSomething = false;
+#else
+inline constexpr bool kResidentMemoryMeansSomething = true;
+#endif
+
+// Polls until `done()` or 30 s have passed; whether it was. For states that only
+// show from outside the process.
+template <typename Done>
+bool Eventually(Done done);
+
+}  // namespace attend
+
+#include <chrono>
+#include <thread>
+
+template <typename Done>
+bool attend::Eventually(Done done) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!done()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
+}
+
+#endif  // ATTEND_TESTS_INTEGRATION_SERVER_SERVER_PROCESS_H_

@@ -1,0 +1,286 @@
+// Every row of the contract's table of status codes, provoked over the wire.
+
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/integration/server/calls.h"
+#include "tests/integration/server/server_process.h"
+
+namespace attend {
+namespace {
+
+using grpc::StatusCode;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+constexpr char kPushback[] = "grpc-retry-pushback-ms";
+const std::vector<std::string> kSmallLayer = {"--random-layer=small:embed_dim=16,num_heads=2"};
+
+void ExpectError(const CallResult& result, StatusCode code, const std::string& reason,
+                 const std::string& text) {
+  EXPECT_EQ(result.status.error_code(), code) << result.status.error_message();
+  EXPECT_THAT(result.status.error_message(), HasSubstr(text));
+  EXPECT_THAT(result.details(), HasSubstr("type.googleapis.com/google.rpc.ErrorInfo"));
+  EXPECT_THAT(result.details(), HasSubstr(reason));
+}
+
+// Requests that the server refuses at once; one server serves them all.
+class RefusalTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { server_ = new ServerProcess(kSmallLayer); }
+  static void TearDownTestSuite() {
+    delete server_;
+    server_ = nullptr;
+  }
+
+  static CallResult Send(const std::string& bytes) {
+    return MakeCall(server_->Channel(), kMultiHeadPath, bytes);
+  }
+  static CallResult Send(const v1::MultiHeadAttentionRequest& request) {
+    return Send(request.SerializeAsString());
+  }
+  static void ExpectInvalid(const v1::MultiHeadAttentionRequest& request,
+                            const std::string& field) {
+    const CallResult result = Send(request);
+    ExpectError(result, StatusCode::INVALID_ARGUMENT, field, field);
+    EXPECT_FALSE(result.has_trailer(kPushback));
+  }
+
+  static ServerProcess* server_;
+};
+ServerProcess* RefusalTest::server_ = nullptr;
+
+TEST_F(RefusalTest, AnswersAFittingRequestWithOk) {
+  const CallResult result = Send(LayerRequest("small", 3, 16));
+  ASSERT_TRUE(result.status.ok()) << result.status.error_message();
+  v1::MultiHeadAttentionResponse response;
+  ASSERT_TRUE(response.ParseFromString(result.response));
+  EXPECT_EQ(response.output().data().size(), 3u * 16 * 4);
+  EXPECT_EQ(response.layer_sha256().size(), 64u);
+  EXPECT_GE(response.timing().batch_requests(), 1);
+}
+
+TEST_F(RefusalTest, AnswersAnUnknownLayerWithNotFound) {
+  ExpectError(Send(LayerRequest("none", 3, 16)), StatusCode::NOT_FOUND, "LAYER_NOT_FOUND",
+              "ListLayers");
+}
+
+TEST_F(RefusalTest, AnswersShapesThatDoNotFitWithInvalidArgument) {
+  ExpectInvalid(LayerRequest("small", 3, 17), "query");
+  v1::MultiHeadAttentionRequest request = LayerRequest("small", 3, 16);
+  FillTensor({2, 3, 16}, *request.mutable_key());
+  ExpectInvalid(request, "key");
+}
+
+TEST_F(RefusalTest, AnswersLengthsThatDoNotFitWithInvalidArgument) {
+  v1::MultiHeadAttentionRequest request = LayerRequest("small", 3, 16);
+  request.add_query_lengths(4);
+  ExpectInvalid(request, "query_lengths");
+}
+
+TEST_F(RefusalTest, AnswersTypesThatDoNotFitWithInvalidArgument) {
+  v1::MultiHeadAttentionRequest request = LayerRequest("small", 4, 16);
+  request.mutable_query()->set_data_type(v1::DATA_TYPE_BOOL);
+  ExpectInvalid(request, "query");
+}
+
+TEST_F(RefusalTest, AnswersContradictingOptionsWithInvalidArgument) {
+  v1::MultiHeadAttentionRequest request = LayerRequest("small", 3, 16);
+  request.mutable_options()->set_causal(true);
+  request.mutable_options()->set_alignment(v1::ALIGNMENT_START);
+  request.mutable_options()->add_query_offsets(0);
+  ExpectInvalid(request, "options");
+}
+
+TEST_F(RefusalTest, AnswersAnUnknownEnumValueWithInvalidArgument) {
+  v1::MultiHeadAttentionRequest request = LayerRequest("small", 3, 16);
+  request.mutable_options()->set_weights(static_cast<v1::Weights>(99));
+  ExpectInvalid(request, "options.weights");
+}
+
+TEST_F(RefusalTest, AnswersAPriorityBeyondTheLevelsWithInvalidArgument) {
+  v1::MultiHeadAttentionRequest request = LayerRequest("small", 3, 16);
+  request.set_priority(3);
+  ExpectInvalid(request, "priority");
+}
+
+TEST_F(RefusalTest, AnswersAShapeWhoseProductOverflowsWithInvalidArgument) {
+  v1::MultiHeadAttentionRequest request = LayerRequest("small", 3, 16);
+  for (int64_t& size : *request.mutable_query()->mutable_shape()) size = int64_t{1} << 40;
+  ExpectInvalid(request, "query.shape");
+  request.mutable_query()->clear_shape();
+  request.mutable_query()->add_shape(int64_t{1} << 61);
+  request.mutable_query()->add_shape(8);
+  ExpectInvalid(request, "query.shape");
+}
+
+TEST_F(RefusalTest, AnswersRandomBytesWithInvalidArgument) {
+  ExpectError(Send(std::string("\xff\xfe\xfd\x00\x01garbage", 12)), StatusCode::INVALID_ARGUMENT,
+              "UNDECODABLE", "cannot be decoded");
+}
+
+TEST_F(RefusalTest, AnswersATruncatedMessageWithInvalidArgument) {
+  std::string bytes = LayerRequest("small", 3, 16).SerializeAsString();
+  bytes.resize(bytes.size() / 2);
+  ExpectError(Send(bytes), StatusCode::INVALID_ARGUMENT, "UNDECODABLE", "cut short");
+}
+
+TEST_F(RefusalTest, AnswersUndecodableBytesOfEveryMethodWithInvalidArgument) {
+  for (const char* path :
+       {kMultiHeadPath, kScaledDotProductPath, "/attend.v1.LayerService/ListLayers",
+        "/attend.v1.LayerService/GetLayer", "/attend.v1.ServerService/GetServerInfo"}) {
+    ExpectError(MakeCall(server_->Channel(), path, "\x0a\xff"), StatusCode::INVALID_ARGUMENT,
+                "UNDECODABLE", "decoded");
+  }
+}
+
+TEST_F(RefusalTest, AnswersAnUnknownOptionWithUnimplementedThatNamesItsNumber) {
+  // options (7) holds field 100 as a varint.
+  const std::string bytes =
+      LayerRequest("small", 3, 16).SerializeAsString() + std::string("\x3a\x03\xa0\x06\x01");
+  ExpectError(Send(bytes), StatusCode::UNIMPLEMENTED, "UNKNOWN_OPTION", "field 100");
+}
+
+TEST_F(RefusalTest, AnswersACompressedRequestWithUnimplemented) {
+  Call::Options options;
+  options.compression = GRPC_COMPRESS_GZIP;
+  const CallResult result = MakeCall(server_->Channel(), kMultiHeadPath,
+                                     LayerRequest("small", 100, 16).SerializeAsString(), options);
+  EXPECT_EQ(result.status.error_code(), StatusCode::UNIMPLEMENTED) << result.status.error_message();
+}
+
+TEST(StatusTableTest, AnswersAMessageOverTheLimitWithResourceExhaustedWithoutPushback) {
+  ServerProcess server({"--max-request-bytes=1MiB", kSmallLayer[0]});
+  const CallResult result = MakeCall(server.Channel(), kMultiHeadPath,
+                                     LayerRequest("small", 20'000, 16).SerializeAsString());
+  ExpectError(result, StatusCode::RESOURCE_EXHAUSTED, "TOO_LARGE", "1048576");
+  EXPECT_FALSE(result.has_trailer(kPushback));
+}
+
+// One worker, one request a batch: a long request keeps the server busy.
+const std::vector<std::string> kSlow = {"--workers=1", "--batching=off", "--max-queue-requests=2"};
+
+// Much to compute for its bytes: 268 million scores in 1.6 MB.
+std::string LongRequest() {
+  return OperatorRequest(16384, 1, 8).SerializeAsString();
+}
+
+// Starts a long request and waits until the engine has it: it then holds memory
+// for its output too.
+std::unique_ptr<Call> KeepBusy(const ServerProcess& server) {
+  const std::string request = LongRequest();
+  auto call = std::make_unique<Call>(server.Channel(), kScaledDotProductPath, request);
+  EXPECT_TRUE(Eventually([&] {
+    return Sum(server.Metrics(), "attend_in_flight_bytes") > static_cast<double>(request.size());
+  }));
+  return call;
+}
+
+std::string ShortRequest() {
+  return OperatorRequest(8, 1, 8).SerializeAsString();
+}
+
+TEST(StatusTableTest, AnswersAFullQueueWithResourceExhaustedAndPushback) {
+  ServerProcess server(kSlow);
+  const std::string request = LongRequest();
+  const auto channel = server.Channel();
+  std::vector<std::unique_ptr<Call>> calls;
+  for (int i = 0; i < 10; ++i) {
+    calls.push_back(std::make_unique<Call>(channel, kScaledDotProductPath, request));
+  }
+  int answered = 0, refused = 0;
+  for (const auto& call : calls) {
+    const CallResult& result = call->Wait();
+    if (result.status.ok()) {
+      ++answered;
+      continue;
+    }
+    ++refused;
+    ExpectError(result, StatusCode::RESOURCE_EXHAUSTED, "QUEUE_FULL", "queue");
+    EXPECT_TRUE(result.has_trailer(kPushback));
+  }
+  EXPECT_GE(answered, 3);
+  EXPECT_GE(refused, 1);
+  const auto metrics = server.Metrics();
+  EXPECT_EQ(Sum(metrics, "attend_rejected_total", {"queue_full"}), refused);
+  EXPECT_EQ(Sum(metrics, "attend_requests_total", {"\"OK\""}), answered);
+}
+
+TEST(StatusTableTest, AnswersAFullMemoryBudgetWithResourceExhaustedAndPushback) {
+  // Room for one request of 12.6 MB with its output, not for two.
+  ServerProcess server({"--workers=1", "--batching=off", "--max-request-bytes=16MiB",
+                        "--max-in-flight-bytes=20MiB"});
+  const std::string request = OperatorRequest(256, 64, 64).SerializeAsString();
+  std::vector<std::unique_ptr<Call>> calls;
+  for (int i = 0; i < 12; ++i) {
+    calls.push_back(std::make_unique<Call>(server.Channel(), kScaledDotProductPath, request));
+  }
+  int answered = 0, refused = 0;
+  for (const auto& call : calls) {
+    const CallResult& result = call->Wait();
+    if (result.status.ok()) {
+      ++answered;
+      continue;
+    }
+    ++refused;
+    ExpectError(result, StatusCode::RESOURCE_EXHAUSTED, "MEMORY", "");
+    EXPECT_TRUE(result.has_trailer(kPushback));
+  }
+  EXPECT_GE(answered, 1);
+  EXPECT_EQ(Sum(server.Metrics(), "attend_rejected_total", {"\"memory\""}), refused);
+}
+
+TEST(StatusTableTest, EndsARequestAtTheServersOwnDeadline) {
+  ServerProcess server({"--workers=1", "--max-deadline=1ms"});
+  ExpectError(MakeCall(server.Channel(), kScaledDotProductPath, LongRequest()),
+              StatusCode::DEADLINE_EXCEEDED, "EXPIRED", "deadline");
+}
+
+TEST(StatusTableTest, ComputesNothingForWhatExpiredInTheQueue) {
+  ServerProcess server(kSlow);
+  const std::unique_ptr<Call> busy = KeepBusy(server);
+  Call::Options options;
+  options.timeout = std::chrono::milliseconds(10);
+  const CallResult result =
+      MakeCall(server.Channel(), kScaledDotProductPath, ShortRequest(), options);
+  EXPECT_EQ(result.status.error_code(), StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_TRUE(busy->Wait().status.ok());
+  EXPECT_EQ(Sum(server.Metrics(), "attend_batch_requests_sum"), 1);
+}
+
+TEST(StatusTableTest, DropsQueuedWorkOfACallerThatCancels) {
+  ServerProcess server(kSlow);
+  const std::unique_ptr<Call> busy = KeepBusy(server);
+  Call queued(server.Channel(), kScaledDotProductPath, ShortRequest());
+  ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 1; }));
+  queued.Cancel();
+  EXPECT_EQ(queued.Wait().status.error_code(), StatusCode::CANCELLED);
+  EXPECT_TRUE(busy->Wait().status.ok());
+  ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_requests_total") == 2; }));
+  EXPECT_EQ(Sum(server.Metrics(), "attend_requests_total", {"CANCELLED"}), 1);
+  EXPECT_EQ(Sum(server.Metrics(), "attend_batch_requests_sum"), 1);
+}
+
+TEST(StatusTableTest, AnswersUnavailableWhileDrainingAndFinishesWhatRuns) {
+  // Time to finish even where a sanitizer slows the long request down.
+  ServerProcess server({"--workers=1", "--batching=off", "--drain-timeout=10m"});
+  const auto channel = server.Channel();
+  ASSERT_TRUE(MakeCall(channel, kScaledDotProductPath, ShortRequest()).status.ok());
+  const std::unique_ptr<Call> busy = KeepBusy(server);
+  server.process().Signal(SIGTERM);
+  // Until the engine refuses, calls are taken; from then on none is.
+  CallResult result;
+  ASSERT_TRUE(Eventually([&] {
+    result = MakeCall(channel, kScaledDotProductPath, ShortRequest());
+    return !result.status.ok();
+  }));
+  EXPECT_EQ(result.status.error_code(), StatusCode::UNAVAILABLE) << result.status.error_message();
+  EXPECT_TRUE(busy->Wait().status.ok()) << busy->Wait().status.error_message();
+  EXPECT_EQ(server.process().Wait(), 0);
+}
+
+}  // namespace
+}  // namespace attend

@@ -1,0 +1,165 @@
+#include "server/config/command_line.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/config/setting_types.h"
+#include "server/config/settings.h"
+
+namespace attend {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+absl::StatusOr<CommandLine> Parse(std::vector<const char*> arguments,
+                                  std::map<std::string, std::string> environment = {}) {
+  return ParseCommandLine(arguments, [&](const std::string& name) -> const char* {
+    const auto it = environment.find(name);
+    return it == environment.end() ? nullptr : it->second.c_str();
+  });
+}
+
+void ExpectRefused(const absl::StatusOr<CommandLine>& line, const std::string& name,
+                   const std::string& text) {
+  ASSERT_EQ(line.status().code(), absl::StatusCode::kInvalidArgument) << line.status();
+  EXPECT_THAT(std::string(line.status().message()), HasSubstr(name));
+  EXPECT_THAT(std::string(line.status().message()), HasSubstr(text));
+}
+
+TEST(CommandLineTest, ServesByDefault) {
+  const auto line = Parse({});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->action, CommandLine::Action::kServe);
+  EXPECT_THAT(line->config.listen, ElementsAre("0.0.0.0:50051"));
+}
+
+TEST(CommandLineTest, TakesValuesBehindAnEqualsSignOrAsTheNextArgument) {
+  const auto line = Parse({"--workers=3", "--max-queue-requests", "7"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->config.engine.num_workers, 3);
+  EXPECT_EQ(line->config.engine.max_queue_requests, 7);
+}
+
+TEST(CommandLineTest, AFlagWinsOverItsVariableAndThatOverTheDefault) {
+  const std::map<std::string, std::string> environment = {{"ATTEND_WORKERS", "5"},
+                                                          {"ATTEND_MAX_DEADLINE", "3s"}};
+  const auto line = Parse({"--workers=3"}, environment);
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->config.engine.num_workers, 3);
+  EXPECT_EQ(line->config.lifecycle.max_deadline, absl::Seconds(3));
+}
+
+TEST(CommandLineTest, AnEmptyVariableCountsAsNotSet) {
+  const auto line = Parse({}, {{"ATTEND_WORKERS", ""}});
+  ASSERT_TRUE(line.ok()) << line.status();
+}
+
+TEST(CommandLineTest, RepeatsAFlagOrSeparatesAVariable) {
+  auto line = Parse({"--listen=127.0.0.1:1", "--listen=unix:/s"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_THAT(line->config.listen, ElementsAre("127.0.0.1:1", "unix:/s"));
+  line = Parse({}, {{"ATTEND_LISTEN", "[::]:1;unix:/s"}});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_THAT(line->config.listen, ElementsAre("[::]:1", "unix:/s"));
+  line = Parse({"--listen=127.0.0.1:9"}, {{"ATTEND_LISTEN", "[::]:1;unix:/s"}});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_THAT(line->config.listen, ElementsAre("127.0.0.1:9"));
+}
+
+TEST(CommandLineTest, RefusesUnknownFlagsAndStrayArguments) {
+  ExpectRefused(Parse({"--listne=1"}), "--listne", "not a flag");
+  ExpectRefused(Parse({"serve"}), "serve", "not a flag");
+  ExpectRefused(Parse({"--"}), "", "not a flag");
+  ExpectRefused(Parse({"--help=yes"}), "--help", "not a flag");
+}
+
+TEST(CommandLineTest, RefusesAFlagGivenTwiceOrWithoutValue) {
+  ExpectRefused(Parse({"--workers=1", "--workers=2"}), "--workers", "twice");
+  ExpectRefused(Parse({"--workers"}), "--workers", "needs a value");
+}
+
+TEST(CommandLineTest, NamesTheSettingWhoseValueIsWrong) {
+  const std::vector<std::vector<const char*>> wrong = {
+      {"--workers=many"},        {"--workers=-1"},
+      {"--batching=yes"},        {"--max-request-bytes=12XB"},
+      {"--max-request-bytes=1"}, {"--max-deadline=0s"},
+      {"--max-deadline=fast"},   {"--listen=50051"},
+      {"--listen=host:99999"},   {"--listen=::1:50051"},
+      {"--listen=unix:"},        {"--metrics-listen=x"},
+      {"--log-format=xml"},      {"--log-level=loud"},
+      {"--max-batch-flops=nan"}, {"--model=x"},
+      {"--random-layer=x"},      {"--max-concurrent-streams=0"},
+  };
+  for (const std::vector<const char*>& arguments : wrong) {
+    const std::string name =
+        std::string(arguments[0]).substr(0, std::string(arguments[0]).find('='));
+    ExpectRefused(Parse(arguments), name + ":", "");
+  }
+  ExpectRefused(Parse({}, {{"ATTEND_LOG_FORMAT", "xml"}}), "ATTEND_LOG_FORMAT", "text, json");
+}
+
+TEST(CommandLineTest, RefusesSettingsThatContradictEachOther) {
+  ExpectRefused(Parse({"--tls-cert=x"}), "--tls-key", "together");
+  ExpectRefused(Parse({"--tls-client-ca=x"}), "--tls-client-ca", "needs");
+  ExpectRefused(Parse({"--max-in-flight-bytes=1MiB"}), "--max-request-bytes", "never run");
+  ExpectRefused(Parse({"--max-receive-bytes=1MiB"}), "--max-receive-bytes", "never arrive");
+}
+
+TEST(CommandLineTest, KnowsWhatElseItMayBeAsked) {
+  EXPECT_EQ(Parse({"--help"})->action, CommandLine::Action::kHelp);
+  EXPECT_EQ(Parse({"--version"})->action, CommandLine::Action::kVersion);
+  EXPECT_EQ(Parse({"--print-config"})->action, CommandLine::Action::kPrintConfig);
+  EXPECT_EQ(Parse({"--healthcheck"})->action, CommandLine::Action::kHealthCheck);
+  EXPECT_EQ(Parse({"--healthcheck=unix:/s"})->health_check_target, "unix:/s");
+}
+
+TEST(CommandLineTest, PrintsAConfigurationThatReadsBackTheSame) {
+  const auto line = Parse({"--random-layer=r:embed_dim=64,num_heads=4", "--model=m=/path",
+                           "--listen=[::]:1", "--listen=unix:/s", "--max-batch-flops=3e9",
+                           "--max-request-bytes=1000000", "--drain-delay=1500ms"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  const std::string text = ConfigText(line->config);
+  std::vector<std::string> lines;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = text.find('\n', at);
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  std::vector<const char*> arguments;
+  for (const std::string& argument : lines) arguments.push_back(argument.c_str());
+  const auto again = Parse(arguments);
+  ASSERT_TRUE(again.ok()) << again.status() << "\n" << text;
+  EXPECT_EQ(ConfigText(again->config), text);
+}
+
+TEST(CommandLineTest, HelpNamesEverySettingAndItsDefault) {
+  ServerConfig config;
+  const std::string help = HelpText();
+  for (const Setting& setting : MakeSettings(config)) {
+    EXPECT_THAT(help, HasSubstr("--" + std::string(setting.name) + "="));
+    for (const std::string& value : setting.get()) EXPECT_THAT(help, HasSubstr(value));
+  }
+}
+
+TEST(SettingTypesTest, ReadsAndWritesBytesWithUnits) {
+  EXPECT_EQ(*ParseBytes("17"), 17);
+  EXPECT_EQ(*ParseBytes("3KiB"), 3 << 10);
+  EXPECT_EQ(*ParseBytes("2GiB"), int64_t{2} << 30);
+  EXPECT_FALSE(ParseBytes("9000000000GiB").ok());
+  EXPECT_FALSE(ParseBytes("MiB").ok());
+  EXPECT_FALSE(ParseBytes("-1").ok());
+  EXPECT_EQ(FormatBytes(3 << 10), "3KiB");
+  EXPECT_EQ(FormatBytes(1001), "1001");
+  EXPECT_EQ(FormatBytes(0), "0");
+}
+
+TEST(SettingsTest, NamesVariablesAfterTheFlags) {
+  EXPECT_EQ(EnvironmentName("max-request-bytes"), "ATTEND_MAX_REQUEST_BYTES");
+}
+
+}  // namespace
+}  // namespace attend

@@ -1,0 +1,83 @@
+#include "server/services/wire_status.h"
+
+#include <google/protobuf/unknown_field_set.h>
+
+#include <string>
+
+#include "core/base/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace attend {
+namespace {
+
+using google::protobuf::UnknownField;
+using google::protobuf::UnknownFieldSet;
+using testing::HasSubstr;
+using testing::Not;
+
+// The first bytes field of that number, read by protobuf's own parser.
+std::string Bytes(const std::string& message, int number) {
+  UnknownFieldSet fields;
+  EXPECT_TRUE(fields.ParseFromString(message));
+  for (int i = 0; i < fields.field_count(); ++i) {
+    const UnknownField& field = fields.field(i);
+    if (field.number() == number && field.type() == UnknownField::TYPE_LENGTH_DELIMITED) {
+      return field.length_delimited();
+    }
+  }
+  return "";
+}
+
+TEST(WireStatusTest, TranslatesCodeMessageAndDetails) {
+  const WireStatus wire = ToWireStatus(InvalidField("options.mask", "is wrong"));
+  EXPECT_EQ(wire.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(wire.status.error_message(), "options.mask: is wrong");
+  EXPECT_EQ(wire.reason, "INVALID_ARGUMENT");
+  EXPECT_LT(wire.retry_pushback, absl::ZeroDuration());
+  EXPECT_EQ(wire.request_id, "");
+
+  const std::string& status = wire.status.error_details();
+  EXPECT_EQ(Bytes(status, 2), wire.status.error_message());
+  const std::string any = Bytes(status, 3);
+  EXPECT_EQ(Bytes(any, 1), "type.googleapis.com/google.rpc.ErrorInfo");
+  const std::string info = Bytes(any, 2);
+  EXPECT_EQ(Bytes(info, 1), "INVALID_ARGUMENT");
+  EXPECT_EQ(Bytes(info, 2), "attend");
+  const std::string metadata = Bytes(info, 3);
+  EXPECT_EQ(Bytes(metadata, 1), "field");
+  EXPECT_EQ(Bytes(metadata, 2), "options.mask");
+}
+
+TEST(WireStatusTest, CarriesThePushback) {
+  const WireStatus wire =
+      ToWireStatus(Overloaded("QUEUE_FULL", "the queue is full", absl::Milliseconds(30)));
+  EXPECT_EQ(wire.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(wire.retry_pushback, absl::Milliseconds(30));
+}
+
+TEST(WireStatusTest, HidesWhatIsABugBehindARequestId) {
+  for (const absl::Status& bug :
+       {absl::InternalError("/secret/path"), absl::UnknownError("/secret/path"),
+        absl::FailedPreconditionError("/secret/path"), absl::DataLossError("/secret/path")}) {
+    const WireStatus wire = ToWireStatus(bug);
+    EXPECT_EQ(wire.status.error_code(), grpc::StatusCode::INTERNAL);
+    EXPECT_EQ(wire.request_id.size(), 16u);
+    EXPECT_THAT(wire.status.error_message(), HasSubstr(wire.request_id));
+    EXPECT_THAT(wire.status.error_message(), Not(HasSubstr("secret")));
+    EXPECT_THAT(wire.status.error_details(), Not(HasSubstr("secret")));
+  }
+}
+
+TEST(WireStatusTest, NamesTheCodeWhereThereIsNoReason) {
+  EXPECT_EQ(ToWireStatus(absl::CancelledError("gone")).reason, "CANCELLED");
+}
+
+TEST(WireStatusTest, LeavesOkAsItIs) {
+  const WireStatus wire = ToWireStatus(absl::OkStatus());
+  EXPECT_TRUE(wire.status.ok());
+  EXPECT_EQ(wire.reason, "");
+}
+
+}  // namespace
+}  // namespace attend

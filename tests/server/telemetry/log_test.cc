@@ -1,0 +1,25 @@
+#include "server/telemetry/log.h"
+
+#include <nlohmann/json.hpp>
+
+#include "gtest/gtest.h"
+
+namespace attend {
+namespace {
+
+TEST(LogTest, WritesTextLinesForPeople) {
+  EXPECT_EQ(FormatLine(LogFormat::kText, "listening", {{"address", "0.0.0.0:1"}, {"n", "2"}}),
+            "listening address=\"0.0.0.0:1\" n=\"2\"");
+}
+
+TEST(LogTest, WritesJsonThatReadsBackWhateverItHolds) {
+  const std::string odd = "quote \" backslash \\ newline \n bell \x07 end";
+  const std::string line = FormatLine(LogFormat::kJson, odd, {{"key", odd}});
+  const auto json = nlohmann::json::parse("{" + line + "}");
+  EXPECT_EQ(json["message"], odd);
+  EXPECT_EQ(json["key"], odd);
+  EXPECT_EQ(line.find('\n'), std::string::npos) << "one line an event";
+}
+
+}  // namespace
+}  // namespace attend

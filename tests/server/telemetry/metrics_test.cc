@@ -1,0 +1,111 @@
+#include "server/telemetry/metrics.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
+#include "core/layer/registry.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace attend {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(MetricsTest, ExportsZerosFromTheStart) {
+  const std::string text = Metrics().Text();
+  for (const MethodName& name : kMethods) {
+    for (const char* code : {"OK", "INVALID_ARGUMENT", "INTERNAL", "UNAUTHENTICATED"}) {
+      EXPECT_THAT(text, HasSubstr(absl::StrCat("attend_requests_total{code=\"", code,
+                                               "\",method=\"", name.method, "\"} 0\n")));
+    }
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("attend_request_duration_seconds_count{method=\"",
+                                             name.method, "\"} 0\n")));
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("grpc_server_started_total{grpc_method=\"",
+                                             name.method, "\",grpc_service=\"", name.service,
+                                             "\",grpc_type=\"unary\"} 0\n")));
+  }
+  for (const char* stage : {"decode", "queue", "compute", "encode"}) {
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("attend_stage_duration_seconds_count{stage=\"", stage,
+                                             "\"} 0\n")));
+  }
+  for (const char* reason : {"queue_full", "memory", "too_large", "expired", "draining", "other"}) {
+    EXPECT_THAT(text,
+                HasSubstr(absl::StrCat("attend_rejected_total{reason=\"", reason, "\"} 0\n")));
+  }
+  for (const char* name :
+       {"attend_queue_requests", "attend_queue_bytes", "attend_in_flight_bytes", "attend_layers",
+        "attend_executor_busy_seconds_total", "attend_compute_flops_total",
+        "attend_batch_requests_count", "attend_batch_tokens_count"}) {
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("\n", name, " 0\n")));
+  }
+  for (const char* name :
+       {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds",
+        "process_max_fds", "process_start_time_seconds", "process_virtual_memory_bytes"}) {
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("\n", name, " ")));
+  }
+  EXPECT_THAT(text, HasSubstr("attend_build_info{"));
+}
+
+TEST(MetricsTest, CountsARequestOnceByItsCode) {
+  Metrics metrics;
+  metrics.OnRequestStarted(Method::kGetLayer);
+  metrics.OnRequestEnded(Method::kGetLayer, absl::StatusCode::kNotFound, "LAYER_NOT_FOUND",
+                         absl::Microseconds(30));
+  const std::string text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("attend_requests_total{code=\"NOT_FOUND\",method=\"GetLayer\"} 1"));
+  EXPECT_THAT(text, HasSubstr("attend_requests_total{code=\"OK\",method=\"GetLayer\"} 0"));
+  EXPECT_THAT(text, HasSubstr("attend_rejected_total{reason=\"layer_not_found\"} 1"));
+  EXPECT_THAT(text, HasSubstr("grpc_server_handled_total{grpc_code=\"NotFound\","));
+  EXPECT_THAT(
+      text,
+      HasSubstr("attend_request_duration_seconds_bucket{method=\"GetLayer\",le=\"5e-05\"} 1"));
+}
+
+TEST(MetricsTest, CountsUnknownReasonsAsOther) {
+  Metrics metrics;
+  metrics.OnRequestEnded(Method::kGetLayer, absl::StatusCode::kResourceExhausted, "NEW",
+                         absl::ZeroDuration());
+  EXPECT_THAT(metrics.Text(), HasSubstr("attend_rejected_total{reason=\"other\"} 1"));
+}
+
+TEST(MetricsTest, CountsNoRejectionForOkCancelledAndInternal) {
+  Metrics metrics;
+  for (const absl::StatusCode code :
+       {absl::StatusCode::kOk, absl::StatusCode::kCancelled, absl::StatusCode::kInternal}) {
+    metrics.OnRequestEnded(Method::kGetLayer, code, "QUEUE_FULL", absl::ZeroDuration());
+  }
+  EXPECT_THAT(metrics.Text(), HasSubstr("attend_rejected_total{reason=\"queue_full\"} 0"));
+}
+
+TEST(MetricsTest, ObservesBatchesAndStages) {
+  Metrics metrics;
+  metrics.OnBatch(3, 48, 1e9, absl::Milliseconds(500));
+  metrics.OnStage(Stage::kQueue, absl::Microseconds(1));
+  const std::string text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("attend_batch_requests_sum 3"));
+  EXPECT_THAT(text, HasSubstr("attend_batch_tokens_sum 48"));
+  EXPECT_THAT(text, HasSubstr("attend_executor_busy_seconds_total 0.5"));
+  EXPECT_THAT(text, HasSubstr("attend_compute_flops_total 1000000000"));
+  EXPECT_THAT(text, HasSubstr("attend_stage_duration_seconds_count{stage=\"queue\"} 1"));
+}
+
+TEST(MetricsTest, ReadsTheEnginesGaugesWhenScraped) {
+  const LayerRegistry layers;
+  EngineOptions options;
+  options.num_workers = 1;
+  Metrics metrics;
+  Engine engine(options, layers, Clock::Steady(), &metrics);
+  metrics.SetEngine(&engine);
+  metrics.SetLayerCount(6);
+  const absl::StatusOr<MemoryCharge> charge = engine.budget().Charge(12345);
+  ASSERT_TRUE(charge.ok());
+  EXPECT_THAT(metrics.Text(), HasSubstr("attend_in_flight_bytes 12345"));
+  EXPECT_THAT(metrics.Text(), HasSubstr("attend_layers 6"));
+  metrics.SetEngine(nullptr);
+  EXPECT_THAT(metrics.Text(), HasSubstr("attend_in_flight_bytes 0"));
+}
+
+}  // namespace
+}  // namespace attend

@@ -1,9 +1,9 @@
 #include "core/attention/attention.h"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
-#include "core/attention/reference.h"
 #include "core/attention/tile.h"
 
 namespace attend {
@@ -42,20 +42,20 @@ float Gate(const AttentionProblem& problem, int64_t head) {
   return problem.head_gates.empty() ? 1.0f : problem.head_gates[head];
 }
 
-void Fill(float* data, int64_t count) {
-  if (count > 0) std::fill_n(data, count, 0.0f);
-}
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 // A head with gate 0, or a mean over no heads.
 void ClearWeights(const AttentionProblem& problem, const Tile& tile) {
+  const float value = problem.weights_stage == WeightsStage::kProbabilities ? 0.0f : kMinusInfinity;
   for (int row = 0; row < tile.rows; ++row) {
-    Fill(tile.sequence->weights + tile.first_head * problem.weights_head_stride +
-             (tile.first_row + row) * problem.weights_row_stride,
-         tile.sequence->key_length);
+    float* to = tile.sequence->weights + tile.first_head * problem.weights_head_stride +
+                (tile.first_row + row) * problem.weights_row_stride;
+    std::fill(to, to + tile.sequence->key_length, value);
   }
 }
 
-void ClearOutput(const AttentionProblem& problem, const Tile& tile) {
+// Output and log-sum-exp of a head with gate 0.
+void ClearHead(const AttentionProblem& problem, const Tile& tile) {
   const int64_t element = static_cast<int64_t>(ElementSize(problem.output_type));
   const MutableRows& output = tile.sequence->output;
   for (int row = 0; row < tile.rows; ++row) {
@@ -63,6 +63,10 @@ void ClearOutput(const AttentionProblem& problem, const Tile& tile) {
                                    tile.first_head * output.head_stride) *
                                       element;
     std::fill_n(to, problem.value_head_dim * element, std::byte{0});
+    if (tile.sequence->log_sum_exp == nullptr) continue;
+    tile.sequence->log_sum_exp[tile.first_head * problem.log_sum_exp_head_stride +
+                               (tile.first_row + row) * problem.log_sum_exp_row_stride] =
+        kMinusInfinity;
   }
 }
 
@@ -71,7 +75,7 @@ void RunHeads(const Tile& tile) {
   const AttentionProblem& problem = *tile.problem;
   const bool write = problem.weights == WeightsOutput::kPerHead;
   if (Gate(problem, tile.first_head) != 0.0f) return RunTile(tile, {write, false, 1.0f});
-  ClearOutput(problem, tile);
+  ClearHead(problem, tile);
   if (write) ClearWeights(problem, tile);
 }
 
@@ -85,7 +89,7 @@ void RunMean(Tile tile) {
   for (int64_t head = 0; head < problem.num_heads; ++head) {
     tile.first_head = head;
     if (Gate(problem, head) == 0.0f) {
-      ClearOutput(problem, tile);
+      ClearHead(problem, tile);
     } else {
       RunTile(tile, {true, add, share});
       add = true;
@@ -163,30 +167,11 @@ double AttentionFlops(const AttentionProblem& problem) {
   return 2.0 * heads * pairs * static_cast<double>(problem.head_dim + problem.value_head_dim);
 }
 
-namespace {
-
-// TEMPORARY: what the tiles do not compute yet.
-bool NeedsReference(const AttentionProblem& problem) {
-  bool needs = problem.window_left.has_value() || problem.window_right.has_value() ||
-               problem.softcap != 0.0f || !problem.sinks.empty() ||
-               problem.weights_stage != WeightsStage::kProbabilities;
-  for (const SequenceProblem& sequence : problem.sequences) {
-    needs |= sequence.alibi_slopes != nullptr || sequence.log_sum_exp != nullptr;
-  }
-  return needs;
-}
-
-}  // namespace
-
 void ComputeAttention(absl::Span<const AttentionProblem* const> problems, WorkerPool& pool) {
   thread_local std::vector<Part> parts;  // keeps its memory for the next call
   parts.clear();
   int64_t end = 0;
   for (const AttentionProblem* problem : problems) {
-    if (NeedsReference(*problem)) {
-      ReferenceAttention(*problem);
-      continue;
-    }
     for (const SequenceProblem& sequence : problem->sequences) {
       const Tiling tiling(*problem, sequence);
       end += tiling.size();

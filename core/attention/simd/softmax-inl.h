@@ -1,6 +1,8 @@
 // Online softmax over a block of scores.
 // Included by core/attention/tile.cc once for each SIMD target.
 
+inline constexpr float kLog2E = 1.44269504f;
+
 // 2^x for x <= 0; 0 below 2^-126, NaN for NaN. Minimax polynomials for 2^f on
 // [-1/2, 1/2]: degree 5 errs by 7.5e-8 of the result. Degree 3 errs by 1.0e-4, which
 // is enough before rounding to bfloat16 (2e-3); it is exact at 0, so that the
@@ -9,8 +11,10 @@ template <int kDegree>
 HWY_INLINE V32 Exp2(V32 x) {
   const F32 df;
   const hn::RebindToSigned<F32> di;
-  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the sum.
-  const V32 magic = hn::Set(df, 12582912.0f);
+  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the sum, and 127
+  // makes it the exponent of a float. Multiplied by, not added to the bits of p, so
+  // that NaN stays NaN whatever its low bits are.
+  const V32 magic = hn::Set(df, 12582912.0f + 127.0f);
   const V32 shifted = hn::Add(x, magic);
   const V32 f = hn::Sub(x, hn::Sub(shifted, magic));
   V32 p;
@@ -27,9 +31,8 @@ HWY_INLINE V32 Exp2(V32 x) {
     p = hn::MulAdd(p, f, hn::Set(df, 0.693146944f));
     p = hn::MulAdd(p, f, hn::Set(df, 1.00000012f));
   }
-  const auto exponent = hn::ShiftLeft<23>(hn::BitCast(di, shifted));
-  const V32 power = hn::BitCast(df, hn::Add(hn::BitCast(di, p), exponent));
-  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(df, -126.0f)), power);
+  const V32 power = hn::BitCast(df, hn::ShiftLeft<23>(hn::BitCast(di, shifted)));
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(df, -126.0f)), hn::Mul(p, power));
 }
 
 // How P is handed to the weighted sums.

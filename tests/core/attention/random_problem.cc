@@ -125,9 +125,10 @@ void RandomProblem::AskForWeights(WeightsOutput weights, WeightsStage stage) {
   ClearResults();
 }
 
-void RandomProblem::SetRow(const Rows& rows, int64_t width, int64_t row, float value) {
+void RandomProblem::SetRow(const Rows& rows, int64_t heads, int64_t width, int64_t row,
+                           float value) {
   const std::vector<float> values(width, value);
-  for (int64_t head = 0; head < problem.num_kv_heads; ++head) {
+  for (int64_t head = 0; head < heads; ++head) {
     ConvertFromFloat(
         values.data(), problem.input_type,
         const_cast<std::byte*>(rows.data) +
@@ -136,12 +137,16 @@ void RandomProblem::SetRow(const Rows& rows, int64_t width, int64_t row, float v
   }
 }
 
+void RandomProblem::SetQuery(size_t i, int64_t row, float value) {
+  SetRow(problem.sequences[i].query, problem.num_heads, problem.head_dim, row, value);
+}
+
 void RandomProblem::SetKey(size_t i, int64_t key, float value) {
-  SetRow(problem.sequences[i].key, problem.head_dim, key, value);
+  SetRow(problem.sequences[i].key, problem.num_kv_heads, problem.head_dim, key, value);
 }
 
 void RandomProblem::SetValue(size_t i, int64_t key, float value) {
-  SetRow(problem.sequences[i].value, problem.value_head_dim, key, value);
+  SetRow(problem.sequences[i].value, problem.num_kv_heads, problem.value_head_dim, key, value);
 }
 
 std::vector<float> RandomProblem::Output() const {

@@ -41,7 +41,8 @@ class RandomProblem {
   // By head or by row in memory, as the wire has it dense or packed.
   void AskForLogSumExp(bool by_head);
 
-  // Overwrites row `key` of all heads of keys or values.
+  // Overwrites a row of all heads of queries, keys or values.
+  void SetQuery(size_t sequence, int64_t row, float value);
   void SetKey(size_t sequence, int64_t key, float value);
   void SetValue(size_t sequence, int64_t key, float value);
 
@@ -57,7 +58,7 @@ class RandomProblem {
  private:
   std::byte* Store(const std::vector<float>& values, DataType type);
   std::vector<float> Normal(int64_t count);
-  void SetRow(const Rows& rows, int64_t width, int64_t row, float value);
+  void SetRow(const Rows& rows, int64_t heads, int64_t width, int64_t row, float value);
 
   std::mt19937 random_;
   std::deque<std::vector<std::byte>> memory_;  // stays where it is as it grows

@@ -95,6 +95,7 @@ class FakeLayers : public v1::LayerService::Service {
       layer->set_name(absl::StrCat("l", i));
       layer->set_embed_dim(4);
       layer->set_num_heads(2);
+      if (i == 4) SetAll(*layer);
     }
     if (first + 2 < 5) response->set_next_page_token(std::to_string(first + 2));
     return grpc::Status::OK;
@@ -108,6 +109,19 @@ class FakeLayers : public v1::LayerService::Service {
     response->set_value_dim(4);
     response->set_num_heads(2);
     return grpc::Status::OK;
+  }
+
+ private:
+  // Every setting that a layer may have.
+  static void SetAll(v1::LayerInfo& layer) {
+    layer.mutable_rotary()->set_width(64);
+    layer.mutable_rotary()->set_theta(5e5);
+    layer.mutable_rotary()->set_factor(8);
+    layer.mutable_rotary()->mutable_llama3();
+    layer.mutable_query_key_norm()->set_epsilon(1e-6);
+    layer.mutable_relative_bias()->set_buckets(32);
+    layer.set_softcap(50);
+    layer.set_window_left(4095);
   }
 };
 

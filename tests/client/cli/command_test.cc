@@ -64,6 +64,8 @@ TEST_F(CommandTest, LayersListsThem) {
   EXPECT_EQ(ran.exit, kOk) << ran.err;
   EXPECT_THAT(ran.out, HasSubstr("NAME"));
   EXPECT_THAT(ran.out, HasSubstr("\nl4 "));
+  EXPECT_THAT(ran.out, HasSubstr("  rotary=64,theta=500000,llama3=8 qk-norm relative=32,backward "
+                                 "softcap=50 window-left=4095\n"));
   const Ran json = Run(RunLayers, {"--json", "--layer=l0"});
   EXPECT_EQ(json.exit, kOk);
   EXPECT_EQ(nlohmann::json::parse(json.out)["layers"][0]["embed_dim"], "4");

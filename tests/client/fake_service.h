@@ -77,10 +77,9 @@ class FakeService : public v1::AttentionService::Service {
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   Hook hook_;
   std::atomic<int> calls_ = 0;
-  mutable std::mutex mutex_;
   v1::AttentionOptions last_options_;  // of a layer's call
 };
 

@@ -137,6 +137,39 @@ void RandomProblem::SetRow(const Rows& rows, int64_t heads, int64_t width, int64
   }
 }
 
+void RandomProblem::Strew(double probability, bool not_finite) {
+  std::vector<float> choices = {0.0f, -0.0f,     1e-40f,  -1e-45f, 1e-30f, 1e-6f,
+                                1e3f, -65504.0f, 3.4e38f, -1e30f,  1e15f};
+  if (not_finite) {
+    const uint32_t nan_bits = 0x7fc12345;
+    float nan;
+    std::memcpy(&nan, &nan_bits, sizeof(nan));
+    choices.insert(choices.end(), {kInfinity, -kInfinity, nan, -nan});
+  }
+  std::bernoulli_distribution draw(probability);
+  std::uniform_int_distribution<size_t> pick(0, choices.size() - 1);
+  const auto strew = [&](const std::byte* data, DataType type, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      if (!draw(random_)) continue;
+      const float value = choices[pick(random_)];
+      ConvertFromFloat(&value, type,
+                       const_cast<std::byte*>(data) + i * static_cast<int64_t>(ElementSize(type)),
+                       1);
+    }
+  };
+  const DataType type = problem.input_type;
+  for (const SequenceProblem& s : problem.sequences) {
+    strew(s.query.data, type, s.query_length * problem.num_heads * problem.head_dim);
+    strew(s.key.data, type, s.key_length * problem.num_kv_heads * problem.head_dim);
+    strew(s.value.data, type, s.key_length * problem.num_kv_heads * problem.value_head_dim);
+    if (s.bias.data == nullptr) continue;
+    const int64_t heads = s.bias.head_stride == 0 ? 1 : problem.num_heads;
+    const int64_t rows = s.bias.row_stride == 0 ? 1 : s.query_length;
+    const int64_t keys = s.bias.key_stride == 0 ? 1 : s.key_length;
+    strew(s.bias.data, s.bias.type, heads * rows * keys);
+  }
+}
+
 void RandomProblem::SetQuery(size_t i, int64_t row, float value) {
   SetRow(problem.sequences[i].query, problem.num_heads, problem.head_dim, row, value);
 }

@@ -46,6 +46,11 @@ class RandomProblem {
   void SetKey(size_t sequence, int64_t key, float value);
   void SetValue(size_t sequence, int64_t key, float value);
 
+  // Overwrites numbers of queries, keys, values and float biases, each with
+  // `probability`, by large and by denormal ones, and by NaN and infinities too
+  // where `not_finite`.
+  void Strew(double probability, bool not_finite);
+
   // Output rows in order of sequence, row, head, feature; weights as they are;
   // log-sum-exp in order of sequence, row, head, empty where not asked for.
   std::vector<float> Output() const;

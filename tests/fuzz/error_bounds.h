@@ -22,9 +22,11 @@ struct RowBounds {
 
   std::vector<bool> readable;                  // of keys
   std::vector<double> scaled, capped, biased;  // stages of scores, of all keys
-  std::vector<double> score_error;             // absolute, of each of them
+  std::vector<double> scaled_error;            // absolute, of scaled
+  std::vector<double> score_error;             // of the stages after it
   std::vector<bool> score_overflow;            // the same of one score
   std::vector<double> p, p_error;              // p_error without rounding to bfloat16
+  double largest = 0;                          // score that is read
   double log_sum_exp = 0, log_sum_exp_error = 0;
   double rounded_p_error = 0;  // relative, of P as it meets values
 };

@@ -74,10 +74,36 @@ HWY_INLINE V32 FiniteMax(V32 max) {
   return hn::IfThenZeroElse(hn::Eq(max, none), max);
 }
 
-// Sets max and alpha to those after the block, and the exponents' offset:
-// exp(s - max) = 2^(s * unit - offset).
+// A product beyond this is off by more than 2^-4 from that of the same score that a
+// fused multiply-add does not round.
+inline constexpr float kFarOffset = 0x1p20f;
+
+// What is taken from exponents: exp(s - max) = 2^((s - shift) * unit - offset). The
+// maximum goes into the offset, which costs nothing; into the shift where scores are
+// so large that rounding the offset could make exponents positive.
+struct Base {
+  V32 shift, offset;
+};
+HWY_INLINE Base BaseOf(V32 max, V32 units) {
+  const F32 df;
+  const V32 finite = FiniteMax(max);
+  const V32 offset = hn::Mul(finite, units);
+  const auto far = hn::Gt(hn::Abs(offset), hn::Set(df, kFarOffset));
+  return {hn::IfThenElseZero(far, finite), hn::IfThenZeroElse(far, offset)};
+}
+
+// s - shift for all keys; few scores ever need it.
+HWY_NOINLINE void ShiftScores(float* s, int keys, V32 shift) {
+  const F32 df;
+  for (int key = 0; key < keys; ++key, s += kTileLanes) {
+    hn::Store(hn::Sub(hn::Load(df, s), shift), df, s);
+  }
+}
+
+// Sets max and alpha to those after the block, and the exponents' offset; takes the
+// shift from the scores.
 template <int kVectors>
-HWY_INLINE void UpdateMax(const float* HWY_RESTRICT s, int keys, int lane, float unit,
+HWY_INLINE void UpdateMax(float* HWY_RESTRICT s, int keys, int lane, float unit,
                           const SoftmaxState& state, V32 (&offset)[kVectors]) {
   const F32 df;
   const int n = VectorLanes();
@@ -92,9 +118,14 @@ HWY_INLINE void UpdateMax(const float* HWY_RESTRICT s, int keys, int lane, float
   ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) {
     const V32 old = hn::Load(df, state.max + lane + v * n);
     const V32 now = hn::Max(old, max[v]);
-    offset[v] = hn::Mul(FiniteMax(now), units);
+    const Base base = BaseOf(now, units);
+    offset[v] = base.offset;
     hn::Store(now, df, state.max + lane + v * n);
-    hn::Store(Exp2<5>(hn::MulSub(old, units, offset[v])), df, state.alpha + lane + v * n);
+    const V32 rescale = Exp2<5>(hn::MulSub(hn::Sub(old, base.shift), units, base.offset));
+    hn::Store(rescale, df, state.alpha + lane + v * n);
+    if (!hn::AllTrue(df, hn::Eq(base.shift, hn::Zero(df)))) {
+      ShiftScores(s + lane + v * n, keys, base.shift);
+    }
   }
 }
 
@@ -146,11 +177,12 @@ HWY_INLINE void Probabilities(float* s, int keys, int lanes, float unit, const f
   const int n = VectorLanes();
   const V32 units = hn::Set(df, unit);
   for (int lane = 0; lane < lanes; lane += n) {
-    const V32 offset = hn::Mul(FiniteMax(hn::Load(df, max + lane)), units);
+    const Base base = BaseOf(hn::Load(df, max + lane), units);
     const V32 factors = hn::Load(df, factor + lane);
     for (int key = 0; key < keys; ++key) {
       float* at = s + key * kTileLanes + lane;
-      const V32 p = Exp2<5>(hn::MulSub(hn::Load(df, at), units, offset));
+      const V32 score = hn::Sub(hn::Load(df, at), base.shift);
+      const V32 p = Exp2<5>(hn::MulSub(score, units, base.offset));
       hn::Store(hn::Mul(p, factors), df, at);
     }
   }

@@ -402,11 +402,12 @@ class TileRun {
   bool Readable(int lane) const { return ((readable_lanes_ >> lane) & 1) != 0; }
 
   // The score that exponents were taken against: sums are of e^(score - this). Of the
-  // product as it was rounded then (UpdateMax), so that nothing is lost.
+  // product as it was rounded then (BaseOf), so that nothing is lost.
   double Shift(int lane) const {
     const float max = m_.max[lane] == kMinusInfinity ? 0.0f : m_.max[lane];
+    const double scale = scaled_ ? 1.0f : scale_;
     const float offset = max * unit_;
-    return offset * ((scaled_ ? 1.0 : double{scale_}) / unit_);
+    return std::fabs(offset) > kFarOffset ? max * scale : offset * (scale / unit_);
   }
 
   float Sink(int lane) const {

@@ -39,8 +39,8 @@ int64_t RelativeBias::Bucket(const RelativeBiasConfig& config, int64_t distance)
   }
   const int64_t exact = buckets / 2;
   if (distance < exact) return first + distance;
-  // In float32, as models were trained: in double some distances on the border
-  // of two buckets fall into the other one.
+  // In float32 and in this order, as models were trained, so that a distance on
+  // the border of two buckets falls into the same one.
   const auto exact_float = static_cast<float>(exact);
   const float share = std::log(static_cast<float>(distance) / exact_float) /
                       static_cast<float>(std::log(static_cast<double>(config.max_distance) /

@@ -104,7 +104,9 @@ INSTANTIATE_TEST_SUITE_P(Models, FamilyGolden,
                          [](const auto& row) { return std::string(row.param); });
 
 TEST(FamilyGolden, SharesOutDistancesOnBucketsAsT5Does) {
-  for (const Json& table : ReadGolden("t5").at("buckets")) {
+  const Json golden = ReadGolden("t5");
+  EXPECT_EQ(golden.at("buckets").size(), 8u);
+  for (const Json& table : golden.at("buckets")) {
     const RelativeBiasConfig config{table.at("buckets").get<int64_t>(),
                                     table.at("max_distance").get<int64_t>(),
                                     table.at("bidirectional").get<bool>()};

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/config/command_line.h"
+#include "server/lifecycle/freed_memory.h"
 #include "server/lifecycle/health_check.h"
 #include "server/lifecycle/server.h"
 #include "server/lifecycle/signals.h"
@@ -23,6 +24,7 @@ int Fail(const absl::Status& status) {
 
 int Serve(const ServerConfig& config) {
   BlockShutdownSignals();
+  BoundFreedMemory();
   SetUpLog(config.telemetry.log_format, config.telemetry.log_level);
   Log(LogLevel::kInfo, "starting", {{"version", kVersion}});
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config);

@@ -14,7 +14,12 @@
 
 namespace attend {
 
-// The chunks of a received message, kept alive. Not copied from gRPC.
+// The chunks of a received message, not copied from gRPC.
+//
+// End its life before that of the buffer's bytes (its Clear or destructor). The
+// one that lets go of the last reference returns the bytes to the memory quota,
+// which may wake a reclaimer; gRPC 1.51 crashes when that happens in a slice's
+// destructor rather than in the buffer's (ExecCtx::Run without an ExecCtx).
 class ReceivedMessage {
  public:
   // INVALID_ARGUMENT where gRPC has no whole message: it calls handlers for

@@ -121,6 +121,7 @@ void WireReader::Copy(const WireSpan& span, void* to) const {
   size_t left = span.size;
   for (size_t chunk = span.chunk; left > 0; ++chunk, offset = 0) {
     const size_t step = std::min(left, chunks_[chunk].size() - offset);
+    if (step == 0) continue;  // an empty chunk may have no memory at all
     std::memcpy(out, chunks_[chunk].data() + offset, step);
     out += step;
     left -= step;

@@ -166,7 +166,8 @@ void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
                                   transport.max_request_bytes, 1024));
   settings.push_back(
       BytesSetting(Base("Limits", "max-receive-bytes", "BYTES",
-                        "messages that gRPC is receiving, of all connections together"),
+                        "messages that gRPC is receiving, of all connections together; "
+                        "allow twice the largest request"),
                    transport.max_receive_bytes, int64_t{1} << 20));
   settings.push_back(
       BytesSetting(Base("Limits", "max-in-flight-bytes", "BYTES",

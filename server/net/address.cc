@@ -13,6 +13,19 @@
 #include "absl/strings/strip.h"
 
 namespace attend {
+namespace {
+
+// getaddrinfo; the caller frees what it found.
+int Resolve(const HostPort& address, addrinfo** found) {
+  const absl::string_view host = absl::StripSuffix(absl::StripPrefix(address.host, "["), "]");
+  addrinfo hints = {};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE;
+  return getaddrinfo(std::string(host).c_str(), std::to_string(address.port).c_str(), &hints,
+                     found);
+}
+
+}  // namespace
 
 absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
   const size_t colon = text.rfind(':');
@@ -34,13 +47,8 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
 }
 
 std::string BindError(const HostPort& address) {
-  const absl::string_view host = absl::StripSuffix(absl::StripPrefix(address.host, "["), "]");
-  addrinfo hints = {};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE;
   addrinfo* found = nullptr;
-  const int error =
-      getaddrinfo(std::string(host).c_str(), std::to_string(address.port).c_str(), &hints, &found);
+  const int error = Resolve(address, &found);
   if (error != 0) return gai_strerror(error);
   std::string reason = "the address is not available";
   const int fd = socket(found->ai_family, found->ai_socktype, found->ai_protocol);
@@ -55,6 +63,18 @@ std::string BindError(const HostPort& address) {
   }
   freeaddrinfo(found);
   return reason;
+}
+
+void Knock(const HostPort& address) {
+  addrinfo* found = nullptr;
+  if (Resolve(address, &found) != 0) return;
+  const int fd = socket(found->ai_family, found->ai_socktype | SOCK_NONBLOCK, found->ai_protocol);
+  if (fd >= 0) {
+    // "In progress" is as good as done; so is a refusal.
+    static_cast<void>(connect(fd, found->ai_addr, found->ai_addrlen));
+    close(fd);
+  }
+  freeaddrinfo(found);
 }
 
 absl::string_view UnixPath(absl::string_view address) {

@@ -21,6 +21,10 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text);
 // and CivetWeb do not tell.
 std::string BindError(const HostPort& address);
 
+// Begins to connect to it and lets go, so that a thread that waits for a
+// connection there wakes. Does not wait for an answer.
+void Knock(const HostPort& address);
+
 // "unix:PATH" has the path, other addresses an empty one.
 absl::string_view UnixPath(absl::string_view address);
 

@@ -30,15 +30,18 @@ void AttentionCall::Start(grpc::ByteBuffer& request) {
 // OK: the engine ends the request.
 absl::Status AttentionCall::Submit(grpc::ByteBuffer& buffer) {
   MemoryCharge charge;
-  ATTEND_ASSIGN_OR_RETURN(Request request, Decode(buffer, charge));
+  absl::StatusOr<Request> request = Decode(buffer, charge);
+  buffer.Clear();
+  if (!request.ok()) return request.status();
   metrics_.OnStage(Stage::kDecode, Clock::Steady().Now() - record_.start());
   ticket_ =
-      engine_.Submit(std::move(request), std::move(charge), deadline_,
+      engine_.Submit(*std::move(request), std::move(charge), deadline_,
                      [this](absl::StatusOr<Response> response) { Finished(std::move(response)); });
   return absl::OkStatus();
 }
 
-absl::StatusOr<Request> AttentionCall::Decode(grpc::ByteBuffer& buffer, MemoryCharge& charge) {
+absl::StatusOr<Request> AttentionCall::Decode(const grpc::ByteBuffer& buffer,
+                                              MemoryCharge& charge) {
   ATTEND_ASSIGN_OR_RETURN(const ReceivedMessage message, ReceivedMessage::Open(buffer));
   const auto bytes = static_cast<int64_t>(buffer.Length());
   if (bytes > limits_.max_request_bytes) {
@@ -48,9 +51,7 @@ absl::StatusOr<Request> AttentionCall::Decode(grpc::ByteBuffer& buffer, MemoryCh
   }
   // Charged before anything is allocated for it.
   ATTEND_ASSIGN_OR_RETURN(charge, engine_.budget().Charge(bytes));
-  absl::StatusOr<Request> request = method_.decode(message.chunks());
-  buffer.Clear();
-  return request;
+  return method_.decode(message.chunks());
 }
 
 void AttentionCall::OnCancel() {

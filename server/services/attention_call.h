@@ -46,7 +46,7 @@ class AttentionCall final : public grpc::ServerUnaryReactor {
   void OnDone() override { delete this; }
 
   absl::Status Submit(grpc::ByteBuffer& buffer);
-  absl::StatusOr<Request> Decode(grpc::ByteBuffer& buffer, MemoryCharge& charge);
+  absl::StatusOr<Request> Decode(const grpc::ByteBuffer& buffer, MemoryCharge& charge);
   void Finished(absl::StatusOr<Response> response);
   absl::Status Respond(Response response);
 

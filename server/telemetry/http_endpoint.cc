@@ -2,6 +2,9 @@
 
 #include <CivetServer.h>
 
+#include <atomic>
+#include <chrono>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -33,7 +36,7 @@ class Page : public CivetHandler {
     const Answer answer = answer_();
     mg_printf(connection,
               "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-              "Connection: keep-alive\r\n\r\n",
+              "Connection: close\r\n\r\n",
               answer.code, mg_get_response_code_text(connection, answer.code), answer.content_type,
               answer.body.size());
     if (with_body) mg_write(connection, answer.body.data(), answer.body.size());
@@ -68,15 +71,30 @@ class CivetEndpoint final : public HttpEndpoint {
     server_.addHandler("/metrics$", metrics_);
     server_.addHandler("/healthz$", health_);
     server_.addHandler("/readyz$", ready_);
-    address_ = absl::StrCat(host, ":", server_.getListeningPorts().at(0));
+    bound_ = {std::string(host), server_.getListeningPorts().at(0)};
   }
 
-  std::string address() const override { return address_; }
+  // CivetWeb's threads look at their stop flag when something happens, else
+  // every 2 s: make something happen until they have.
+  ~CivetEndpoint() override {
+    std::atomic<bool> closed{false};
+    std::thread waker([&] {
+      while (!closed) {
+        Knock(bound_);
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      }
+    });
+    server_.close();
+    closed = true;
+    waker.join();
+  }
+
+  std::string address() const override { return absl::StrCat(bound_.host, ":", bound_.port); }
 
  private:
   Page metrics_, health_, ready_;
   CivetServer server_;  // after the pages that its threads use
-  std::string address_;
+  HostPort bound_;
 };
 
 }  // namespace
@@ -87,12 +105,10 @@ absl::StatusOr<std::unique_ptr<HttpEndpoint>> HttpEndpoint::Start(
   if (!target.ok()) return target.status();
   // A scrape and a probe at a time, and one more: nobody else should ask.
   const std::vector<std::string> options = {
-      "listening_ports",       absl::StrCat(target->host, ":", target->port),
-      "num_threads",           "3",
-      "enable_keep_alive",     "yes",
-      "keep_alive_timeout_ms", "10000",
-      "request_timeout_ms",    "10000",
-      "tcp_nodelay",           "1"};
+      "listening_ports",    absl::StrCat(target->host, ":", target->port),
+      "num_threads",        "3",
+      "request_timeout_ms", "10000",
+      "tcp_nodelay",        "1"};
   // The one place that catches this library's exceptions.
   try {
     return std::make_unique<CivetEndpoint>(target->host, options, std::move(metrics),

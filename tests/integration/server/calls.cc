@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "tests/integration/server/server_process.h"
+
 namespace attend {
 
 Call::Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
@@ -69,6 +71,10 @@ v1::ScaledDotProductAttentionRequest OperatorRequest(int64_t rows, int64_t heads
   *request.mutable_key() = request.query();
   *request.mutable_value() = request.query();
   return request;
+}
+
+v1::ScaledDotProductAttentionRequest LongRequest() {
+  return OperatorRequest(kSanitized ? 8192 : 32768, 1, 8);
 }
 
 }  // namespace attend

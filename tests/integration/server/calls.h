@@ -64,6 +64,10 @@ v1::MultiHeadAttentionRequest LayerRequest(const std::string& layer, int64_t row
                                            int64_t embed_dim);
 v1::ScaledDotProductAttentionRequest OperatorRequest(int64_t rows, int64_t heads, int64_t head_dim);
 
+// An operator request with much to compute for its bytes, to keep one worker
+// busy for a good part of a second; less where a sanitizer makes it slow.
+v1::ScaledDotProductAttentionRequest LongRequest();
+
 // A float32 tensor with fixed values between -1 and 1.
 void FillTensor(const std::vector<int64_t>& shape, v1::Tensor& tensor);
 

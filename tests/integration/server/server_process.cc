@@ -22,6 +22,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "gtest/gtest.h"
 #include "server/net/address.h"
 
 namespace attend {
@@ -124,6 +125,10 @@ ServerProcess::ServerProcess(std::vector<std::string> flags) {
   const nlohmann::json addresses = nlohmann::json::parse(ReadFile(port_file));
   tcp_ = addresses.at("grpc").at(0);
   metrics_ = addresses.at("metrics");
+}
+
+ServerProcess::~ServerProcess() {
+  if (testing::Test::HasFailure()) std::cerr << "the server wrote:\n" << process_->Output();
 }
 
 std::shared_ptr<grpc::Channel> ServerProcess::Channel(const std::string& target) {

@@ -45,6 +45,9 @@ class ServerProcess {
   // Flags on top of listeners and metrics. "--random-layer" is not implied.
   explicit ServerProcess(std::vector<std::string> flags = {});
 
+  // Prints what the server wrote where the test has failed.
+  ~ServerProcess();
+
   Process& process() { return *process_; }
   const std::string& tcp() const { return tcp_; }
   const std::string& unix_socket() const { return unix_; }
@@ -80,11 +83,12 @@ HttpAnswer HttpGet(const std::string& address, const std::string& path);
 // A blocking TCP connection to HOST:PORT; -1 where it is refused.
 int ConnectTcp(const std::string& address);
 
-// Sanitizers keep freed memory and shadow it: figures of RSS mean nothing then.
+// Sanitizers keep freed memory and shadow it, so that figures of RSS mean
+// nothing, and compute many times slower.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kResidentMemoryMeansSomething = false;
+inline constexpr bool kSanitized = true;
 #else
-inline constexpr bool kResidentMemoryMeansSomething = true;
+inline constexpr bool kSanitized = false;
 #endif
 
 // Polls until `done()` or 30 s have passed; whether it was. For states that only

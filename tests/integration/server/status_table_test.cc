@@ -163,15 +163,10 @@ TEST(StatusTableTest, AnswersAMessageOverTheLimitWithResourceExhaustedWithoutPus
 // One worker, one request a batch: a long request keeps the server busy.
 const std::vector<std::string> kSlow = {"--workers=1", "--batching=off", "--max-queue-requests=2"};
 
-// Much to compute for its bytes: 268 million scores in 1.6 MB.
-std::string LongRequest() {
-  return OperatorRequest(16384, 1, 8).SerializeAsString();
-}
-
 // Starts a long request and waits until the engine has it: it then holds memory
 // for its output too.
 std::unique_ptr<Call> KeepBusy(const ServerProcess& server) {
-  const std::string request = LongRequest();
+  const std::string request = LongRequest().SerializeAsString();
   auto call = std::make_unique<Call>(server.Channel(), kScaledDotProductPath, request);
   EXPECT_TRUE(Eventually([&] {
     return Sum(server.Metrics(), "attend_in_flight_bytes") > static_cast<double>(request.size());
@@ -185,7 +180,7 @@ std::string ShortRequest() {
 
 TEST(StatusTableTest, AnswersAFullQueueWithResourceExhaustedAndPushback) {
   ServerProcess server(kSlow);
-  const std::string request = LongRequest();
+  const std::string request = LongRequest().SerializeAsString();
   const auto channel = server.Channel();
   std::vector<std::unique_ptr<Call>> calls;
   for (int i = 0; i < 10; ++i) {
@@ -235,7 +230,7 @@ TEST(StatusTableTest, AnswersAFullMemoryBudgetWithResourceExhaustedAndPushback) 
 
 TEST(StatusTableTest, EndsARequestAtTheServersOwnDeadline) {
   ServerProcess server({"--workers=1", "--max-deadline=1ms"});
-  ExpectError(MakeCall(server.Channel(), kScaledDotProductPath, LongRequest()),
+  ExpectError(MakeCall(server.Channel(), kScaledDotProductPath, LongRequest().SerializeAsString()),
               StatusCode::DEADLINE_EXCEEDED, "EXPIRED", "deadline");
 }
 

@@ -1,8 +1,9 @@
 # Builds and unit-tests attend on Debian 13, then keeps the programs and the libraries they load.
 FROM docker.io/library/debian:trixie-slim AS base
-ARG DEBIAN_MIRROR=http://deb.debian.org/debian
-RUN find /etc/apt -name '*.sources' -o -name sources.list | \
-    xargs sed -i "s|http://deb.debian.org/debian\([ ]\|\$\)|$DEBIAN_MIRROR\1|"
+# Empty: the archive that the base image names.
+ARG DEBIAN_MIRROR=
+RUN [ -z "$DEBIAN_MIRROR" ] || find /etc/apt -name '*.sources' -o -name sources.list | \
+    xargs sed -i -E "s#https?://[^ ]+/debian( |\$)#$DEBIAN_MIRROR\1#"
 
 FROM base AS build
 COPY deploy/apt/build.txt /tmp/

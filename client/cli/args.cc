@@ -73,6 +73,12 @@ void Args::Option(std::string name, std::string value, std::string help,
       [target](absl::string_view text) { return ParseFloat(text, &target->emplace()); });
 }
 
+void Args::Option(std::string name, std::string value, std::string help,
+                  std::optional<int64_t>* target) {
+  Add(std::move(name), std::move(value), std::move(help), "a whole number",
+      [target](absl::string_view text) { return absl::SimpleAtoi(text, &target->emplace()); });
+}
+
 void Args::Option(std::string name, std::string value, std::string help, absl::Duration* target) {
   Add(std::move(name), std::move(value), std::move(help), "a time such as 500ms, 30s or 2m",
       [target](absl::string_view text) {

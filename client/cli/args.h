@@ -33,6 +33,8 @@ class Args {
   void Option(std::string name, std::string value, std::string help, int64_t* target);
   void Option(std::string name, std::string value, std::string help, double* target);
   void Option(std::string name, std::string value, std::string help, std::optional<float>* target);
+  void Option(std::string name, std::string value, std::string help,
+              std::optional<int64_t>* target);
   void Option(std::string name, std::string value, std::string help, absl::Duration* target);
   // Lists: separated by commas.
   void Option(std::string name, std::string value, std::string help,

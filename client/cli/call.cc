@@ -7,79 +7,20 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "client/cli/arrays.h"
+#include "client/cli/call_arguments.h"
 #include "client/cli/command.h"
 #include "client/cli/random_tensor.h"
 
 namespace attend::cli {
 namespace {
 
-using client::AttentionOptions;
 using client::TensorView;
-
-struct CallArguments {
-  Connection connection;
-  std::string layer;
-  bool use_operator = false;
-  std::string input;
-  std::string query, key, value, mask, bias;
-  std::string random;
-  int64_t seed = 1;
-  std::string dtype;
-  std::vector<int64_t> query_lengths, key_lengths;
-  AttentionOptions options;
-  std::string alignment, weights, layout;
-  int64_t priority = 0;
-  std::string output, weights_output;
-
-  void AddTo(Args& args);
-};
-
-void CallArguments::AddTo(Args& args) {
-  args.Section("What to compute");
-  args.Option("layer", "NAME", "multi-head attention of this layer; default: the only one", &layer);
-  args.Switch("operator", "the bare scaled-dot-product operator instead", &use_operator);
-  args.Section("Inputs: .npy, or .safetensors with FILE#TENSOR (default: its role's name)");
-  args.Option("query", "FILE",
-              "[B, Lq, E] or packed [Tq, E]; operator: [B, Lq, H, D] or\n"
-              "packed [Tq, H, D]",
-              &query);
-  args.Option("key", "FILE", "default: query (not for --operator)", &key);
-  args.Option("value", "FILE", "default: key (not for --operator)", &value);
-  args.Option("mask", "FILE", "bool, broadcast to [B, H, Lq, Lk]; true = may attend", &mask);
-  args.Option("bias", "FILE", "float, broadcast likewise; added to the scores", &bias);
-  args.Option("input", "FILE", "a .safetensors file with any of the five by name", &input);
-  args.Option("random", "SHAPE",
-              "random query, and key and value for --operator, of a shape\n"
-              "such as 1x16x768, uniform in [-1, 1)",
-              &random);
-  args.Option("seed", "N", "for --random; default 1", &seed);
-  args.Option("dtype", "TYPE",
-              "send query, key and value as float32, bfloat16 or float16;\n"
-              "default: as they are",
-              &dtype);
-  args.Option("query-lengths", "N,...", "valid rows of each sequence", &query_lengths);
-  args.Option("key-lengths", "N,...", "the same for key and value", &key_lengths);
-  args.Option("layout", "blhd|bhld", "axes of the operator's arrays; default blhd", &layout);
-  args.Section("Options");
-  args.Option("scale", "X", "factor of the scores; default: the layer's, else 1/sqrt(D)",
-              &options.scale);
-  args.Switch("causal", "a row reads no key behind its position", &options.causal);
-  args.Option("alignment", "start|end", "where query row 0 stands among the keys", &alignment);
-  args.Option("query-offsets", "N,...", "or its position, for each sequence",
-              &options.query_offsets);
-  args.Option("head-gates", "X,...", "factor of each head; 0 leaves it out", &options.head_gates);
-  args.Option("weights", "none|per-head|mean", "attention probabilities to return; default none",
-              &weights);
-  args.Option("priority", "N", "0 (default) is served first", &priority);
-  args.Section("Outputs: .npy or .safetensors");
-  args.Option("output", "FILE", "a .safetensors file gets \"output\" and \"weights\"", &output);
-  args.Option("weights-output", "FILE", "the weights alone", &weights_output);
-}
 
 // Views need the tensors they look at.
 struct Inputs {
-  Tensor query, key, value, mask, bias;
+  Tensor query, key, value, mask, bias, alibi_slopes;
 };
 
 TensorView ViewOf(const Tensor& tensor) {
@@ -93,9 +34,11 @@ absl::Status ReadInputs(const CallArguments& from, Inputs* inputs) {
     if (!read.ok()) return read.status();
     file = *std::move(read);
     for (const auto& [name, tensor] : file) {
-      if (!std::set<std::string>{"query", "key", "value", "mask", "bias"}.contains(name)) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            from.input, ": tensor \"", name, "\" is none of query, key, value, mask, bias"));
+      if (!std::set<std::string>{"query", "key", "value", "mask", "bias", "alibi_slopes"}.contains(
+              name)) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(from.input, ": tensor \"", name,
+                         "\" is none of query, key, value, mask, bias, alibi_slopes"));
       }
     }
   }
@@ -111,13 +54,15 @@ absl::Status ReadInputs(const CallArguments& from, Inputs* inputs) {
                         {"key", from.key, &inputs->key, random && from.use_operator, true},
                         {"value", from.value, &inputs->value, random && from.use_operator, true},
                         {"mask", from.mask, &inputs->mask, false, false},
-                        {"bias", from.bias, &inputs->bias, false, false}};
+                        {"bias", from.bias, &inputs->bias, false, false},
+                        {"alibi_slopes", from.alibi_slopes, &inputs->alibi_slopes, false, false}};
   uint64_t seed = static_cast<uint64_t>(from.seed);
   for (const Role& role : roles) {
     const bool in_file = file.contains(role.name);
     if (in_file + !role.spec.empty() + role.random > 1) {
       return absl::InvalidArgumentError(
-          absl::StrCat(role.name, " is given twice among --input, --random and --", role.name));
+          absl::StrCat(role.name, " is given twice among --input, --random and --",
+                       absl::StrReplaceAll(role.name, {{"_", "-"}})));
     }
     if (in_file) {
       *role.tensor = file[role.name];
@@ -144,58 +89,6 @@ absl::Status ReadInputs(const CallArguments& from, Inputs* inputs) {
     return absl::InvalidArgumentError("no query: give --query, --input or --random");
   }
   return absl::OkStatus();
-}
-
-absl::Status ReadChoices(CallArguments* arguments, client::Layout* layout) {
-  AttentionOptions& options = arguments->options;
-  const auto choose = [](const char* name, const std::string& given, auto choices, auto* target) {
-    if (given.empty()) return absl::OkStatus();
-    std::string allowed;
-    for (const auto& [text, value] : choices) {
-      if (given == text) {
-        *target = value;
-        return absl::OkStatus();
-      }
-      absl::StrAppend(&allowed, allowed.empty() ? "" : ", ", text);
-    }
-    return absl::InvalidArgumentError(
-        absl::StrCat("--", name, " must be one of ", allowed, ", got \"", given, "\""));
-  };
-  using Alignments = std::vector<std::pair<std::string, client::Alignment>>;
-  using WeightsNames = std::vector<std::pair<std::string, client::Weights>>;
-  using Layouts = std::vector<std::pair<std::string, client::Layout>>;
-  absl::Status status;
-  status.Update(
-      choose("alignment", arguments->alignment,
-             Alignments{{"start", client::Alignment::kStart}, {"end", client::Alignment::kEnd}},
-             &options.alignment));
-  status.Update(choose("weights", arguments->weights,
-                       WeightsNames{{"none", client::Weights::kNone},
-                                    {"per-head", client::Weights::kPerHead},
-                                    {"mean", client::Weights::kMean}},
-                       &options.weights));
-  status.Update(choose("layout", arguments->layout,
-                       Layouts{{"blhd", client::Layout::kBLHD}, {"bhld", client::Layout::kBHLD}},
-                       layout));
-  if (!arguments->layout.empty() && !arguments->use_operator) {
-    status.Update(absl::InvalidArgumentError("--layout needs --operator"));
-  }
-  if (!arguments->layer.empty() && arguments->use_operator) {
-    status.Update(absl::InvalidArgumentError("--layer and --operator exclude each other"));
-  }
-  if (arguments->priority < 0 || arguments->priority > std::numeric_limits<int32_t>::max()) {
-    status.Update(absl::InvalidArgumentError("--priority must be 0 or more"));
-  }
-  if (!arguments->weights_output.empty() && options.weights == client::Weights::kNone) {
-    status.Update(absl::InvalidArgumentError("--weights-output needs --weights"));
-  }
-  for (const std::string& file : {arguments->output, arguments->weights_output}) {
-    if (!file.empty() && !absl::EndsWith(file, ".npy") && !absl::EndsWith(file, ".safetensors")) {
-      status.Update(absl::InvalidArgumentError(
-          absl::StrCat(file, ": the name must end in .npy or .safetensors")));
-    }
-  }
-  return status;
 }
 
 void PrintSummary(const char* name, const Tensor& tensor) {
@@ -233,19 +126,25 @@ absl::Status WriteResults(const CallArguments& to, const client::AttentionResult
   if (!to.output.empty()) {
     std::vector<NamedTensor> tensors = {{"output", result.output}};
     if (result.weights.has_value()) tensors.push_back({"weights", *result.weights});
+    if (result.log_sum_exp.has_value()) tensors.push_back({"log_sum_exp", *result.log_sum_exp});
     if (absl::Status s = write(to.output, tensors); !s.ok()) return s;
   }
   if (!to.weights_output.empty() && result.weights.has_value()) {
-    return write(to.weights_output, {{"weights", *result.weights}});
+    if (absl::Status s = write(to.weights_output, {{"weights", *result.weights}}); !s.ok())
+      return s;
+  }
+  if (!to.log_sum_exp_output.empty() && result.log_sum_exp.has_value()) {
+    return write(to.log_sum_exp_output, {{"log_sum_exp", *result.log_sum_exp}});
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<client::AttentionResult> Call(client::Client& client, const CallArguments& from,
-                                             const Inputs& inputs, client::Layout layout) {
-  AttentionOptions options = from.options;
+                                             const Inputs& inputs) {
+  client::AttentionOptions options = from.options;
   options.mask = ViewOf(inputs.mask);
   options.bias = ViewOf(inputs.bias);
+  options.alibi_slopes = ViewOf(inputs.alibi_slopes);
   if (from.use_operator) {
     client::OperatorRequest request;
     request.query = ViewOf(inputs.query);
@@ -254,7 +153,7 @@ absl::StatusOr<client::AttentionResult> Call(client::Client& client, const CallA
     request.query_lengths = from.query_lengths;
     request.key_lengths = from.key_lengths;
     request.options = std::move(options);
-    request.layout = layout;
+    request.layout = from.layout;
     request.priority = static_cast<uint32_t>(from.priority);
     return client.Call(request, from.connection.call_options());
   }
@@ -279,8 +178,7 @@ int RunCall(const std::vector<std::string>& arguments) {
   from.AddTo(args);
   from.connection.AddTo(args);
   if (const auto exit = ParseOrExit(args, arguments, nullptr, 0)) return *exit;
-  client::Layout layout = client::Layout::kBLHD;
-  if (absl::Status s = ReadChoices(&from, &layout); !s.ok()) return ReportUsage(s.message());
+  if (absl::Status s = from.Resolve(); !s.ok()) return ReportUsage(s.message());
   Inputs inputs;
   if (absl::Status s = ReadInputs(from, &inputs); !s.ok()) return ReportUsage(s.message());
   const auto client = from.connection.Connect();
@@ -292,12 +190,13 @@ int RunCall(const std::vector<std::string>& arguments) {
   }
 
   const auto start = std::chrono::steady_clock::now();
-  const absl::StatusOr<client::AttentionResult> result = Call(**client, from, inputs, layout);
+  const absl::StatusOr<client::AttentionResult> result = Call(**client, from, inputs);
   const absl::Duration took = absl::FromChrono(std::chrono::steady_clock::now() - start);
   if (!result.ok()) return ReportCall(result.status());
 
   PrintSummary("output", result->output);
   if (result->weights.has_value()) PrintSummary("weights", *result->weights);
+  if (result->log_sum_exp.has_value()) PrintSummary("log-sum", *result->log_sum_exp);
   if (!from.use_operator) {
     absl::PrintF("%-8s %s, sha256 %s\n", "layer", from.layer, result->layer_sha256);
   }

@@ -37,6 +37,30 @@ absl::string_view ComputeType(const v1::LayerInfo& layer) {
                                                          : "?";
 }
 
+// What the layer has beyond plain projections, in the words of LayerInfo; "-" for nothing.
+std::string Settings(const v1::LayerInfo& layer) {
+  std::vector<std::string> all;
+  if (layer.has_rotary()) {
+    const v1::Rotary& rotary = layer.rotary();
+    all.push_back(absl::StrCat("rotary=", rotary.width(), rotary.interleaved() ? "i" : "",
+                               ",theta=", rotary.theta()));
+    if (rotary.has_llama3()) {
+      absl::StrAppend(&all.back(), ",llama3=", rotary.factor());
+    } else if (rotary.factor() != 1.0) {
+      absl::StrAppend(&all.back(), ",linear=", rotary.factor());
+    }
+  }
+  if (layer.has_query_key_norm()) all.push_back("qk-norm");
+  if (layer.has_relative_bias()) {
+    all.push_back(absl::StrCat("relative=", layer.relative_bias().buckets(),
+                               layer.relative_bias().bidirectional() ? "" : ",backward"));
+  }
+  if (layer.has_softcap()) all.push_back(absl::StrCat("softcap=", layer.softcap()));
+  if (layer.has_window_left()) all.push_back(absl::StrCat("window-left=", layer.window_left()));
+  if (layer.has_window_right()) all.push_back(absl::StrCat("window-right=", layer.window_right()));
+  return all.empty() ? "-" : absl::StrJoin(all, " ");
+}
+
 }  // namespace
 
 int RunLayers(const std::vector<std::string>& arguments) {
@@ -68,13 +92,14 @@ int RunLayers(const std::vector<std::string>& arguments) {
   }
   size_t width = 4;
   for (const v1::LayerInfo& each : all.layers()) width = std::max(width, each.name().size());
-  absl::PrintF("%-*s  %6s  %5s  %8s  %8s  %6s  %-8s  %10s  %s\n", width, "NAME", "EMBED", "HEADS",
-               "KV-HEADS", "HEAD-DIM", "BIASES", "COMPUTE", "PARAMETERS", "SHA256");
+  absl::PrintF("%-*s  %6s  %5s  %8s  %8s  %6s  %-8s  %10s  %-12s  %s\n", width, "NAME", "EMBED",
+               "HEADS", "KV-HEADS", "HEAD-DIM", "BIASES", "COMPUTE", "PARAMETERS", "SHA256",
+               "SETTINGS");
   for (const v1::LayerInfo& each : all.layers()) {
-    absl::PrintF("%-*s  %6d  %5d  %8d  %8d  %6s  %-8s  %10d  %s\n", width, each.name(),
+    absl::PrintF("%-*s  %6d  %5d  %8d  %8d  %6s  %-8s  %10d  %-12s  %s\n", width, each.name(),
                  each.embed_dim(), each.num_heads(), each.num_kv_heads(), each.head_dim(),
                  Biases(each), ComputeType(each), each.parameter_count(),
-                 each.sha256().substr(0, 12));
+                 each.sha256().substr(0, 12), Settings(each));
   }
   return kOk;
 }

@@ -15,6 +15,7 @@ namespace attend::client::internal {
 struct ResponseFields {
   int layer_sha256;  // 0: none
   int timing;
+  int log_sum_exp;
 };
 
 // A request ready to be sent.

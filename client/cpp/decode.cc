@@ -148,6 +148,9 @@ absl::StatusOr<AttentionResult> Decode(grpc::ByteBuffer& message, const Response
   const bool read = ForEachField(in, [&](uint32_t tag) {
     if (tag == Tag(1, kBytes)) return ReadTensor(in, &result.output);
     if (tag == Tag(2, kBytes)) return ReadTensor(in, &result.weights.emplace());
+    if (tag == Tag(fields.log_sum_exp, kBytes)) {
+      return ReadTensor(in, &result.log_sum_exp.emplace());
+    }
     if (tag == Tag(fields.timing, kBytes)) return ReadTiming(in, &result.timing);
     if (fields.layer_sha256 != 0 && tag == Tag(fields.layer_sha256, kBytes)) {
       return WireFormatLite::ReadBytes(&in, &result.layer_sha256);

@@ -23,7 +23,8 @@ absl::Status CheckTensor(absl::string_view field, const TensorView& view, bool r
 
 absl::Status CheckOptions(const AttentionOptions& options) {
   if (absl::Status s = CheckTensor("options.bias", options.bias, false); !s.ok()) return s;
-  return CheckTensor("options.mask", options.mask, false);
+  if (absl::Status s = CheckTensor("options.mask", options.mask, false); !s.ok()) return s;
+  return CheckTensor("options.alibi_slopes", options.alibi_slopes, false);
 }
 
 void WriteTensor(WireWriter& writer, int field, const TensorView& view) {
@@ -36,10 +37,19 @@ WireWriter EncodeOptions(const AttentionOptions& options) {
   writer.Varint(2, options.causal ? 1 : 0);
   writer.Varint(3, static_cast<uint64_t>(options.alignment));
   writer.PackedVarints(4, options.query_offsets);
+  if (options.window_left.has_value()) writer.Int64(5, *options.window_left);
+  if (options.window_right.has_value()) writer.Int64(6, *options.window_right);
+  if (options.softcap.has_value()) writer.Float(7, *options.softcap);
   WriteTensor(writer, 8, options.bias);
   WriteTensor(writer, 9, options.mask);
+  WriteTensor(writer, 10, options.alibi_slopes);
+  writer.PackedFloats(11, options.sinks);
   writer.PackedFloats(12, options.head_gates);
   if (options.weights != Weights::kNone) writer.Varint(13, static_cast<uint64_t>(options.weights));
+  if (options.weights_stage != WeightsStage::kProbabilities) {
+    writer.Varint(14, static_cast<uint64_t>(options.weights_stage));
+  }
+  writer.Varint(15, options.log_sum_exp ? 1 : 0);
   return writer;
 }
 
@@ -75,7 +85,7 @@ absl::StatusOr<Prepared> Encode(const MultiHeadRequest& request) {
   WriteOptions(writer, 7, request.options);
   writer.Varint(8, request.priority);
   return Finish(writer, "/attend.v1.AttentionService/MultiHeadAttention",
-                {.layer_sha256 = 3, .timing = 4});
+                {.layer_sha256 = 3, .timing = 4, .log_sum_exp = 5});
 }
 
 absl::StatusOr<Prepared> Encode(const OperatorRequest& request) {
@@ -93,7 +103,7 @@ absl::StatusOr<Prepared> Encode(const OperatorRequest& request) {
   writer.Varint(7, static_cast<uint64_t>(request.layout));
   writer.Varint(8, request.priority);
   return Finish(writer, "/attend.v1.AttentionService/ScaledDotProductAttention",
-                {.layer_sha256 = 0, .timing = 3});
+                {.layer_sha256 = 0, .timing = 3, .log_sum_exp = 4});
 }
 
 }  // namespace attend::client::internal

@@ -71,6 +71,11 @@ void WireWriter::Varint(int field, uint64_t value) {
   RawVarint(value);
 }
 
+void WireWriter::Int64(int field, int64_t value) {
+  Key(field, kVarint);
+  RawVarint(static_cast<uint64_t>(value));
+}
+
 void WireWriter::Float(int field, float value) {
   Key(field, kFixed32);
   Append(absl::string_view(reinterpret_cast<const char*>(&value), sizeof(value)));

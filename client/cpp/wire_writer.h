@@ -21,7 +21,8 @@ namespace attend::client::internal {
 class WireWriter {
  public:
   void Varint(int field, uint64_t value);
-  void Float(int field, float value);  // also writes 0: for optional fields
+  void Int64(int field, int64_t value);  // this and Float also write 0: for optional fields
+  void Float(int field, float value);
   void String(int field, absl::string_view value);
   void PackedVarints(int field, absl::Span<const int64_t> values);
   void PackedFloats(int field, absl::Span<const float> values);

@@ -1,6 +1,7 @@
 #include "core/attention/attention.h"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "core/attention/tile.h"
@@ -11,37 +12,50 @@ namespace {
 using internal::kTileLanes;
 using internal::Tile;
 
-// Keys that causal lets the rows of a sequence read, summed over its rows.
+// Sum over rows i of clamp(first + i, 0, keys).
+double SumOfClamped(double first, double rows, double keys) {
+  const double zero = std::clamp(-first, 0.0, rows);         // rows before it add 0
+  const double full = std::clamp(keys - first, zero, rows);  // rows from it add all
+  const double rising = full - zero;                         // rows between
+  return rising * (first + zero) + rising * (rising - 1.0) / 2.0 + (rows - full) * keys;
+}
+
+// Keys that causal and window let the rows of a sequence read, summed over its rows.
 double ReadablePairs(const AttentionProblem& problem, const SequenceProblem& sequence) {
-  const double rows = static_cast<double>(sequence.query_length);
-  const double keys = static_cast<double>(sequence.key_length);
-  if (!problem.causal) return rows * keys;
-  // Row i reads clamp(offset + i + 1, 0, keys) keys.
-  const double offset = static_cast<double>(sequence.query_offset);
-  const double first = std::clamp(-offset, 0.0, rows);         // rows before it read none
-  const double full = std::clamp(keys - offset, first, rows);  // rows from it read all
-  const double rising = full - first;                          // rows between
-  return rising * (offset + first + 1.0) + rising * (rising - 1.0) / 2.0 + (rows - full) * keys;
+  const auto rows = static_cast<double>(sequence.query_length);
+  const auto keys = static_cast<double>(sequence.key_length);
+  const auto offset = static_cast<double>(sequence.query_offset);
+  const auto right = problem.causal ? 0.0 : static_cast<double>(problem.window_right.value_or(0));
+  // Row i reads keys from clamp(offset + i - left) to clamp(offset + i + right + 1).
+  double pairs = rows * keys;
+  if (problem.causal || problem.window_right.has_value()) {
+    pairs = SumOfClamped(offset + right + 1.0, rows, keys);
+  }
+  if (problem.window_left.has_value()) {
+    const auto left = static_cast<double>(*problem.window_left);
+    pairs -= SumOfClamped(offset - left, rows, keys);
+  }
+  return pairs;
 }
 
 float Gate(const AttentionProblem& problem, int64_t head) {
   return problem.head_gates.empty() ? 1.0f : problem.head_gates[head];
 }
 
-void Fill(float* data, int64_t count) {
-  if (count > 0) std::fill_n(data, count, 0.0f);
-}
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 // A head with gate 0, or a mean over no heads.
 void ClearWeights(const AttentionProblem& problem, const Tile& tile) {
+  const float value = problem.weights_stage == WeightsStage::kProbabilities ? 0.0f : kMinusInfinity;
   for (int row = 0; row < tile.rows; ++row) {
-    Fill(tile.sequence->weights + tile.first_head * problem.weights_head_stride +
-             (tile.first_row + row) * problem.weights_row_stride,
-         tile.sequence->key_length);
+    float* to = tile.sequence->weights + tile.first_head * problem.weights_head_stride +
+                (tile.first_row + row) * problem.weights_row_stride;
+    std::fill(to, to + tile.sequence->key_length, value);
   }
 }
 
-void ClearOutput(const AttentionProblem& problem, const Tile& tile) {
+// Output and log-sum-exp of a head with gate 0.
+void ClearHead(const AttentionProblem& problem, const Tile& tile) {
   const int64_t element = static_cast<int64_t>(ElementSize(problem.output_type));
   const MutableRows& output = tile.sequence->output;
   for (int row = 0; row < tile.rows; ++row) {
@@ -49,6 +63,10 @@ void ClearOutput(const AttentionProblem& problem, const Tile& tile) {
                                    tile.first_head * output.head_stride) *
                                       element;
     std::fill_n(to, problem.value_head_dim * element, std::byte{0});
+    if (tile.sequence->log_sum_exp == nullptr) continue;
+    tile.sequence->log_sum_exp[tile.first_head * problem.log_sum_exp_head_stride +
+                               (tile.first_row + row) * problem.log_sum_exp_row_stride] =
+        kMinusInfinity;
   }
 }
 
@@ -57,7 +75,7 @@ void RunHeads(const Tile& tile) {
   const AttentionProblem& problem = *tile.problem;
   const bool write = problem.weights == WeightsOutput::kPerHead;
   if (Gate(problem, tile.first_head) != 0.0f) return RunTile(tile, {write, false, 1.0f});
-  ClearOutput(problem, tile);
+  ClearHead(problem, tile);
   if (write) ClearWeights(problem, tile);
 }
 
@@ -71,7 +89,7 @@ void RunMean(Tile tile) {
   for (int64_t head = 0; head < problem.num_heads; ++head) {
     tile.first_head = head;
     if (Gate(problem, head) == 0.0f) {
-      ClearOutput(problem, tile);
+      ClearHead(problem, tile);
     } else {
       RunTile(tile, {true, add, share});
       add = true;

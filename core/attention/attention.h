@@ -15,7 +15,7 @@ namespace attend {
 void ComputeAttention(absl::Span<const AttentionProblem* const> problems, WorkerPool& pool);
 
 // Floating-point operations that the problem needs: 2 * D and 2 * Dv for each
-// (head with gate != 0, query row, key that causal allows).
+// (head with gate != 0, query row, key that causal and window allow).
 double AttentionFlops(const AttentionProblem& problem);
 
 }  // namespace attend

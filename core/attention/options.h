@@ -11,6 +11,7 @@ namespace attend {
 
 enum class Alignment { kUnspecified, kStart, kEnd };
 enum class WeightsOutput { kNone, kPerHead, kMean };
+enum class WeightsStage { kProbabilities, kScaled, kSoftcapped, kBiased };
 
 // What the caller asked, as attend.v1.AttentionOptions documents it. Unchecked:
 // core/attention/problem.h resolves it against shapes.
@@ -19,10 +20,16 @@ struct AttentionOptions {
   bool causal = false;
   Alignment alignment = Alignment::kUnspecified;
   std::vector<int64_t> query_offsets;
+  std::optional<int64_t> window_left, window_right;
+  std::optional<float> softcap;
   std::optional<Tensor> bias;
   std::optional<Tensor> mask;
+  std::optional<Tensor> alibi_slopes;
+  std::vector<float> sinks;       // empty: none
   std::vector<float> head_gates;  // empty: all 1
   WeightsOutput weights = WeightsOutput::kNone;
+  WeightsStage weights_stage = WeightsStage::kProbabilities;
+  bool log_sum_exp = false;
 };
 
 }  // namespace attend

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "core/attention/options.h"
@@ -25,6 +26,10 @@ struct BasicRows {
 using Rows = BasicRows<const std::byte>;
 using MutableRows = BasicRows<std::byte>;
 
+// Offsets and windows lie within +-this, so that sums of them and lengths do not
+// overflow; farther ones cannot be told apart by anything that reads keys.
+inline constexpr int64_t kFarPosition = int64_t{1} << 61;
+
 // A mask or bias over (head, query row, key) of one sequence, from strides in
 // elements; 0 where an axis is broadcast. data == nullptr: there is none.
 struct ScoreTerm {
@@ -46,9 +51,15 @@ struct SequenceProblem {
   ScoreTerm bias;            // any float type
   ScoreTerm mask;            // kBool, true = may attend
 
+  // One slope a head, [H], or nullptr: the score loses slope * |p - j|.
+  const float* alibi_slopes = nullptr;
+
   // Float32 [H or 1][Lq][Lk] by the strides of AttentionProblem, or nullptr.
   // The valid part is written, padding is left as it was.
   float* weights = nullptr;
+
+  // Float32 [H][Lq] by the strides of AttentionProblem, or nullptr: ln Z.
+  float* log_sum_exp = nullptr;
 };
 
 struct AttentionProblem {
@@ -58,6 +69,11 @@ struct AttentionProblem {
   int64_t value_head_dim = 0;  // Dv >= 1
   float scale = 1.0f;
   bool causal = false;
+  // Row at position p reads key j only if p - left <= j <= p + right; unbounded
+  // where absent.
+  std::optional<int64_t> window_left, window_right;
+  float softcap = 0.0f;      // 0: none
+  std::vector<float> sinks;  // [H], or empty for none
 
   // Of query, key and value. kBFloat16: P and products' inputs may be rounded
   // to bfloat16; kFloat32 and kFloat16 compute in float32.
@@ -66,8 +82,11 @@ struct AttentionProblem {
 
   std::vector<float> head_gates;  // [H], or empty for all 1
   WeightsOutput weights = WeightsOutput::kNone;
-  int64_t weights_head_stride = 0;  // elements, kPerHead only
-  int64_t weights_row_stride = 0;   // elements
+  WeightsStage weights_stage = WeightsStage::kProbabilities;
+  int64_t weights_head_stride = 0;      // elements, kPerHead only
+  int64_t weights_row_stride = 0;       // elements
+  int64_t log_sum_exp_head_stride = 0;  // elements
+  int64_t log_sum_exp_row_stride = 0;   // elements
 
   std::vector<SequenceProblem> sequences;
 };

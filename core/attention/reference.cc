@@ -20,36 +20,47 @@ int64_t TermIndex(const ScoreTerm& term, int64_t head, int64_t row, int64_t key)
   return head * term.head_stride + row * term.row_stride + key * term.key_stride;
 }
 
-// One query row of one head.
+// One query row of one head. Names follow the equation in attend.v1.AttentionOptions.
 class Row {
  public:
+  struct Softmax {
+    std::vector<double> p;
+    double log_sum_exp = kUnreadable;
+  };
+
   Row(const AttentionProblem& problem, const SequenceProblem& sequence, int64_t head, int64_t row)
       : problem_(problem), sequence_(sequence), head_(head), row_(row) {
     kv_head_ = head / (problem.num_heads / problem.num_kv_heads);
+    position_ = sequence.query_offset + row;
   }
 
-  // P of every key; empty sums give zeros.
-  std::vector<double> Probabilities() const {
+  // P of every key and ln Z; sums of nothing give zeros and -inf.
+  Softmax ComputeSoftmax() const {
     const int64_t keys = sequence_.key_length;
-    std::vector<double> p(keys, 0.0);
+    const double sink = problem_.sinks.empty() ? kUnreadable : problem_.sinks[head_];
+    Softmax result;
+    result.p.assign(keys, 0.0);
     std::vector<bool> readable(keys);
-    double max = kUnreadable;
+    double max = sink;
     for (int64_t key = 0; key < keys; ++key) {
       readable[key] = Readable(key);
       if (!readable[key]) continue;
-      p[key] = Score(key);
-      max = std::fmax(max, p[key]);
+      result.p[key] = Biased(key);
+      max = std::fmax(max, result.p[key]);
     }
-    double sum = 0.0;
+    // Subtracted from all exponents, so that none overflows: it cancels in P.
+    const double shift = max == kUnreadable ? 0.0 : max;
+    double sum = std::exp(sink - shift);
     for (int64_t key = 0; key < keys; ++key) {
       if (!readable[key]) continue;
-      p[key] = std::exp(p[key] - max);
-      sum += p[key];
+      result.p[key] = std::exp(result.p[key] - shift);
+      sum += result.p[key];
     }
     for (int64_t key = 0; key < keys; ++key) {
-      if (readable[key]) p[key] /= sum;
+      if (readable[key]) result.p[key] /= sum;
     }
-    return p;
+    result.log_sum_exp = shift + std::log(sum);
+    return result;
   }
 
   // gate * P V, of Dv values; only readable values are touched.
@@ -66,9 +77,23 @@ class Row {
     return output;
   }
 
+  // What a matrix of scores holds of the key.
+  double Stage(WeightsStage stage, int64_t key) const {
+    switch (stage) {
+      case WeightsStage::kScaled:
+        return Scaled(key);
+      case WeightsStage::kSoftcapped:
+        return Softcapped(key);
+      default:
+        return Readable(key) ? Biased(key) : kUnreadable;
+    }
+  }
+
  private:
   bool Readable(int64_t key) const {
-    if (problem_.causal && key > sequence_.query_offset + row_) return false;
+    if (problem_.causal && key > position_) return false;
+    if (problem_.window_left.has_value() && key < position_ - *problem_.window_left) return false;
+    if (problem_.window_right.has_value() && key > position_ + *problem_.window_right) return false;
     const ScoreTerm& mask = sequence_.mask;
     if (mask.data != nullptr && mask.data[TermIndex(mask, head_, row_, key)] == std::byte{0}) {
       return false;
@@ -81,7 +106,8 @@ class Row {
     return LoadFloat(bias.type, bias.data, TermIndex(bias, head_, row_, key));
   }
 
-  double Score(int64_t key) const {
+  // s0
+  double Scaled(int64_t key) const {
     const DataType type = problem_.input_type;
     const std::byte* q = RowOf(sequence_.query, type, row_, head_);
     const std::byte* k = RowOf(sequence_.key, type, key, kv_head_);
@@ -89,13 +115,30 @@ class Row {
     for (int64_t d = 0; d < problem_.head_dim; ++d) {
       dot += static_cast<double>(LoadFloat(type, q, d)) * LoadFloat(type, k, d);
     }
-    const double scaled = problem_.scale * dot;
-    return sequence_.bias.data == nullptr ? scaled : scaled + Bias(key);
+    return problem_.scale * dot;
+  }
+
+  // s1
+  double Softcapped(int64_t key) const {
+    const double scaled = Scaled(key);
+    const double cap = problem_.softcap;
+    return cap == 0.0 ? scaled : cap * std::tanh(scaled / cap);
+  }
+
+  // s2
+  double Biased(int64_t key) const {
+    double score = Softcapped(key);
+    if (sequence_.bias.data != nullptr) score += Bias(key);
+    if (sequence_.alibi_slopes != nullptr) {
+      const double distance = std::fabs(static_cast<double>(position_ - key));
+      score -= sequence_.alibi_slopes[head_] * distance;
+    }
+    return score;
   }
 
   const AttentionProblem& problem_;
   const SequenceProblem& sequence_;
-  int64_t head_, row_, kv_head_ = 0;
+  int64_t head_, row_, kv_head_ = 0, position_ = 0;
 };
 
 void StoreOutput(const AttentionProblem& problem, const SequenceProblem& sequence, int64_t head,
@@ -108,29 +151,44 @@ void StoreOutput(const AttentionProblem& problem, const SequenceProblem& sequenc
   ConvertFromFloat(rounded.data(), type, destination, problem.value_head_dim);
 }
 
+// One head of one query row; adds P to `mean`.
+void ComputeHead(const AttentionProblem& problem, const SequenceProblem& sequence, int64_t head,
+                 int64_t row, std::vector<double>& mean) {
+  const double gate = problem.head_gates.empty() ? 1.0 : problem.head_gates[head];
+  const bool probabilities = problem.weights_stage == WeightsStage::kProbabilities;
+  const Row computed(problem, sequence, head, row);
+  Row::Softmax softmax;
+  softmax.p.assign(sequence.key_length, 0.0);
+  std::vector<double> output(problem.value_head_dim, 0.0);
+  if (gate != 0.0) {
+    softmax = computed.ComputeSoftmax();
+    output = computed.Output(softmax.p, gate);
+    for (int64_t key = 0; key < sequence.key_length; ++key) mean[key] += softmax.p[key];
+  }
+  StoreOutput(problem, sequence, head, row, output);
+  if (sequence.log_sum_exp != nullptr) {
+    sequence.log_sum_exp[head * problem.log_sum_exp_head_stride +
+                         row * problem.log_sum_exp_row_stride] =
+        static_cast<float>(softmax.log_sum_exp);
+  }
+  if (problem.weights != WeightsOutput::kPerHead) return;
+  float* weights =
+      sequence.weights + head * problem.weights_head_stride + row * problem.weights_row_stride;
+  for (int64_t key = 0; key < sequence.key_length; ++key) {
+    const double weight = probabilities ? softmax.p[key]
+                          : gate == 0.0 ? kUnreadable
+                                        : computed.Stage(problem.weights_stage, key);
+    weights[key] = static_cast<float>(weight);
+  }
+}
+
 // All heads of one query row; weights of MEAN are summed in double.
 void ComputeRow(const AttentionProblem& problem, const SequenceProblem& sequence, int64_t row) {
   std::vector<double> mean(sequence.key_length, 0.0);
   int64_t heads_in_mean = 0;
   for (int64_t head = 0; head < problem.num_heads; ++head) {
-    const double gate = problem.head_gates.empty() ? 1.0 : problem.head_gates[head];
-    std::vector<double> p(sequence.key_length, 0.0);
-    std::vector<double> output(problem.value_head_dim, 0.0);
-    if (gate != 0.0) {
-      const Row computed(problem, sequence, head, row);
-      p = computed.Probabilities();
-      output = computed.Output(p, gate);
-      for (int64_t key = 0; key < sequence.key_length; ++key) mean[key] += p[key];
-      ++heads_in_mean;
-    }
-    StoreOutput(problem, sequence, head, row, output);
-    if (problem.weights == WeightsOutput::kPerHead) {
-      float* weights =
-          sequence.weights + head * problem.weights_head_stride + row * problem.weights_row_stride;
-      for (int64_t key = 0; key < sequence.key_length; ++key) {
-        weights[key] = static_cast<float>(p[key]);
-      }
-    }
+    ComputeHead(problem, sequence, head, row, mean);
+    heads_in_mean += problem.head_gates.empty() || problem.head_gates[head] != 0.0f;
   }
   if (problem.weights != WeightsOutput::kMean) return;
   float* weights = sequence.weights + row * problem.weights_row_stride;

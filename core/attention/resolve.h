@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -40,6 +41,7 @@ struct SequenceShape {
 };
 
 struct BatchShape {
+  bool packed = false;  // query is
   // Axes of bias, mask and weights: padded lengths where dense, else the longest.
   int64_t query_axis = 0;
   int64_t key_axis = 0;
@@ -64,22 +66,38 @@ struct BatchScoreTerm {
   ScoreTerm OfSequence(int64_t index) const;
 };
 
+// What options that a request leaves out mean: a layer's settings, or the operator's.
+struct OptionDefaults {
+  float scale = 1.0f;
+  float softcap = 0.0f;  // 0: none
+  std::optional<int64_t> window_left, window_right;
+  bool positional = false;  // results depend on positions whatever the options are
+};
+
 struct ResolvedOptions {
   float scale = 1.0f;
   bool causal = false;
+  std::optional<int64_t> window_left, window_right;
+  float softcap = 0.0f;           // 0: none
+  std::vector<float> sinks;       // [H] or empty
   std::vector<float> head_gates;  // [H] or empty
   BatchScoreTerm bias;
   BatchScoreTerm mask;
+  const float* alibi_slopes = nullptr;  // [H] of sequence 0, or nullptr
+  int64_t alibi_batch_stride = 0;       // elements
   WeightsOutput weights = WeightsOutput::kNone;
+  WeightsStage weights_stage = WeightsStage::kProbabilities;
   Shape weights_shape;  // [B, H, Lq, Lk] or [B, Lq, Lk]; empty where none
   size_t weights_bytes = 0;
+  Shape log_sum_exp_shape;  // [B, H, Lq], packed [Tq, H]; empty where not asked for
+  size_t log_sum_exp_bytes = 0;
 };
 
 // Also sets the query offsets of `shape`. `options` stays alive as long as the
-// result's terms are used.
+// result's terms and slopes are used.
 absl::StatusOr<ResolvedOptions> ResolveOptions(const AttentionOptions& options, int64_t num_heads,
-                                               float default_scale, const ShapeLimits& limits,
-                                               BatchShape& shape);
+                                               const OptionDefaults& defaults,
+                                               const ShapeLimits& limits, BatchShape& shape);
 
 }  // namespace attend
 

@@ -52,22 +52,55 @@ void TransposeBits(uint64_t (&words)[64]) {
   }
 }
 
+// How far from its position a row reads; causal is a right window of 0. What is
+// unbounded is so far that no sum of it and a position overflows.
+struct Window {
+  explicit Window(const AttentionProblem& problem)
+      : left(problem.window_left.value_or(2 * kFarPosition)),
+        right(problem.causal ? 0 : problem.window_right.value_or(2 * kFarPosition)) {}
+  int64_t left, right;
+};
+
 }  // namespace
 
-int64_t Position(const Tile& tile, int64_t row) {
-  const SequenceProblem& sequence = *tile.sequence;
-  return std::clamp(sequence.query_offset, -sequence.query_length - 1, sequence.key_length + 1) +
-         row;
+Reach ReachOf(const Tile& tile) {
+  const int64_t keys = tile.sequence->key_length;
+  const int64_t first = tile.position(0), last = tile.position(tile.rows - 1);
+  const Window window(*tile.problem);
+  const auto begin = [&](int64_t position) {
+    return std::clamp<int64_t>(position - window.left, 0, keys);
+  };
+  const auto end = [&](int64_t position) {
+    return std::clamp<int64_t>(position + window.right + 1, 0, keys);
+  };
+  return {begin(first), end(last), begin(last), end(first)};
 }
 
-void ClearNonCausal(const Tile& tile, KeyRange keys, uint64_t* bits) {
-  const int64_t first = Position(tile, tile.first_row);
+RowRange RowsThatReach(const Tile& tile, KeyRange keys) {
+  const Window window(*tile.problem);
+  const int64_t first = tile.position(0), last_key = keys.begin + keys.count - 1;
+  RowRange rows;
+  rows.begin =
+      static_cast<int>(std::clamp<int64_t>(keys.begin - window.right - first, 0, tile.rows - 1));
+  rows.end = static_cast<int>(
+      std::clamp<int64_t>(last_key + window.left - first + 1, rows.begin + 1, tile.rows));
+  return rows;
+}
+
+void ClearOutOfReach(const Tile& tile, KeyRange keys, uint64_t* bits) {
+  const Window window(*tile.problem);
+  const int64_t first = tile.position(0);
+  const auto low_bits = [](int64_t count) {
+    return count == 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
+  };
   for (int i = 0; i < keys.count; ++i) {
-    // Rows before this one may not read the key.
-    const int64_t rows = std::clamp<int64_t>(keys.begin + i - first, 0, tile.rows);
-    if (rows == 0) continue;
-    const uint64_t cleared = rows == 64 ? ~uint64_t{0} : (uint64_t{1} << rows) - 1;
-    for (int head = 0; head < tile.heads; ++head) bits[i] &= ~(cleared << (head * tile.rows));
+    const int64_t key = keys.begin + i;
+    const int64_t begin = std::clamp<int64_t>(key - window.right - first, 0, tile.rows);
+    const int64_t end = std::clamp<int64_t>(key + window.left - first + 1, begin, tile.rows);
+    const uint64_t rows = low_bits(end) & ~low_bits(begin);
+    uint64_t lanes = 0;
+    for (int head = 0; head < tile.heads; ++head) lanes |= rows << (head * tile.rows);
+    bits[i] &= lanes;
   }
 }
 

@@ -13,12 +13,23 @@ struct KeyRange {
   int count = 0;
 };
 
-// The position of a tile's row among the keys, kept within one of the range in
-// which it makes a difference, so that no offset overflows.
-int64_t Position(const Tile& tile, int64_t row);
+// Which keys causal and windows let a tile's rows read: none outside [begin, end),
+// which is empty or each of whose keys some row may read; all rows may read
+// [full_begin, full_end), which may be empty (begin >= end).
+struct Reach {
+  int64_t begin = 0, end = 0;
+  int64_t full_begin = 0, full_end = 0;
+};
+Reach ReachOf(const Tile& tile);
+
+// Rows [begin, end) of the tile: outside it none reaches any of the keys. At least one.
+struct RowRange {
+  int begin = 0, end = 0;
+};
+RowRange RowsThatReach(const Tile& tile, KeyRange keys);
 
 // Clears bit l of bits[i] where lane l may not read key begin + i.
-void ClearNonCausal(const Tile& tile, KeyRange keys, uint64_t* bits);
+void ClearOutOfReach(const Tile& tile, KeyRange keys, uint64_t* bits);
 void ClearMasked(const Tile& tile, KeyRange keys, uint64_t* bits);
 
 // Whether all lanes share one row of the term.

@@ -36,7 +36,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 #include "core/attention/simd/softmax-inl.h"
 #include "core/attention/simd/transpose-inl.h"
 #include "core/attention/simd/values-inl.h"
-// the parts before the whole
+// the exponential before what uses it, the parts before the whole
+#include "core/attention/simd/score-terms-inl.h"
 #include "core/attention/simd/tile-inl.h"
 
 template <class Product, class Store>

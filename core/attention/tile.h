@@ -19,8 +19,9 @@ inline constexpr int kTileLanes = 64;
 // first-level cache of 32 KiB and more with the queries or the sums beside them.
 inline constexpr int kKeyBlock = 64;
 
-// Keys of a block on the causal diagonal: one AVX-512 vector of rows, so that
-// vectors of rows that read none of a block's keys skip it.
+// Keys of a block on an edge of what rows reach, such as the causal diagonal: one
+// AVX-512 vector of rows, so that vectors of rows that read none of a block's keys
+// skip it.
 inline constexpr int kDiagonalBlock = 16;
 
 // Lane l is query row first_row + l % rows of head first_head + l / rows. The
@@ -36,18 +37,22 @@ struct Tile {
   int lanes() const { return rows * heads; }
   int64_t head(int lane) const { return first_head + lane / rows; }
   int64_t row(int lane) const { return first_row + lane % rows; }
+  // Of a row of the tile, counted from 0, among the keys.
+  int64_t position(int tile_row) const { return sequence->query_offset + first_row + tile_row; }
 };
 
-// How a tile's probabilities join the weights in memory.
+// How a tile's weights, of the problem's stage, join those in memory. `add` and
+// `scale` are for probabilities.
 struct WeightsStep {
   bool write = false;
   bool add = false;  // to what is there, otherwise it is overwritten
   float scale = 1.0f;
 };
 
-// Computes a tile: output of its rows, and probabilities where asked for. Uses
-// memory that the calling thread keeps between calls. The bits depend on the
-// tile alone.
+// Computes a tile: output of its rows, and log-sum-exp and weights where asked
+// for. Keys and values that causal, windows and lengths let no row of it read are
+// not touched, but for weights of the scores before them. Uses memory that the
+// calling thread keeps between calls. The bits depend on the tile alone.
 void RunTile(const Tile& tile, const WeightsStep& weights);
 
 }  // namespace attend::internal

@@ -65,6 +65,9 @@ absl::Status EngineItem::Allocate(const Plan& plan) {
   if (plan.options.weights != WeightsOutput::kNone) {
     response_.weights.emplace(DataType::kFloat32, plan.options.weights_shape);
   }
+  if (!plan.options.log_sum_exp_shape.empty()) {
+    response_.log_sum_exp.emplace(DataType::kFloat32, plan.options.log_sum_exp_shape);
+  }
   cost_.tokens = plan.shape.query_rows;
   return absl::OkStatus();
 }
@@ -76,8 +79,7 @@ absl::Status EngineItem::PrepareLayer(const MultiHeadAttentionRequest& request,
   if (layer_ == nullptr) return LayerNotFound(request.layer);
   ATTEND_ASSIGN_OR_RETURN(const Plan plan, PlanLayer(request, layer_->config(), limits));
   ATTEND_RETURN_IF_ERROR(Allocate(plan));
-  layer_item_ = BindLayer(request, plan, response_.output,
-                          response_.weights.has_value() ? &*response_.weights : nullptr);
+  layer_item_ = BindLayer(request, plan, response_);
   response_.layer_sha256 = layer_->config().sha256;
   if (layer_item() == nullptr) return absl::OkStatus();
   ATTEND_ASSIGN_OR_RETURN(working_, budget.Charge(layer_->WorkingBytes(layer_item_)));
@@ -89,8 +91,7 @@ absl::Status EngineItem::PrepareOperator(const ScaledDotProductAttentionRequest&
                                          const ShapeLimits& limits) {
   ATTEND_ASSIGN_OR_RETURN(const Plan plan, PlanOperator(request, limits));
   ATTEND_RETURN_IF_ERROR(Allocate(plan));
-  problem_ = BindOperator(request, plan, response_.output,
-                          response_.weights.has_value() ? &*response_.weights : nullptr);
+  problem_ = BindOperator(request, plan, response_);
   if (problem() == nullptr) return absl::OkStatus();
   flops_ = AttentionFlops(problem_);
   const double bytes = static_cast<double>(request.query.byte_size() + request.key.byte_size() +

@@ -28,8 +28,8 @@ struct Plan {
   int64_t head_dim = 0;
   int64_t value_head_dim = 0;
 
-  // What the request holds beside its inputs: output, weights, descriptions of
-  // sequences.
+  // What the request holds beside its inputs: output, weights, log-sum-exp,
+  // descriptions of sequences.
   int64_t Bytes() const;
 };
 
@@ -39,13 +39,12 @@ absl::StatusOr<Plan> PlanLayer(const MultiHeadAttentionRequest& request, const L
 absl::StatusOr<Plan> PlanOperator(const ScaledDotProductAttentionRequest& request,
                                   const ShapeLimits& limits);
 
-// `output` and `weights` (nullptr where none are asked for) have the plan's shapes; padding in
-// them is set to 0. The results borrow from all arguments. Sequences without query rows are left
-// out: nothing of them is computed.
-LayerItem BindLayer(const MultiHeadAttentionRequest& request, const Plan& plan, Tensor& output,
-                    Tensor* weights);
+// `response` holds output, and weights and log_sum_exp where they are asked for, in the plan's
+// shapes; padding in them is filled. The results borrow from all arguments. Sequences without
+// query rows are left out: nothing of them is computed.
+LayerItem BindLayer(const MultiHeadAttentionRequest& request, const Plan& plan, Response& response);
 AttentionProblem BindOperator(const ScaledDotProductAttentionRequest& request, const Plan& plan,
-                              Tensor& output, Tensor* weights);
+                              Response& response);
 
 }  // namespace attend
 

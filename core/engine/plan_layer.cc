@@ -44,6 +44,16 @@ absl::Status CheckDefaults(const MultiHeadAttentionRequest& request, const Layer
   return absl::OkStatus();
 }
 
+OptionDefaults DefaultsOf(const LayerConfig& layer) {
+  OptionDefaults defaults;
+  defaults.scale = layer.scale;
+  defaults.softcap = layer.softcap;
+  defaults.window_left = layer.window_left;
+  defaults.window_right = layer.window_right;
+  defaults.positional = layer.rotary.has_value() || layer.relative_bias.has_value();
+  return defaults;
+}
+
 }  // namespace
 
 absl::StatusOr<Plan> PlanLayer(const MultiHeadAttentionRequest& request, const LayerConfig& layer,
@@ -73,15 +83,15 @@ absl::StatusOr<Plan> PlanLayer(const MultiHeadAttentionRequest& request, const L
                           ResolveLengths(query_rows, key_rows, !request.key.has_value(),
                                          request.query_lengths, request.key_lengths, limits));
   ATTEND_ASSIGN_OR_RETURN(plan.options, ResolveOptions(request.options, layer.num_heads,
-                                                       layer.scale, limits, plan.shape));
+                                                       DefaultsOf(layer), limits, plan.shape));
   plan.type = query.type();
   plan.output_shape = query.shape();
   ATTEND_RETURN_IF_ERROR(SetOutputBytes(plan));
   return plan;
 }
 
-LayerItem BindLayer(const MultiHeadAttentionRequest& request, const Plan& plan, Tensor& output,
-                    Tensor* weights) {
+LayerItem BindLayer(const MultiHeadAttentionRequest& request, const Plan& plan,
+                    Response& response) {
   const Tensor& query = request.query;
   const Tensor& key = request.key.has_value() ? *request.key : query;
   const Tensor& value = request.value.has_value() ? *request.value : key;
@@ -94,31 +104,24 @@ LayerItem BindLayer(const MultiHeadAttentionRequest& request, const Plan& plan, 
 
   LayerItem item;
   item.type = plan.type;
-  item.scale = plan.options.scale;
-  item.causal = plan.options.causal;
-  item.head_gates = plan.options.head_gates;
-  item.weights = plan.options.weights;
-  item.weights_head_stride = WeightsHeadStride(plan);
-  item.weights_row_stride = WeightsRowStride(plan);
+  BindOptions(plan, item);
+  Tensor& output = response.output;
   item.sequences.reserve(plan.shape.sequences.size());
   const bool packed = query.rank() == 2;
   for (int64_t i = 0; i < static_cast<int64_t>(plan.shape.sequences.size()); ++i) {
     const SequenceShape& shape = plan.shape.sequences[static_cast<size_t>(i)];
     LayerSequence sequence;
-    sequence.weights = BindWeights(plan, i, weights);
+    sequence.weights = BindWeights(plan, i, response.weights);
+    sequence.log_sum_exp = BindLogSumExp(plan, i, response.log_sum_exp);
     sequence.output = output.data() + static_cast<size_t>(shape.query_begin) * row_bytes(output);
     if (!packed) {
       ZeroRows(sequence.output, shape.query_length, plan.shape.query_axis, row_bytes(output));
     }
     if (shape.query_length == 0) continue;
-    sequence.query_length = shape.query_length;
-    sequence.key_length = shape.key_length;
-    sequence.query_offset = shape.query_offset;
+    BindSequence(plan, i, sequence);
     sequence.query = row(query, shape.query_begin);
     sequence.key = row(key, shape.key_begin);
     sequence.value = row(value, shape.key_begin);
-    sequence.bias = plan.options.bias.OfSequence(i);
-    sequence.mask = plan.options.mask.OfSequence(i);
     item.sequences.push_back(sequence);
   }
   return item;

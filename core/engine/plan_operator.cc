@@ -80,10 +80,6 @@ absl::Status CheckHeads(const ScaledDotProductAttentionRequest& request, const A
                                               " in ", ToString(request.key.shape()), "; got ",
                                               ToString(request.value.shape())));
   }
-  if (plan.value_head_dim != plan.head_dim) {
-    return InvalidField("value", absl::StrCat("heads must be as wide as query's, ", plan.head_dim,
-                                              "; got ", plan.value_head_dim));
-  }
   return absl::OkStatus();
 }
 
@@ -141,9 +137,10 @@ absl::StatusOr<Plan> PlanOperator(const ScaledDotProductAttentionRequest& reques
   ATTEND_ASSIGN_OR_RETURN(
       plan.shape, ResolveLengths(rows_of(query), rows_of(request.key), /*self_attention=*/false,
                                  request.query_lengths, request.key_lengths, limits));
-  const float default_scale = 1.0f / std::sqrt(static_cast<float>(plan.head_dim));
-  ATTEND_ASSIGN_OR_RETURN(plan.options, ResolveOptions(request.options, plan.num_heads,
-                                                       default_scale, limits, plan.shape));
+  OptionDefaults defaults;
+  defaults.scale = 1.0f / std::sqrt(static_cast<float>(plan.head_dim));
+  ATTEND_ASSIGN_OR_RETURN(
+      plan.options, ResolveOptions(request.options, plan.num_heads, defaults, limits, plan.shape));
   plan.type = query.type();
   plan.output_shape = query.shape();
   plan.output_shape.back() = plan.value_head_dim;
@@ -152,37 +149,30 @@ absl::StatusOr<Plan> PlanOperator(const ScaledDotProductAttentionRequest& reques
 }
 
 AttentionProblem BindOperator(const ScaledDotProductAttentionRequest& request, const Plan& plan,
-                              Tensor& output, Tensor* weights) {
+                              Response& response) {
   const Axes axes = AxesOf(request.query, request.layout);
   AttentionProblem problem;
   problem.num_heads = plan.num_heads;
   problem.num_kv_heads = plan.num_kv_heads;
   problem.head_dim = plan.head_dim;
   problem.value_head_dim = plan.value_head_dim;
-  problem.scale = plan.options.scale;
-  problem.causal = plan.options.causal;
+  BindOptions(plan, problem);
   problem.input_type = plan.type;
   problem.output_type = plan.type;
-  problem.head_gates = plan.options.head_gates;
-  problem.weights = plan.options.weights;
-  problem.weights_head_stride = WeightsHeadStride(plan);
-  problem.weights_row_stride = WeightsRowStride(plan);
+  Tensor& output = response.output;
   problem.sequences.reserve(plan.shape.sequences.size());
   for (int64_t i = 0; i < static_cast<int64_t>(plan.shape.sequences.size()); ++i) {
     const SequenceShape& shape = plan.shape.sequences[static_cast<size_t>(i)];
     SequenceProblem sequence;
-    sequence.weights = BindWeights(plan, i, weights);
+    sequence.weights = BindWeights(plan, i, response.weights);
+    sequence.log_sum_exp = BindLogSumExp(plan, i, response.log_sum_exp);
     sequence.output = RowsOf(output.data(), output, axes, shape.query_begin);
     if (!axes.packed) ZeroPadding(output, axes, sequence.output, shape.query_length);
     if (shape.query_length == 0) continue;
-    sequence.query_length = shape.query_length;
-    sequence.key_length = shape.key_length;
-    sequence.query_offset = shape.query_offset;
+    BindSequence(plan, i, sequence);
     sequence.query = RowsOf(request.query.data(), request.query, axes, shape.query_begin);
     sequence.key = RowsOf(request.key.data(), request.key, axes, shape.key_begin);
     sequence.value = RowsOf(request.value.data(), request.value, axes, shape.key_begin);
-    sequence.bias = plan.options.bias.OfSequence(i);
-    sequence.mask = plan.options.mask.OfSequence(i);
     problem.sequences.push_back(sequence);
   }
   return problem;

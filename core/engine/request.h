@@ -52,6 +52,7 @@ struct Timing {
 struct Response {
   Tensor output;
   std::optional<Tensor> weights;
+  std::optional<Tensor> log_sum_exp;
   std::string layer_sha256;  // empty for the bare operator
   Timing timing;
   MemoryCharge charge;  // released with the response, when its bytes have left

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,31 @@ namespace attend {
 
 enum class ComputeType { kFloat32, kBFloat16 };
 
+// Rotary position embedding of queries and keys, after bias and norm
+// (Su et al., 2021, arxiv.org/abs/2104.09864): pairs of the first `width`
+// features are turned by position * f_m, f_m = theta^(-2m / width). The angle is
+// computed in double.
+struct RotaryConfig {
+  enum class Pairs { kHalfSplit, kInterleaved };  // (m, m + R/2), (2m, 2m + 1)
+  enum class Scaling { kNone, kLinear, kLlama3 };
+
+  int64_t width = 0;  // R, even, 0 < R <= D
+  double theta = 10000.0;
+  Pairs pairs = Pairs::kHalfSplit;
+  Scaling scaling = Scaling::kNone;
+  double factor = 1.0;  // f / factor; of Llama 3 for the low frequencies only
+  double low_frequency_factor = 1.0, high_frequency_factor = 4.0;  // kLlama3
+  int64_t original_max_position = 8192;                            // kLlama3
+};
+
+// A learned bias of scores by the distance of key and query (Raffel et al.,
+// 2020, arxiv.org/abs/1910.10683, section 2.1).
+struct RelativeBiasConfig {
+  int64_t buckets = 0;
+  int64_t max_distance = 128;
+  bool bidirectional = true;
+};
+
 // What a layer is. All widths >= 1, H % Hkv == 0.
 struct LayerConfig {
   std::string name;
@@ -26,6 +52,13 @@ struct LayerConfig {
   int64_t head_dim = 0;
   int64_t value_head_dim = 0;
   float scale = 0.0f;  // of scores, where a request gives none
+  // Where a request gives none; 0 and absent: none.
+  float softcap = 0.0f;
+  std::optional<int64_t> window_left, window_right;
+  std::optional<RotaryConfig> rotary;
+  std::optional<RelativeBiasConfig> relative_bias;
+  bool query_key_norm = false;  // RMS norm over the features of each head
+  double norm_epsilon = 1e-6;
   ComputeType compute = ComputeType::kFloat32;
   std::vector<int64_t> pruned_heads;
   std::string sha256;  // hex, of the source
@@ -38,6 +71,8 @@ struct LayerWeights {
   std::vector<float> key_weight, key_bias;        // [Hkv * D, key_dim], [Hkv * D]
   std::vector<float> value_weight, value_bias;    // [Hkv * Dv, value_dim], [Hkv * Dv]
   std::vector<float> output_weight, output_bias;  // [embed_dim, H * Dv], [embed_dim]
+  std::vector<float> query_norm, key_norm;        // [D], with query_key_norm
+  std::vector<float> relative_bias;               // [buckets, H], with relative_bias
 };
 
 // One sequence of an item; rows are contiguous, of the item's data type.
@@ -50,7 +85,9 @@ struct LayerSequence {
   const std::byte* value = nullptr;  // [Lk, value_dim]; may == key
   std::byte* output = nullptr;       // [Lq, embed_dim]
   ScoreTerm bias, mask;
+  const float* alibi_slopes = nullptr;  // [H]
   float* weights = nullptr;
+  float* log_sum_exp = nullptr;
 };
 
 // What one request asks of a layer.
@@ -58,10 +95,16 @@ struct LayerItem {
   DataType type = DataType::kFloat32;  // of query, key, value and output
   float scale = 1.0f;
   bool causal = false;
+  std::optional<int64_t> window_left, window_right;
+  float softcap = 0.0f;           // 0: none
+  std::vector<float> sinks;       // [H], or empty for none
   std::vector<float> head_gates;  // [H], or empty for all 1
   WeightsOutput weights = WeightsOutput::kNone;
+  WeightsStage weights_stage = WeightsStage::kProbabilities;
   int64_t weights_head_stride = 0;
   int64_t weights_row_stride = 0;
+  int64_t log_sum_exp_head_stride = 0;
+  int64_t log_sum_exp_row_stride = 0;
   std::vector<LayerSequence> sequences;
 };
 

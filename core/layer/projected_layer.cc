@@ -35,10 +35,11 @@ struct Matrices {
   std::byte *cross_key, *cross_value;
   std::byte* context;  // what attention gives
   std::byte* output;   // float32
+  float* bias;         // relative, of all sequences
 
   // With nullptr: only adds up. Returns the bytes used.
   size_t Carve(std::byte* data, const LayerConfig& c, DataType type, int64_t self_rows,
-               int64_t query_rows, int64_t cross_rows) {
+               int64_t query_rows, int64_t cross_rows, int64_t biases) {
     Carver carver(data);
     const int64_t keys = c.num_kv_heads * c.head_dim, values = c.num_kv_heads * c.value_head_dim;
     const int64_t heads = c.num_heads;
@@ -52,6 +53,7 @@ struct Matrices {
     cross_value = carver.Take<std::byte>(Bytes(type, cross_rows, values));
     context = carver.Take<std::byte>(Bytes(type, query_rows, heads * c.value_head_dim));
     output = carver.Take<std::byte>(Bytes(DataType::kFloat32, query_rows, c.embed_dim));
+    bias = carver.Take<float>(static_cast<size_t>(biases));
     return carver.used();
   }
 };
@@ -117,9 +119,53 @@ struct Workspace {
   Scratch memory{kKeptBytes};
   Packing packing;
   std::vector<Copy> copies;
+  std::vector<HeadPass::Rows> head_rows;
+  std::vector<float*> bias_data;  // of packing.sequences, with a relative bias only
+  std::vector<ScoreTerm> biases;
   std::vector<AttentionProblem> problems;
   std::vector<const AttentionProblem*> problem_pointers;
 };
+
+// Norm and rotary embedding of the rows that were projected.
+void RunHeadPass(const HeadPass& pass, const LayerConfig& c, DataType type, const Matrices& m,
+                 Workspace& work, WorkerPool& pool) {
+  const int64_t element = static_cast<int64_t>(ElementSize(type));
+  const int64_t query_bytes = c.num_heads * c.head_dim * element;
+  const int64_t key_bytes = c.num_kv_heads * c.head_dim * element;
+  work.head_rows.clear();
+  for (const PackedSequence& packed : work.packing.sequences) {
+    const LayerSequence& s = *packed.sequence;
+    pass.AddTasks(
+        {m.query + packed.query_begin * query_bytes, s.query_length, s.query_offset, true},
+        work.head_rows);
+    std::byte* const key = packed.self ? m.key : m.cross_key;
+    pass.AddTasks({key + packed.key_begin * key_bytes, s.key_length, 0, false}, work.head_rows);
+  }
+  pass.Run(work.head_rows, pool);
+}
+
+int64_t BiasElements(const std::optional<const RelativeBias>& relative, const Packing& packing) {
+  int64_t elements = 0;
+  if (!relative.has_value()) return elements;
+  for (const PackedSequence& packed : packing.sequences) {
+    elements += relative->Elements(*packed.sequence);
+  }
+  return elements;
+}
+
+// The bias of each sequence with the layer's own in it.
+void FillBiases(const RelativeBias& relative, float* data, Workspace& work, WorkerPool& pool) {
+  for (const PackedSequence& packed : work.packing.sequences) {
+    work.bias_data.push_back(data);
+    work.biases.push_back(relative.Term(*packed.sequence, data));
+    data += relative.Elements(*packed.sequence);
+  }
+  const int64_t heads = relative.num_heads();
+  pool.ParallelFor(static_cast<int64_t>(work.biases.size()) * heads, [&](int64_t i, int) {
+    const LayerSequence& sequence = *work.packing.sequences[i / heads].sequence;
+    relative.Fill(sequence, i % heads, work.bias_data[i / heads]);
+  });
+}
 
 // The operator's view of each item that has sequences in the packing: items
 // differ in options, so each is a problem of its own.
@@ -141,11 +187,18 @@ void PlanAttention(const LayerConfig& c, DataType type, const Matrices& m, Works
       problem.value_head_dim = c.value_head_dim;
       problem.scale = current->scale;
       problem.causal = current->causal;
+      problem.window_left = current->window_left;
+      problem.window_right = current->window_right;
+      problem.softcap = current->softcap;
+      problem.sinks = current->sinks;
       problem.input_type = problem.output_type = type;
       problem.head_gates = current->head_gates;
       problem.weights = current->weights;
       problem.weights_head_stride = current->weights_head_stride;
       problem.weights_row_stride = current->weights_row_stride;
+      problem.weights_stage = current->weights_stage;
+      problem.log_sum_exp_head_stride = current->log_sum_exp_head_stride;
+      problem.log_sum_exp_row_stride = current->log_sum_exp_row_stride;
     }
     const LayerSequence& from = *packed.sequence;
     SequenceProblem& sequence = work.problems.back().sequences.emplace_back();
@@ -161,9 +214,12 @@ void PlanAttention(const LayerConfig& c, DataType type, const Matrices& m, Works
                       c.value_head_dim};
     sequence.output = {m.context + packed.query_begin * context_stride * element, context_stride,
                        c.value_head_dim};
-    sequence.bias = from.bias;
+    sequence.bias =
+        work.biases.empty() ? from.bias : work.biases[&packed - work.packing.sequences.data()];
     sequence.mask = from.mask;
+    sequence.alibi_slopes = from.alibi_slopes;
     sequence.weights = from.weights;
+    sequence.log_sum_exp = from.log_sum_exp;
   }
   work.problem_pointers.clear();
   for (const AttentionProblem& problem : work.problems) work.problem_pointers.push_back(&problem);
@@ -171,8 +227,14 @@ void PlanAttention(const LayerConfig& c, DataType type, const Matrices& m, Works
 
 }  // namespace
 
-ProjectedLayer::ProjectedLayer(LayerConfig config, Projections projections)
-    : config_(std::move(config)), projections_(std::move(projections)) {}
+ProjectedLayer::ProjectedLayer(LayerConfig config, Projections projections,
+                               const LayerWeights& weights)
+    : config_(std::move(config)),
+      projections_(std::move(projections)),
+      head_pass_(config_, weights) {
+  if (!config_.relative_bias.has_value()) return;
+  relative_bias_.emplace(*config_.relative_bias, config_.num_heads, weights.relative_bias);
+}
 
 void ProjectedLayer::Run(absl::Span<const LayerItem* const> items, WorkerPool& pool) const {
   thread_local Workspace work;
@@ -182,10 +244,11 @@ void ProjectedLayer::Run(absl::Span<const LayerItem* const> items, WorkerPool& p
   packing.Plan(items);
 
   Matrices m;
+  const int64_t biases = BiasElements(relative_bias_, packing);
   const size_t bytes =
-      m.Carve(nullptr, c, type, packing.self_rows, packing.query_rows, packing.cross_rows);
+      m.Carve(nullptr, c, type, packing.self_rows, packing.query_rows, packing.cross_rows, biases);
   m.Carve(work.memory.Reserve(bytes), c, type, packing.self_rows, packing.query_rows,
-          packing.cross_rows);
+          packing.cross_rows, biases);
 
   const auto row = [](std::byte* matrix, DataType element, int64_t index, int64_t width) {
     return matrix + index * width * static_cast<int64_t>(ElementSize(element));
@@ -219,6 +282,10 @@ void ProjectedLayer::Run(absl::Span<const LayerItem* const> items, WorkerPool& p
                  {&key, packing.cross_rows, m.key_input, m.cross_key},
                  {&value, packing.cross_rows, m.value_input, m.cross_value}},
                 pool);
+  if (!head_pass_.empty()) RunHeadPass(head_pass_, c, type, m, work, pool);
+  work.bias_data.clear();
+  work.biases.clear();
+  if (relative_bias_.has_value()) FillBiases(*relative_bias_, m.bias, work, pool);
 
   PlanAttention(c, type, m, work);
   ComputeAttention(work.problem_pointers, pool);
@@ -244,6 +311,8 @@ double ProjectedLayer::Flops(const LayerItem& item) const {
   problem.head_dim = c.head_dim;
   problem.value_head_dim = c.value_head_dim;
   problem.causal = item.causal;
+  problem.window_left = item.window_left;
+  problem.window_right = item.window_right;
   problem.head_gates = item.head_gates;
   double query_rows = 0, key_rows = 0;
   for (const LayerSequence& from : item.sequences) {
@@ -270,7 +339,8 @@ int64_t ProjectedLayer::WorkingBytes(const LayerItem& item) const {
   const auto carve = [&](int64_t times) {
     return static_cast<int64_t>(Matrices().Carve(
         nullptr, config_, projections_.query->config().input_type, times * packing.self_rows,
-        times * packing.query_rows, times * packing.cross_rows));
+        times * packing.query_rows, times * packing.cross_rows,
+        times * BiasElements(relative_bias_, packing)));
   };
   // What its rows add to a batch: slack is there once, however many items. Of many copies,
   // so that the rounding of each matrix to cache lines hardly counts.

@@ -3,8 +3,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
+#include "core/layer/head_pass.h"
 #include "core/layer/layer.h"
+#include "core/layer/relative_bias.h"
 #include "core/linalg/linear.h"
 
 namespace attend::internal {
@@ -22,7 +25,8 @@ struct Projections {
 // thread that calls Run, up to a bound, so a warm call allocates nothing large.
 class ProjectedLayer final : public Layer {
  public:
-  ProjectedLayer(LayerConfig config, Projections projections);
+  // Takes from `weights` what is not in the projections.
+  ProjectedLayer(LayerConfig config, Projections projections, const LayerWeights& weights);
 
   const LayerConfig& config() const override { return config_; }
   bool has_query_bias() const override { return projections_.has_query_bias; }
@@ -38,6 +42,8 @@ class ProjectedLayer final : public Layer {
  private:
   const LayerConfig config_;
   const Projections projections_;
+  const HeadPass head_pass_;
+  std::optional<const RelativeBias> relative_bias_;
 };
 
 }  // namespace attend::internal

@@ -37,7 +37,8 @@ absl::StatusOr<ModelSpec> ParseModelSpec(absl::string_view text);
 absl::StatusOr<RandomLayerSpec> ParseRandomLayerSpec(absl::string_view text);
 
 // All attention layers of a model: NAME/0, NAME/1, ... of a checkpoint
-// directory, NAME of a torch.nn.MultiheadAttention file. Reads and checks the
+// directory (docs/models.md has the families and the names of T5's layers), NAME
+// of a torch.nn.MultiheadAttention file. Reads and checks the
 // files strictly; an error names the file and the tensor.
 absl::StatusOr<std::vector<std::unique_ptr<const Layer>>> LoadModel(const ModelSpec& spec);
 

@@ -84,6 +84,11 @@ absl::Status ReadUint32(WireReader& wire, const FieldPath& path, WireTag tag, ui
   return absl::OkStatus();
 }
 
+absl::Status ReadInt64(WireReader& wire, const FieldPath& path, WireTag tag, int64_t& value) {
+  if (tag.type != WireType::kVarint || !ReadElement(wire, value)) return Undecodable(wire, path);
+  return absl::OkStatus();
+}
+
 absl::Status ReadEnum(WireReader& wire, const FieldPath& path, WireTag tag, int& value) {
   uint64_t bits = 0;
   if (!ReadVarintField(wire, tag, bits)) return Undecodable(wire, path);

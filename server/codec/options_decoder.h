@@ -20,10 +20,16 @@ struct OptionsParts {
   bool causal = false;
   int alignment = 0;
   std::vector<int64_t> query_offsets;
+  std::optional<int64_t> window_left, window_right;
+  std::optional<float> softcap;
   std::optional<TensorParts> bias;
   std::optional<TensorParts> mask;
+  std::optional<TensorParts> alibi_slopes;
+  std::vector<float> sinks;
   std::vector<float> head_gates;
   int weights = 0;
+  int weights_stage = 0;
+  bool log_sum_exp = false;
 };
 
 // Reads one occurrence of the field into `parts`, merging. UNIMPLEMENTED for a

@@ -68,11 +68,14 @@ template <typename Wire>
 std::vector<EncodedPiece> Encode(const Response& response, std::string small_fields) {
   AppendMessage(Wire::kTimingFieldNumber, EncodeTiming(response.timing), small_fields);
   std::vector<EncodedPiece> pieces;
-  pieces.reserve(4);
+  pieces.reserve(6);
   pieces.push_back({std::move(small_fields), {}});
   AppendTensor(Wire::kOutputFieldNumber, response.output, pieces);
   if (response.weights.has_value()) {
     AppendTensor(Wire::kWeightsFieldNumber, *response.weights, pieces);
+  }
+  if (response.log_sum_exp.has_value()) {
+    AppendTensor(Wire::kLogSumExpFieldNumber, *response.log_sum_exp, pieces);
   }
   return pieces;
 }

@@ -131,8 +131,9 @@ void AddServing(ServerConfig& config, std::vector<Setting>& settings) {
 void AddLayers(ServerConfig& config, std::vector<Setting>& settings) {
   settings.push_back(ListSetting<ModelSpec>(
       Base("Layers", "model", "NAME=PATH[:OPTIONS]",
-           "a checkpoint directory (layers NAME/0, NAME/1, ...) or a torch.nn.MultiheadAttention "
-           "safetensors file (layer NAME); OPTIONS: num_heads=N,compute=f32|bf16"),
+           "a checkpoint directory (layers NAME/0, NAME/1, ...; of T5 NAME/encoder/0, "
+           "NAME/decoder/0, NAME/decoder/0/cross) or a torch.nn.MultiheadAttention safetensors "
+           "file (layer NAME); OPTIONS: num_heads=N,compute=f32|bf16"),
       config.layers.models, ParseModelSpec, FormatModel));
   settings.push_back(ListSetting<RandomLayerSpec>(
       Base("Layers", "random-layer", "NAME:OPTIONS",

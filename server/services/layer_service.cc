@@ -16,6 +16,24 @@ constexpr int kDefaultPageSize = 100;
 constexpr int kMaxPageSize = 1000;
 constexpr absl::string_view kTokenPrefix = "after:";
 
+void Fill(const RotaryConfig& config, v1::Rotary& rotary) {
+  rotary.set_width(config.width);
+  rotary.set_theta(config.theta);
+  rotary.set_interleaved(config.pairs == RotaryConfig::Pairs::kInterleaved);
+  rotary.set_factor(config.scaling == RotaryConfig::Scaling::kNone ? 1.0 : config.factor);
+  if (config.scaling != RotaryConfig::Scaling::kLlama3) return;
+  v1::Llama3Scaling& llama3 = *rotary.mutable_llama3();
+  llama3.set_low_frequency_factor(config.low_frequency_factor);
+  llama3.set_high_frequency_factor(config.high_frequency_factor);
+  llama3.set_original_max_position(config.original_max_position);
+}
+
+void Fill(const RelativeBiasConfig& config, v1::RelativeBias& relative) {
+  relative.set_buckets(config.buckets);
+  relative.set_max_distance(config.max_distance);
+  relative.set_bidirectional(config.bidirectional);
+}
+
 void Fill(const Layer& layer, v1::LayerInfo& info) {
   const LayerConfig& config = layer.config();
   info.set_name(config.name);
@@ -36,6 +54,14 @@ void Fill(const Layer& layer, v1::LayerInfo& info) {
                                                                  : v1::DATA_TYPE_FLOAT32);
   info.set_parameter_count(layer.parameter_count());
   info.set_sha256(config.sha256);
+  if (config.softcap != 0.0f) info.set_softcap(config.softcap);
+  if (config.window_left.has_value()) info.set_window_left(*config.window_left);
+  if (config.window_right.has_value()) info.set_window_right(*config.window_right);
+  if (config.rotary.has_value()) Fill(*config.rotary, *info.mutable_rotary());
+  if (config.relative_bias.has_value()) {
+    Fill(*config.relative_bias, *info.mutable_relative_bias());
+  }
+  if (config.query_key_norm) info.mutable_query_key_norm()->set_epsilon(config.norm_epsilon);
 }
 
 }  // namespace

@@ -31,6 +31,10 @@ class FakeService : public v1::AttentionService::Service {
     hook_ = std::move(hook);
   }
   int calls() const { return calls_; }
+  v1::AttentionOptions last_options() const {
+    std::lock_guard lock(mutex_);
+    return last_options_;
+  }
 
   grpc::Status MultiHeadAttention(grpc::ServerContext* context,
                                   const v1::MultiHeadAttentionRequest* request,
@@ -47,6 +51,13 @@ class FakeService : public v1::AttentionService::Service {
     *response->mutable_output() = request->query();
     if (request->options().weights() == v1::WEIGHTS_MEAN) {
       *response->mutable_weights() = request->options().bias();
+    }
+    if (request->options().log_sum_exp()) {
+      *response->mutable_log_sum_exp() = request->options().alibi_slopes();
+    }
+    {
+      std::lock_guard lock(mutex_);
+      last_options_ = request->options();
     }
     response->set_layer_sha256("abc");
     response->mutable_timing()->set_queue_ns(1000);
@@ -66,9 +77,10 @@ class FakeService : public v1::AttentionService::Service {
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   Hook hook_;
   std::atomic<int> calls_ = 0;
+  v1::AttentionOptions last_options_;  // of a layer's call
 };
 
 // Layers l0 .. l4, two a page.
@@ -82,6 +94,7 @@ class FakeLayers : public v1::LayerService::Service {
       layer->set_name(absl::StrCat("l", i));
       layer->set_embed_dim(4);
       layer->set_num_heads(2);
+      if (i == 4) SetAll(*layer);
     }
     if (first + 2 < 5) response->set_next_page_token(std::to_string(first + 2));
     return grpc::Status::OK;
@@ -95,6 +108,19 @@ class FakeLayers : public v1::LayerService::Service {
     response->set_value_dim(4);
     response->set_num_heads(2);
     return grpc::Status::OK;
+  }
+
+ private:
+  // Every setting that a layer may have.
+  static void SetAll(v1::LayerInfo& layer) {
+    layer.mutable_rotary()->set_width(64);
+    layer.mutable_rotary()->set_theta(5e5);
+    layer.mutable_rotary()->set_factor(8);
+    layer.mutable_rotary()->mutable_llama3();
+    layer.mutable_query_key_norm()->set_epsilon(1e-6);
+    layer.mutable_relative_bias()->set_buckets(32);
+    layer.set_softcap(50);
+    layer.set_window_left(4095);
   }
 };
 

@@ -114,15 +114,26 @@ def test_agrees_with_onnxruntime(running, record_property, seed):
     scale = case.scale if case.scale is not None else cases.default_scale(layer.head_dim)
     output_bias = layer.parameters[7]
 
-    outputs, probabilities = [], []
+    sinks = case.sink_column()
+    outputs, probabilities, logs, log_bounds = [], [], [], []
     for b, (q, k, v) in enumerate(zip(query, key, value)):
         if 0 in (len(q), len(k)):
             outputs.append(np.tile(output_bias, (len(q), 1)))
             probabilities.append(np.zeros((layer.num_heads, len(q), len(k)), np.float32))
+            logs.append(np.tile(sinks[:, None], (1, len(q))))
+            log_bounds.append(np.full(logs[-1].shape, 1e-30))
             continue
         additive, empty = cases.readable(case, b)
         gates = np.array(case.gates or [1] * layer.num_heads, np.float32)
-        output, p = layer.run(q, k, v, scale, additive, np.where(empty, 0, gates[:, None]))
+        output, p = layer.run(q, k, v, scale, additive, np.where(empty, 0, gates[:, None]),
+                              case.softcap, sinks)
+        heads_q, heads_k = layer.heads(0, q), layer.heads(1, k)
+        logs.append(onnx_oracle.log_sum_exp(
+            heads_q, heads_k, scale, case.additive(b), case.softcap, sinks))
+        # A score is off by this share of the product of its rows' norms.
+        largest = np.linalg.norm(heads_q, axis=-1).max() * np.linalg.norm(heads_k, axis=-1).max()
+        log_bounds.append(np.full(
+            logs[-1].shape, LAYER_BOUND[running.compute] * (scale * largest + 1)))
         outputs.append(output)
         probabilities.append(np.where(empty[..., None], 0, p))
 
@@ -159,6 +170,11 @@ def test_agrees_with_onnxruntime(running, record_property, seed):
     if case.weights > 1:
         cases.check("weights", to_array(response.weights),
                     cases.expected_weights(case, probabilities), share)
+    if case.log_sum_exp:
+        actual = to_array(response.log_sum_exp)
+        bound = cases.expected_log_sum_exp(case, log_bounds, actual.shape)
+        cases.check("log-sum-exp", actual, cases.expected_log_sum_exp(case, logs, actual.shape),
+                    np.where(np.isfinite(bound), bound, 1e-30))
     assert len(response.layer_sha256) == 64
 
 

@@ -26,15 +26,17 @@ def running():
         yield started
 
 
-def bounds(dtype, query, key, value, scale, p, output):
-    """How far two right answers may be apart, element by element: (of output, of P).
+def bounds(dtype, query, key, value, scale, p, output, terms=0.0):
+    """How far two right answers may be apart, element by element: (of output, of P, of ln Z).
 
     Each rounding, by u of itself, is of either sign. A score is a sum of D terms q_d k_d: rounded
     operands (bfloat16) move it by about u * scale * r, r = sqrt(sum_d (q_d k_d)^2); rounded
-    partial sums (float32), D of about r each, by u * scale * r * sqrt(D). exp, bias and P
-    add a few u. Together P_j is off by some e_j of itself, and by what its sum inherits; the
-    output's error is that of a sum over keys of independent errors. Six times the root of the
-    sum of squares covers both sides. Then the output is rounded once.
+    partial sums (float32), D of about r each, by u * scale * r * sqrt(D). exp, bias and P add a
+    few u, and what is added to scores (`terms`, its magnitude) u of itself. Together P_j is off
+    by some e_j of itself, and by what its sum inherits; the output's error is that of a sum over
+    keys of independent errors, and of rounding each of its partial sums (evenly: a third of u
+    squared). Six times the root of the sum of squares covers both sides. Then the output is
+    rounded once.
     """
     unit = UNIT["bfloat16" if dtype == "bfloat16" else "float32"]
     group = query.shape[1] // key.shape[1]
@@ -42,10 +44,14 @@ def bounds(dtype, query, key, value, scale, p, output):
     squares = np.einsum("ihd,jhd->hij", query.astype(np.float64) ** 2, key**2)
     roundings = 1 if dtype == "bfloat16" else query.shape[-1]
     changes = (p * unit * (scale * np.sqrt(squares * roundings) + 4)) ** 2  # of P, squared
+    changes += (p * UNIT["float32"] * np.where(p > 0, terms, 0)) ** 2
     total = changes.sum(axis=-1)[..., None]
     of_output = np.einsum("hij,jhd->ihd", changes, value**2) + output**2 * total.swapaxes(0, 1)
+    partial = np.einsum("hij,jhd->ihd", p, np.abs(value))
+    of_output += len(key) * (UNIT["float32"] * partial) ** 2 / 3
     return (SIGMAS * np.sqrt(of_output) + UNIT[dtype] * np.abs(output) + 2**-25,
-            SIGMAS * np.sqrt(changes + p**2 * total) + 2**-40)
+            SIGMAS * np.sqrt(changes + p**2 * total) + 2**-40,
+            SIGMAS * np.sqrt(changes.sum(axis=-1)) + 2**-21)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
@@ -57,23 +63,32 @@ def test_agrees_with_onnxruntime(running, record_property, seed, dtype):
     case = cases.draw(seed, num_heads, dtype)
     query = case.rows(case.query_lengths, num_heads, head_dim)
     key = case.rows(case.key_lengths, num_kv_heads, head_dim)
-    value = case.rows(case.key_lengths, num_kv_heads, head_dim)
+    value_head_dim = head_dim if rng.random() < 0.6 else int(rng.choice(HEAD_DIMS))
+    value = case.rows(case.key_lengths, num_kv_heads, value_head_dim)
     scale = case.scale if case.scale is not None else cases.default_scale(head_dim)
 
     gates = np.array(case.gates or [1] * num_heads)[:, None]
+    sinks = case.sink_column()
     outputs, probabilities, output_bounds, p_bounds = [], [], [], []
+    logs, log_bounds = [], []
     for b, (q, k, v) in enumerate(zip(query, key, value)):
         if 0 in (len(q), len(k)):
-            outputs.append(np.zeros(q.shape, np.float32))
+            outputs.append(np.zeros((len(q), num_heads, value_head_dim), np.float32))
             probabilities.append(np.zeros((num_heads, len(q), len(k)), np.float32))
-            output_bounds.append(np.full(q.shape, 1e-30))
+            output_bounds.append(np.full(outputs[-1].shape, 1e-30))
             p_bounds.append(probabilities[-1])
+            logs.append(np.tile(sinks[:, None], (1, len(q))))
+            log_bounds.append(np.full(logs[-1].shape, 1e-30))
             continue
         additive, empty = cases.readable(case, b)
-        output, p = onnx_oracle.attention(q, k, v, scale, False, additive)
+        output, p = onnx_oracle.attention(q, k, v, scale, False, additive, case.softcap, sinks)
         output = np.where(empty.T[..., None], 0, output)
         p = np.where(empty[..., None], 0, p)
-        of_output, of_p = bounds(dtype, q, k, v, scale, p, output)
+        terms = 4 * case.softcap + np.where(np.isfinite(additive), np.abs(additive), 0)
+        of_output, of_p, of_log = bounds(dtype, q, k, v, scale, p, output, terms)
+        log = onnx_oracle.log_sum_exp(q, k, scale, case.additive(b), case.softcap, sinks)
+        logs.append(log)
+        log_bounds.append(of_log + 2**-22 * np.where(np.isfinite(log), np.abs(log), 0))
         outputs.append(output * gates)
         probabilities.append(p)
         output_bounds.append(of_output * np.maximum(1, np.abs(gates)))
@@ -109,6 +124,13 @@ def test_agrees_with_onnxruntime(running, record_property, seed, dtype):
             cases.expected_weights(case, p_bounds) + 1e-30))
     else:
         assert not response.HasField("weights")
+    assert response.HasField("log_sum_exp") == case.log_sum_exp
+    if case.log_sum_exp:
+        actual = to_array(response.log_sum_exp)
+        bound = cases.expected_log_sum_exp(case, log_bounds, actual.shape)
+        record_property("share_of_log_bound", cases.check(
+            "log-sum-exp", actual, cases.expected_log_sum_exp(case, logs, actual.shape),
+            np.where(np.isfinite(bound), bound, 1e-30)))
     assert response.timing.batch_requests >= 1
 
 

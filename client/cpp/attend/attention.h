@@ -17,6 +17,7 @@ namespace attend::client {
 
 enum class Alignment { kUnspecified = 0, kStart = 1, kEnd = 2 };
 enum class Weights { kNone = 1, kPerHead = 2, kMean = 3 };
+enum class WeightsStage { kProbabilities = 1, kScaled = 2, kSoftcapped = 3, kBiased = 4 };
 enum class Layout { kBLHD = 1, kBHLD = 2 };
 
 struct AttentionOptions {
@@ -24,10 +25,17 @@ struct AttentionOptions {
   bool causal = false;
   Alignment alignment = Alignment::kUnspecified;
   std::vector<int64_t> query_offsets;  // empty: not given
-  TensorView bias;                     // a default TensorView: not given
-  TensorView mask;                     // bool; true = may attend
-  std::vector<float> head_gates;       // empty: all 1
+  std::optional<int64_t> window_left;  // absent: the layer's, else unbounded
+  std::optional<int64_t> window_right;
+  std::optional<float> softcap;   // absent: the layer's, else none
+  TensorView bias;                // a default TensorView: not given
+  TensorView mask;                // bool; true = may attend
+  TensorView alibi_slopes;        // [H] or [B, H]
+  std::vector<float> sinks;       // empty: none
+  std::vector<float> head_gates;  // empty: all 1
   Weights weights = Weights::kNone;
+  WeightsStage weights_stage = WeightsStage::kProbabilities;
+  bool log_sum_exp = false;
 };
 
 // Attention with the projections of a layer that the server holds.
@@ -64,8 +72,9 @@ struct Timing {
 
 struct AttentionResult {
   Tensor output;
-  std::optional<Tensor> weights;  // where AttentionOptions.weights asked for them
-  std::string layer_sha256;       // empty for the operator
+  std::optional<Tensor> weights;      // where AttentionOptions.weights asked for them
+  std::optional<Tensor> log_sum_exp;  // where AttentionOptions.log_sum_exp asked for it
+  std::string layer_sha256;           // empty for the operator
   Timing timing;
   int attempts = 1;  // calls made, retries included
 };

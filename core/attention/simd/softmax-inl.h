@@ -1,6 +1,8 @@
 // Online softmax over a block of scores.
 // Included by core/attention/tile.cc once for each SIMD target.
 
+inline constexpr float kLog2E = 1.44269504f;
+
 // 2^x for x <= 0; 0 below 2^-126, NaN for NaN. Minimax polynomials for 2^f on
 // [-1/2, 1/2]: degree 5 errs by 7.5e-8 of the result. Degree 3 errs by 1.0e-4, which
 // is enough before rounding to bfloat16 (2e-3); it is exact at 0, so that the
@@ -9,8 +11,10 @@ template <int kDegree>
 HWY_INLINE V32 Exp2(V32 x) {
   const F32 df;
   const hn::RebindToSigned<F32> di;
-  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the sum.
-  const V32 magic = hn::Set(df, 12582912.0f);
+  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the sum, and 127
+  // makes it the exponent of a float. Multiplied by, not added to the bits of p, so
+  // that NaN stays NaN whatever its low bits are.
+  const V32 magic = hn::Set(df, 12582912.0f + 127.0f);
   const V32 shifted = hn::Add(x, magic);
   const V32 f = hn::Sub(x, hn::Sub(shifted, magic));
   V32 p;
@@ -27,9 +31,8 @@ HWY_INLINE V32 Exp2(V32 x) {
     p = hn::MulAdd(p, f, hn::Set(df, 0.693146944f));
     p = hn::MulAdd(p, f, hn::Set(df, 1.00000012f));
   }
-  const auto exponent = hn::ShiftLeft<23>(hn::BitCast(di, shifted));
-  const V32 power = hn::BitCast(df, hn::Add(hn::BitCast(di, p), exponent));
-  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(df, -126.0f)), power);
+  const V32 power = hn::BitCast(df, hn::ShiftLeft<23>(hn::BitCast(di, shifted)));
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(df, -126.0f)), hn::Mul(p, power));
 }
 
 // How P is handed to the weighted sums.
@@ -71,10 +74,46 @@ HWY_INLINE V32 FiniteMax(V32 max) {
   return hn::IfThenZeroElse(hn::Eq(max, none), max);
 }
 
-// Sets max and alpha to those after the block, and the exponents' offset:
-// exp(s - max) = 2^(s * unit - offset).
+// Keeps a product from becoming part of a fused multiply-add, as compilers like to.
+HWY_INLINE V32 Rounded(V32 product) {
+#if HWY_TARGET == HWY_AVX3
+  __asm__("" : "+v"(product.raw));
+#elif HWY_TARGET != HWY_SCALAR && defined(__x86_64__)
+  __asm__("" : "+x"(product.raw));
+#endif
+  return product;
+}
+
+// A product beyond this is off by more than 2^-4 from that of the same score that a
+// fused multiply-add does not round.
+inline constexpr float kFarOffset = 0x1p20f;
+
+// What is taken from exponents: exp(s - max) = 2^((s - shift) * unit - offset). The
+// maximum goes into the offset, which costs nothing; into the shift where scores are
+// so large that rounding the offset could make exponents positive.
+struct Base {
+  V32 shift, offset;
+};
+HWY_INLINE Base BaseOf(V32 max, V32 units) {
+  const F32 df;
+  const V32 finite = FiniteMax(max);
+  const V32 offset = hn::Mul(finite, units);
+  const auto far = hn::Gt(hn::Abs(offset), hn::Set(df, kFarOffset));
+  return {hn::IfThenElseZero(far, finite), hn::IfThenZeroElse(far, offset)};
+}
+
+// s - shift for all keys; few scores ever need it.
+HWY_NOINLINE void ShiftScores(float* s, int keys, V32 shift) {
+  const F32 df;
+  for (int key = 0; key < keys; ++key, s += kTileLanes) {
+    hn::Store(hn::Sub(hn::Load(df, s), shift), df, s);
+  }
+}
+
+// Sets max and alpha to those after the block, and the exponents' offset; takes the
+// shift from the scores.
 template <int kVectors>
-HWY_INLINE void UpdateMax(const float* HWY_RESTRICT s, int keys, int lane, float unit,
+HWY_INLINE void UpdateMax(float* HWY_RESTRICT s, int keys, int lane, float unit,
                           const SoftmaxState& state, V32 (&offset)[kVectors]) {
   const F32 df;
   const int n = VectorLanes();
@@ -89,9 +128,15 @@ HWY_INLINE void UpdateMax(const float* HWY_RESTRICT s, int keys, int lane, float
   ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) {
     const V32 old = hn::Load(df, state.max + lane + v * n);
     const V32 now = hn::Max(old, max[v]);
-    offset[v] = hn::Mul(FiniteMax(now), units);
+    const Base base = BaseOf(now, units);
+    offset[v] = base.offset;
     hn::Store(now, df, state.max + lane + v * n);
-    hn::Store(Exp2<5>(hn::MulSub(old, units, offset[v])), df, state.alpha + lane + v * n);
+    // The product is rounded as it was when it was the offset.
+    const V32 before = Rounded(hn::Mul(hn::Sub(old, base.shift), units));
+    hn::Store(Exp2<5>(hn::Sub(before, base.offset)), df, state.alpha + lane + v * n);
+    if (!hn::AllTrue(df, hn::Eq(base.shift, hn::Zero(df)))) {
+      ShiftScores(s + lane + v * n, keys, base.shift);
+    }
   }
 }
 
@@ -143,11 +188,12 @@ HWY_INLINE void Probabilities(float* s, int keys, int lanes, float unit, const f
   const int n = VectorLanes();
   const V32 units = hn::Set(df, unit);
   for (int lane = 0; lane < lanes; lane += n) {
-    const V32 offset = hn::Mul(FiniteMax(hn::Load(df, max + lane)), units);
+    const Base base = BaseOf(hn::Load(df, max + lane), units);
     const V32 factors = hn::Load(df, factor + lane);
     for (int key = 0; key < keys; ++key) {
       float* at = s + key * kTileLanes + lane;
-      const V32 p = Exp2<5>(hn::MulSub(hn::Load(df, at), units, offset));
+      const V32 score = hn::Sub(hn::Load(df, at), base.shift);
+      const V32 p = Exp2<5>(hn::MulSub(score, units, base.offset));
       hn::Store(hn::Mul(p, factors), df, at);
     }
   }

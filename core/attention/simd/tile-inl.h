@@ -1,7 +1,6 @@
 // One tile: queries in lanes, keys in blocks, online softmax.
 // Included by core/attention/tile.cc once for each SIMD target.
 
-inline constexpr float kLog2E = 1.44269504f;
 inline constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 // Memory of a tile; every matrix has kTileLanes columns, one a lane.
@@ -11,6 +10,7 @@ struct TileMemory {
   float* o;                           // [Dv]: sums of P v
   float* bias;                        // [kKeyBlock]
   float *max, *sum, *alpha, *factor;  // one row each
+  float *slope, *row;                 // of ALiBi, one row each
   float* rows;                        // [kTileLanes][row_floats]: rows on their way in or out
   float* wide;     // [kKeyBlock][row_floats]: keys or values, converted or paired
   float* dump;     // [row_floats]: what lanes without a query write
@@ -25,7 +25,9 @@ struct TileMemory {
     s = carver.Take<float>(kKeyBlock * kTileLanes);
     o = carver.Take<float>(dv * kTileLanes);
     bias = carver.Take<float>(kKeyBlock * kTileLanes);
-    for (float** row : {&max, &sum, &alpha, &factor}) *row = carver.Take<float>(kTileLanes);
+    for (float** one : {&max, &sum, &alpha, &factor, &slope, &row}) {
+      *one = carver.Take<float>(kTileLanes);
+    }
     rows = carver.Take<float>(kTileLanes * row_floats);
     wide = carver.Take<float>(kKeyBlock * row_floats);
     dump = carver.Take<float>(row_floats);
@@ -34,11 +36,12 @@ struct TileMemory {
   }
 };
 
-// Keys that are computed together, for lanes from `begin_lane` on: those before
-// it read none of them.
+// Keys that are computed together, for lanes [begin_lane, end_lane): the others
+// read none of them.
 struct KeyBlock {
   KeyRange keys;
   int begin_lane = 0;
+  int end_lane = 0;
   bool partial = false;  // not every lane reads every key: see bits
 };
 
@@ -52,16 +55,19 @@ class TileRun {
     const bool fold = UnitIsUnsafe(p_.scale);
     query_factor_ = fold ? p_.scale : std::copysign(1.0f, p_.scale);
     scale_ = fold ? 1.0f : magnitude;
-    unit_ = sequence_.bias.data != nullptr ? kLog2E : scale_ * kLog2E;
+    // What is added to scores needs them scaled.
+    scaled_ =
+        p_.softcap != 0.0f || sequence_.bias.data != nullptr || sequence_.alibi_slopes != nullptr;
+    unit_ = scaled_ ? kLog2E : scale_ * kLog2E;
     kv_head_ = tile.first_head / (p_.num_heads / p_.num_kv_heads);
-    end_ = full_end_ = sequence_.key_length;
-    if (p_.causal) {
-      const int64_t first = Position(tile, tile.first_row);
-      end_ = std::clamp<int64_t>(first + tile.rows, 0, sequence_.key_length);
+    limited_ = p_.causal || p_.window_left.has_value() || p_.window_right.has_value();
+    reach_ = ReachOf(tile);
+    if (reach_.full_end < reach_.end) {
       // Rounded down, so that blocks of the diagonal begin where rows do.
-      full_end_ = std::clamp<int64_t>(first + 1, 0, end_) / kDiagonalBlock * kDiagonalBlock;
-      first_position_ = first;
+      reach_.full_end = reach_.full_end / kDiagonalBlock * kDiagonalBlock;
     }
+    // Without keys that all rows read, all blocks are on an edge.
+    if (reach_.full_begin >= reach_.full_end) reach_.full_begin = reach_.full_end = reach_.end;
   }
 
   // Scores are taken in units of |scale| without multiplying them by it first;
@@ -73,37 +79,56 @@ class TileRun {
 
   void Run(const WeightsStep& weights) {
     PackQueries();
+    if (sequence_.alibi_slopes != nullptr) PackAlibi();
     std::fill_n(m_.max, kTileLanes, kMinusInfinity);
     std::fill_n(m_.sum, kTileLanes, 0.0f);
     ForBlocks([&](const KeyBlock& block) { Attend(block); });
+    if (sequence_.log_sum_exp != nullptr) WriteLogSumExp();
+    if (!p_.sinks.empty()) AddSinks();
     Finish();
-    if (weights.write) WriteWeights(weights);
+    if (!weights.write) return;
+    if (p_.weights_stage == WeightsStage::kProbabilities) {
+      WriteWeights(weights);
+    } else {
+      WriteScores();
+    }
   }
 
  private:
   static constexpr bool kPaired = Product::kElementsPerWord == 2;
 
-  // Blocks in order of keys; those on the causal diagonal are smaller.
+  // Blocks in order of keys; those on the edges of what rows reach are smaller.
   template <typename Body>
   void ForBlocks(const Body& body) {
-    for (int64_t key = 0; key < full_end_; key += kKeyBlock) {
-      const int count = static_cast<int>(std::min<int64_t>(kKeyBlock, full_end_ - key));
-      body(KeyBlock{{key, count}, 0, has_terms_});
+    ForEdge(reach_.begin, reach_.full_begin, body);
+    for (int64_t key = reach_.full_begin; key < reach_.full_end; key += kKeyBlock) {
+      const int count = static_cast<int>(std::min<int64_t>(kKeyBlock, reach_.full_end - key));
+      body(KeyBlock{{key, count}, 0, tile_.lanes(), has_terms_});
     }
-    for (int64_t key = full_end_; key < end_; key += kDiagonalBlock) {
-      const int count = static_cast<int>(std::min<int64_t>(kDiagonalBlock, end_ - key));
-      int begin = 0;
+    ForEdge(reach_.full_end, reach_.end, body);
+  }
+
+  template <typename Body>
+  void ForEdge(int64_t begin, int64_t end, const Body& body) {
+    for (int64_t key = begin; key < end; key += kDiagonalBlock) {
+      const int count = static_cast<int>(std::min<int64_t>(kDiagonalBlock, end - key));
+      KeyBlock block{{key, count}, 0, tile_.lanes(), true};
       if (tile_.heads == 1) {
-        begin = static_cast<int>(std::clamp<int64_t>(key - first_position_, 0, tile_.rows - 1));
-        begin = begin / VectorLanes() * VectorLanes();
+        const RowRange rows = RowsThatReach(tile_, block.keys);
+        block.begin_lane = rows.begin / VectorLanes() * VectorLanes();
+        block.end_lane = rows.end;
       }
-      body(KeyBlock{{key, count}, begin, true});
+      body(block);
     }
   }
 
   void Attend(const KeyBlock& block) {
+    if (first_ && (block.begin_lane > 0 || block.end_lane < tile_.lanes())) {
+      std::fill_n(m_.o, p_.value_head_dim * kTileLanes, 0.0f);
+      first_ = false;
+    }
     ScoreBlock(block);
-    Softmax<Store>(m_.s, block.keys.count, block.begin_lane, tile_.lanes(), unit_,
+    Softmax<Store>(m_.s, block.keys.count, block.begin_lane, block.end_lane, unit_,
                    {m_.max, m_.sum, m_.alpha});
     AddValues(block);
     first_ = false;
@@ -111,27 +136,41 @@ class TileRun {
 
   // s = what exponents are taken of, in units of unit_; -inf where not readable.
   void ScoreBlock(const KeyBlock& block) {
-    Scores<Product>(m_.q, Keys(block.keys), block.keys.count, block.begin_lane, tile_.lanes(),
-                    m_.s);
+    const int count = block.keys.count;
+    Scores<Product>(m_.q, Keys(block.keys), count, block.begin_lane, block.end_lane, m_.s);
+    float scale = scale_;  // not applied yet
+    if (p_.softcap != 0.0f) {
+      CapScores(m_.s, count, block.begin_lane, block.end_lane, scale, p_.softcap);
+      scale = 1.0f;
+    }
+    if (block.partial) {
+      std::fill_n(m_.bits, count, ~uint64_t{0});
+      if (limited_) ClearOutOfReach(tile_, block.keys, m_.bits);
+      if (sequence_.mask.data != nullptr) ClearMasked(tile_, block.keys, m_.bits);
+      if (sequence_.bias.data != nullptr) {
+        AddBias(block, scale);
+        scale = 1.0f;
+      }
+    }
+    if (sequence_.alibi_slopes != nullptr) {
+      AddAlibi(m_.s, count, block.begin_lane, block.end_lane, scale, {m_.slope, m_.row},
+               tile_.position(0) - block.keys.begin);
+    }
     if (!block.partial) {
       readable_lanes_ = ~uint64_t{0};
       return;
     }
-    std::fill_n(m_.bits, block.keys.count, ~uint64_t{0});
-    if (p_.causal) ClearNonCausal(tile_, block.keys, m_.bits);
-    if (sequence_.mask.data != nullptr) ClearMasked(tile_, block.keys, m_.bits);
-    if (sequence_.bias.data != nullptr) AddBias(block);
-    for (int i = 0; i < block.keys.count; ++i) {
+    for (int i = 0; i < count; ++i) {
       readable_lanes_ |= m_.bits[i];
-      SelectReadable(i, block.begin_lane, kMinusInfinity);
+      SelectReadable(i, block, kMinusInfinity);
     }
   }
 
-  void SelectReadable(int key, int begin_lane, float otherwise) {
+  void SelectReadable(int key, const KeyBlock& block, float otherwise) {
     const F32 df;
     const int n = VectorLanes();
     float* s = m_.s + key * kTileLanes;
-    for (int lane = begin_lane; lane < tile_.lanes(); lane += n) {
+    for (int lane = block.begin_lane; lane < block.end_lane; lane += n) {
       const uint64_t bits = m_.bits[key] >> lane;
       const auto readable = hn::LoadMaskBits(df, reinterpret_cast<const uint8_t*>(&bits));
       hn::Store(hn::IfThenElse(readable, hn::Load(df, s + lane), hn::Set(df, otherwise)), df,
@@ -139,7 +178,16 @@ class TileRun {
     }
   }
 
-  void AddBias(const KeyBlock& block) {
+  void PackAlibi() {
+    for (int lane = 0; lane < kTileLanes; ++lane) {
+      const int from = lane < tile_.lanes() ? lane : 0;
+      m_.slope[lane] = sequence_.alibi_slopes[tile_.head(from)];
+      m_.row[lane] = static_cast<float>(from % tile_.rows);
+    }
+  }
+
+  // s = s * factor + bias; what bias makes unreadable leaves the bits.
+  void AddBias(const KeyBlock& block, float factor) {
     const F32 df;
     const int n = VectorLanes(), lanes = tile_.lanes();
     const bool same = SameForAllLanes(tile_, sequence_.bias);
@@ -151,9 +199,9 @@ class TileRun {
       row_pointers[lane] = m_.rows + (same || lane >= lanes ? 0 : lane) * m_.row_floats;
     }
     GatherColumns(row_pointers, block.keys.count, lanes, m_.bias);
-    const V32 scale = hn::Set(df, scale_), none = hn::Set(df, kMinusInfinity);
+    const V32 scale = hn::Set(df, factor), none = hn::Set(df, kMinusInfinity);
     for (int i = 0; i < block.keys.count; ++i) {
-      for (int lane = block.begin_lane; lane < lanes; lane += n) {
+      for (int lane = block.begin_lane; lane < block.end_lane; lane += n) {
         const V32 bias = hn::Load(df, m_.bias + i * kTileLanes + lane);
         float* s = m_.s + i * kTileLanes + lane;
         hn::Store(hn::MulAdd(hn::Load(df, s), scale, bias), df, s);
@@ -209,7 +257,7 @@ class TileRun {
       values = Widen(data, stride, count, p_.value_head_dim);
       if (dirty) ReplaceNonFinite(count);
     }
-    Values<Product>(m_.s, values, rows, block.begin_lane, tile_.lanes(), {m_.o, m_.alpha, first_});
+    Values<Product>(m_.s, values, rows, block.begin_lane, block.end_lane, {m_.o, m_.alpha, first_});
     if (dirty) AddNonFinite(block);
   }
 
@@ -296,7 +344,7 @@ class TileRun {
       for (int64_t d = 0; d < p_.value_head_dim; ++d) {
         const float value = LoadFloat(p_.input_type, row, d);
         if (std::isfinite(value)) continue;
-        for (int lane = block.begin_lane; lane < tile_.lanes(); ++lane) {
+        for (int lane = block.begin_lane; lane < block.end_lane; ++lane) {
           if (((m_.bits[i] >> lane) & 1) != 0) {
             m_.o[d * kTileLanes + lane] += StoredProbability(i, lane) * value;
           }
@@ -353,6 +401,44 @@ class TileRun {
   // Lanes that read at least one key.
   bool Readable(int lane) const { return ((readable_lanes_ >> lane) & 1) != 0; }
 
+  // The score that exponents were taken against: sums are of e^(score - this). Of the
+  // product as it was rounded then (BaseOf), so that nothing is lost.
+  double Shift(int lane) const {
+    const float max = m_.max[lane] == kMinusInfinity ? 0.0f : m_.max[lane];
+    const double scale = scaled_ ? 1.0f : scale_;
+    const float offset = max * unit_;
+    return std::fabs(offset) > kFarOffset ? max * scale : offset * (scale / unit_);
+  }
+
+  float Sink(int lane) const {
+    return p_.sinks.empty() ? kMinusInfinity : p_.sinks[tile_.head(lane)];
+  }
+
+  // Before the sinks are in the sums: a sink far above the scores leaves no trace of
+  // them there.
+  void WriteLogSumExp() {
+    for (int lane = 0; lane < tile_.lanes(); ++lane) {
+      const double sink = Sink(lane);
+      double log = kMinusInfinity;
+      if (Readable(lane)) log = Shift(lane) + std::log(double{m_.sum[lane]});
+      if (log == kMinusInfinity) {
+        log = sink;
+      } else {
+        const double larger = std::isnan(log) ? log : std::max(log, sink);
+        log = larger + std::log1p(std::exp(std::min(log, sink) - larger));
+      }
+      sequence_.log_sum_exp[tile_.head(lane) * p_.log_sum_exp_head_stride +
+                            tile_.row(lane) * p_.log_sum_exp_row_stride] = static_cast<float>(log);
+    }
+  }
+
+  // They join the sums when these are whole: they have no value to be added.
+  void AddSinks() {
+    for (int lane = 0; lane < tile_.lanes(); ++lane) {
+      m_.sum[lane] += static_cast<float>(std::exp(Sink(lane) - Shift(lane)));
+    }
+  }
+
   void Finish() {
     for (int lane = 0; lane < tile_.lanes(); ++lane) {
       const float gate = p_.head_gates.empty() ? 1.0f : p_.head_gates[tile_.head(lane)];
@@ -397,15 +483,49 @@ class TileRun {
     }
     ForBlocks([&](KeyBlock block) {
       block.begin_lane = 0;
+      block.end_lane = tile_.lanes();
       ScoreBlock(block);
       Probabilities(m_.s, block.keys.count, tile_.lanes(), unit_, m_.max, m_.factor);
       if (block.partial) {
-        for (int i = 0; i < block.keys.count; ++i) SelectReadable(i, 0, 0.0f);
+        for (int i = 0; i < block.keys.count; ++i) SelectReadable(i, block, 0.0f);
       }
       StoreWeights(block.keys, step);
     });
-    for (int lane = 0; lane < tile_.lanes() && !step.add; ++lane) {
-      std::fill(WeightsRow(lane) + end_, WeightsRow(lane) + sequence_.key_length, 0.0f);
+    if (!step.add) FillOutOfReach(0.0f);
+  }
+
+  // Scores of the stage asked for, once more.
+  void WriteScores() {
+    if (p_.weights_stage == WeightsStage::kBiased) {
+      ForBlocks([&](KeyBlock block) {
+        block.begin_lane = 0;
+        block.end_lane = tile_.lanes();
+        ScoreBlock(block);
+        if (!scaled_) ScaleScores(m_.s, block.keys.count, 0, block.end_lane, scale_);
+        StoreWeights(block.keys, {});
+      });
+      return FillOutOfReach(kMinusInfinity);
+    }
+    const bool cap = p_.weights_stage == WeightsStage::kSoftcapped && p_.softcap != 0.0f;
+    for (int64_t key = 0; key < sequence_.key_length; key += kKeyBlock) {
+      const int count = static_cast<int>(std::min<int64_t>(kKeyBlock, sequence_.key_length - key));
+      const KeyRange keys{key, count};
+      Scores<Product>(m_.q, Keys(keys), count, 0, tile_.lanes(), m_.s);
+      if (cap) {
+        CapScores(m_.s, count, 0, tile_.lanes(), scale_, p_.softcap);
+      } else {
+        ScaleScores(m_.s, count, 0, tile_.lanes(), scale_);
+      }
+      StoreWeights(keys, {});
+    }
+  }
+
+  void FillOutOfReach(float value) {
+    for (int lane = 0; lane < tile_.lanes(); ++lane) {
+      float* row = WeightsRow(lane);
+      const int64_t begin = std::min(reach_.begin, reach_.end);
+      std::fill(row, row + begin, value);
+      std::fill(row + reach_.end, row + sequence_.key_length, value);
     }
   }
 
@@ -441,7 +561,7 @@ class TileRun {
   float scale_ = 1.0f;           // the rest, positive
   float unit_ = 1.0f;            // of s: exp(s * unit) in base 2
   int64_t kv_head_ = 0;
-  int64_t end_ = 0;       // keys that any lane may read
-  int64_t full_end_ = 0;  // keys that causal lets every lane read
-  int64_t first_position_ = 0;
+  bool limited_ = false;  // positions limit what a row reads
+  bool scaled_ = false;   // scores are multiplied by scale_ before their softmax
+  Reach reach_;
 };

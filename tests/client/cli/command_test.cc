@@ -64,6 +64,8 @@ TEST_F(CommandTest, LayersListsThem) {
   EXPECT_EQ(ran.exit, kOk) << ran.err;
   EXPECT_THAT(ran.out, HasSubstr("NAME"));
   EXPECT_THAT(ran.out, HasSubstr("\nl4 "));
+  EXPECT_THAT(ran.out, HasSubstr("  rotary=64,theta=500000,llama3=8 qk-norm relative=32,backward "
+                                 "softcap=50 window-left=4095\n"));
   const Ran json = Run(RunLayers, {"--json", "--layer=l0"});
   EXPECT_EQ(json.exit, kOk);
   EXPECT_EQ(nlohmann::json::parse(json.out)["layers"][0]["embed_dim"], "4");
@@ -123,6 +125,33 @@ TEST_F(CommandTest, CallTakesAllInputsFromOneFile) {
   EXPECT_EQ(ReadNpy(Path("w.npy"))->ToFloats(), weights.ToFloats());
 }
 
+TEST_F(CommandTest, CallPassesEveryOption) {
+  const Tensor slopes = RandomTensor({2}, 3);
+  ASSERT_TRUE(WriteNpy(Path("slopes.npy"), slopes).ok());
+  const Ran ran = Run(
+      RunCall, {"--layer=l0", "--random=1x2x4", "--scale=0.5", "--causal", "--alignment=end",
+                "--window-left=0", "--window-right=7", "--softcap=30", "--sinks=-1,2",
+                "--head-gates=0,1", "--weights=per-head", "--weights-stage=biased", "--log-sum-exp",
+                "--alibi-slopes=" + Path("slopes.npy"), "--log-sum-exp-output=" + Path("log.npy")});
+  EXPECT_EQ(ran.exit, kOk) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("log-sum  float32 [2]"));
+  EXPECT_EQ(ReadNpy(Path("log.npy"))->ToFloats(), slopes.ToFloats());
+  const v1::AttentionOptions got = server_.service.last_options();
+  EXPECT_EQ(got.scale(), 0.5f);
+  EXPECT_TRUE(got.causal());
+  EXPECT_EQ(got.alignment(), v1::ALIGNMENT_END);
+  EXPECT_TRUE(got.has_window_left());
+  EXPECT_EQ(got.window_left(), 0);
+  EXPECT_EQ(got.window_right(), 7);
+  EXPECT_EQ(got.softcap(), 30.0f);
+  EXPECT_THAT(got.sinks(), ::testing::ElementsAre(-1, 2));
+  EXPECT_THAT(got.head_gates(), ::testing::ElementsAre(0, 1));
+  EXPECT_EQ(got.weights(), v1::WEIGHTS_PER_HEAD);
+  EXPECT_EQ(got.weights_stage(), v1::WEIGHTS_STAGE_BIASED);
+  EXPECT_TRUE(got.log_sum_exp());
+  EXPECT_EQ(got.alibi_slopes().shape_size(), 1);
+}
+
 TEST_F(CommandTest, CallSaysWhatIsWrong) {
   const auto error = [this](std::vector<std::string> arguments) {
     const Ran ran = Run(RunCall, std::move(arguments));
@@ -137,6 +166,11 @@ TEST_F(CommandTest, CallSaysWhatIsWrong) {
               HasSubstr("query is given twice"));
   EXPECT_THAT(error({"--random=1x2x4", "--dtype=int8"}), HasSubstr("--dtype"));
   EXPECT_THAT(error({"--random=1x2x4", "--weights=all"}), HasSubstr("none, per-head, mean"));
+  EXPECT_THAT(error({"--random=1x2x4", "--weights-stage=biased"}), HasSubstr("needs --weights"));
+  EXPECT_THAT(error({"--random=1x2x4", "--weights=mean", "--weights-stage=all"}),
+              HasSubstr("probabilities, scaled, softcapped, biased"));
+  EXPECT_THAT(error({"--random=1x2x4", "--log-sum-exp-output=x.npy"}),
+              HasSubstr("needs --log-sum-exp"));
   EXPECT_THAT(error({"--random=1x2x4", "--layout=blhd"}), HasSubstr("--layout needs --operator"));
   EXPECT_THAT(error({"--random=1x2x4", "--output=x.txt"}), HasSubstr("x.txt"));
   EXPECT_THAT(error({"--random=1x2x4", "--weights-output=x.npy"}), HasSubstr("needs --weights"));

@@ -63,7 +63,14 @@ TEST(EncodeTest, EveryFieldOfAMultiHeadRequestParsesWithTheGeneratedClass) {
   request.options.bias = {bias, {1, 2}};
   request.options.mask = {absl::MakeConstSpan(mask), {2}};
   request.options.head_gates = {0.0f, 1.5f};
+  request.options.window_left = 0;
+  request.options.window_right = int64_t{1} << 40;
+  request.options.softcap = 30.0f;
+  request.options.alibi_slopes = {bias, {2}};
+  request.options.sinks = {0.0f, -2.0f};
   request.options.weights = Weights::kPerHead;
+  request.options.weights_stage = WeightsStage::kBiased;
+  request.options.log_sum_exp = true;
   request.priority = 2;
 
   v1::MultiHeadAttentionRequest expected;
@@ -83,6 +90,14 @@ TEST(EncodeTest, EveryFieldOfAMultiHeadRequestParsesWithTheGeneratedClass) {
   options->add_query_offsets(int64_t{1} << 40);
   SetTensor(options->mutable_bias(), v1::DATA_TYPE_FLOAT32, bias, {1, 2});
   SetTensor(options->mutable_mask(), v1::DATA_TYPE_BOOL, std::vector<uint8_t>{1, 0}, {2});
+  options->set_window_left(0);
+  options->set_window_right(int64_t{1} << 40);
+  options->set_softcap(30.0f);
+  SetTensor(options->mutable_alibi_slopes(), v1::DATA_TYPE_FLOAT32, bias, {2});
+  options->add_sinks(0.0f);
+  options->add_sinks(-2.0f);
+  options->set_weights_stage(v1::WEIGHTS_STAGE_BIASED);
+  options->set_log_sum_exp(true);
   options->add_head_gates(0.0f);
   options->add_head_gates(1.5f);
   options->set_weights(v1::WEIGHTS_PER_HEAD);
@@ -133,6 +148,9 @@ static_assert(static_cast<int>(Alignment::kStart) == v1::ALIGNMENT_START);
 static_assert(static_cast<int>(Alignment::kEnd) == v1::ALIGNMENT_END);
 static_assert(static_cast<int>(Weights::kPerHead) == v1::WEIGHTS_PER_HEAD);
 static_assert(static_cast<int>(Weights::kMean) == v1::WEIGHTS_MEAN);
+static_assert(static_cast<int>(WeightsStage::kScaled) == v1::WEIGHTS_STAGE_SCALED);
+static_assert(static_cast<int>(WeightsStage::kSoftcapped) == v1::WEIGHTS_STAGE_SOFTCAPPED);
+static_assert(static_cast<int>(WeightsStage::kBiased) == v1::WEIGHTS_STAGE_BIASED);
 static_assert(static_cast<int>(Layout::kBLHD) == v1::LAYOUT_BLHD);
 static_assert(static_cast<int>(Layout::kBHLD) == v1::LAYOUT_BHLD);
 
@@ -191,10 +209,12 @@ v1::MultiHeadAttentionResponse SomeResponse() {
   response.mutable_timing()->set_compute_ns(7000);
   response.mutable_timing()->set_batch_requests(2);
   response.mutable_timing()->set_batch_tokens(33);
+  SetTensor(response.mutable_log_sum_exp(), v1::DATA_TYPE_FLOAT32, std::vector<float>{4, 5},
+            {2, 1});
   return response;
 }
 
-constexpr ResponseFields kMultiHead = {.layer_sha256 = 3, .timing = 4};
+constexpr ResponseFields kMultiHead = {.layer_sha256 = 3, .timing = 4, .log_sum_exp = 5};
 
 TEST(DecodeTest, ReadsWhatTheGeneratedClassWritesHoweverItIsSliced) {
   const std::string bytes = SomeResponse().SerializeAsString();
@@ -207,6 +227,9 @@ TEST(DecodeTest, ReadsWhatTheGeneratedClassWritesHoweverItIsSliced) {
     EXPECT_EQ(reinterpret_cast<uintptr_t>(result->output.data()) % 64, 0u);
     ASSERT_TRUE(result->weights.has_value());
     EXPECT_EQ(result->weights->shape(), Shape({1, 1, 1}));
+    ASSERT_TRUE(result->log_sum_exp.has_value());
+    EXPECT_EQ(result->log_sum_exp->shape(), Shape({2, 1}));
+    EXPECT_EQ(result->log_sum_exp->ToFloats(), std::vector<float>({4, 5}));
     EXPECT_EQ(result->layer_sha256, "0123");
     EXPECT_EQ(result->timing.queue, absl::Microseconds(5));
     EXPECT_EQ(result->timing.compute, absl::Microseconds(7));
@@ -231,7 +254,7 @@ TEST(DecodeTest, RefusesEveryTruncation) {
     if (size > 0) whole += Decode(buffer, kMultiHead).ok();
   }
   // Between fields a shorter message is a message; before the first it is none.
-  EXPECT_EQ(whole, 3);
+  EXPECT_EQ(whole, 4);
 }
 
 TEST(DecodeTest, SurvivesRandomDamage) {

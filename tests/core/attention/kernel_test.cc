@@ -6,10 +6,9 @@
 #include <memory>
 
 #include "core/attention/attention.h"
-#include "core/attention/reference.h"
-#include "core/base/cpu.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/core/attention/compare.h"
 #include "tests/core/attention/random_problem.h"
 
 namespace attend {
@@ -17,110 +16,6 @@ namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-void Compute(const RandomProblem& random, int workers = 2) {
-  WorkerPool pool(workers);
-  const AttentionProblem* problems[] = {&random.problem};
-  ComputeAttention(problems, pool);
-}
-
-double MaxError(const std::vector<float>& truth, const std::vector<float>& got) {
-  double worst = 0.0;
-  for (size_t i = 0; i < truth.size(); ++i) {
-    worst = std::max(worst, std::fabs(static_cast<double>(truth[i]) - got[i]));
-  }
-  return worst;
-}
-
-double MaxMagnitude(const std::vector<float>& values) {
-  double max = 0.0;
-  for (const float value : values) max = std::max(max, std::fabs(static_cast<double>(value)));
-  return max;
-}
-
-// Half a unit in the last place of a type, relative.
-double UnitRoundoff(DataType type) {
-  return type == DataType::kFloat32 ? 0x1p-24 : type == DataType::kFloat16 ? 0x1p-11 : 0x1p-9;
-}
-
-void ExpectNear(const std::vector<float>& truth, const std::vector<float>& got, double bound,
-                const std::string& what) {
-  ASSERT_EQ(truth.size(), got.size());
-  for (size_t i = 0; i < truth.size(); ++i) {
-    const bool same_nan = std::isnan(truth[i]) == std::isnan(got[i]);
-    const bool near = std::isnan(truth[i]) || truth[i] == got[i] ||
-                      std::fabs(static_cast<double>(truth[i]) - got[i]) <= bound;
-    ASSERT_TRUE(same_nan && near) << "at " << i << " of " << truth.size() << ": " << got[i]
-                                  << ", the reference says " << truth[i] << ", bound " << bound
-                                  << "; " << what;
-  }
-}
-
-// Output within twice the error of a plain float32 (or bfloat16) computation,
-// plus the rounding of the result; weights within what their few roundings give.
-void ExpectMatchesReference(RandomProblem& random, const std::string& what) {
-  Compute(random);
-  const std::vector<float> got = random.Output();
-  std::vector<std::vector<float>> weights;
-  const size_t sequences = random.problem.sequences.size();
-  for (size_t i = 0; i < sequences; ++i) weights.push_back(random.Weights(i));
-  random.ClearResults();
-  ReferenceAttention(random.problem);
-  const std::vector<float> truth = random.Output();
-  const bool bfloat16 = random.problem.input_type == DataType::kBFloat16;
-  const double naive = MaxError(truth, NaiveOutput(random.problem, bfloat16));
-  const double rounding = MaxMagnitude(truth) * 4 * UnitRoundoff(random.problem.output_type);
-  ExpectNear(truth, got, 2 * naive + rounding, what + " output " + random.ToString());
-  // exp of a score that errs by |s| * roundoffs of its sum of D products.
-  const double weight_bound = bfloat16 ? 2e-4 : 2e-5;
-  for (size_t i = 0; i < sequences; ++i) {
-    ExpectNear(random.Weights(i), weights[i], weight_bound, what + " weights");
-  }
-}
-
-class Draw {
- public:
-  explicit Draw(uint32_t seed) : random_(seed) {}
-  template <typename T>
-  T Of(const std::vector<T>& choices) {
-    return choices[std::uniform_int_distribution<size_t>(0, choices.size() - 1)(random_)];
-  }
-  bool Coin(double probability = 0.5) { return std::bernoulli_distribution(probability)(random_); }
-  int64_t In(int64_t low, int64_t high) {
-    return std::uniform_int_distribution<int64_t>(low, high)(random_);
-  }
-
- private:
-  std::mt19937 random_;
-};
-
-void AddOptions(Draw& draw, RandomProblem& random) {
-  AttentionProblem& problem = random.problem;
-  problem.causal = draw.Coin();
-  if (draw.Coin(0.2)) problem.scale = draw.Of<float>({0.0f, 1.0f, -0.3f, 1e-30f});
-  if (draw.Coin(0.3)) {
-    for (int64_t h = 0; h < problem.num_heads; ++h) {
-      problem.head_gates.push_back(draw.Of<float>({0.0f, 1.0f, -2.0f, 0.5f}));
-    }
-  }
-  for (size_t i = 0; i < problem.sequences.size(); ++i) {
-    SequenceProblem& s = problem.sequences[i];
-    s.query_offset = draw.Coin() ? s.key_length - s.query_length
-                                 : draw.In(-s.query_length - 2, s.key_length + 2);
-    if (draw.Coin(0.3)) {
-      random.AddMask(i, draw.Coin(), draw.Coin(), draw.Coin(0.9),
-                     draw.Of<double>({0.05, 0.5, 0.95}));
-    }
-    if (draw.Coin(0.3)) {
-      random.AddBias(
-          i, draw.Of<DataType>({DataType::kFloat32, DataType::kFloat16, DataType::kBFloat16}),
-          draw.Coin(), draw.Coin(), draw.Coin(0.9), draw.Of<double>({0.0, 0.3, 0.9}));
-    }
-  }
-  if (draw.Coin(0.4)) {
-    random.AskForWeights(draw.Coin() ? WeightsOutput::kPerHead : WeightsOutput::kMean);
-  }
-}
 
 TEST(Kernels, MatchTheReferenceOverShapesOptionsAndTypes) {
   const std::vector<int64_t> lengths = {0, 1, 2, 3, 7, 13, 15, 16, 17, 31, 37, 63, 64, 65, 97, 130};
@@ -278,8 +173,8 @@ TEST(Kernels, TakeOffsetsAtTheEndsOfTheirRange) {
   shape.lengths = {{3, 5}, {3, 5}};
   RandomProblem random(shape, 5), all(shape, 5);
   random.problem.causal = true;
-  random.problem.sequences[0].query_offset = std::numeric_limits<int64_t>::max();
-  random.problem.sequences[1].query_offset = std::numeric_limits<int64_t>::min();
+  random.problem.sequences[0].query_offset = kFarPosition;
+  random.problem.sequences[1].query_offset = -kFarPosition;
   Compute(random);
   Compute(all);
   const std::vector<float> output = random.Output(), full = all.Output();
@@ -304,6 +199,33 @@ TEST(AttentionFlops, CountsWhatCausalAllowsAndGatesLeave) {
   EXPECT_EQ(AttentionFlops(random.problem), 2.0 * 2 * 32 * 10);
   random.problem.sequences[0].query_offset = -9;
   EXPECT_EQ(AttentionFlops(random.problem), 0.0);
+  random.problem.sequences[0].query_offset = kFarPosition;
+  EXPECT_EQ(AttentionFlops(random.problem), 2.0 * 2 * 35 * 10);
+}
+
+TEST(AttentionFlops, CountsWhatWindowsAllow) {
+  const std::vector<std::optional<int64_t>> windows = {std::nullopt, 0, 1, 3, 20, kFarPosition};
+  for (const int64_t offset : {-kFarPosition, int64_t{-4}, int64_t{0}, int64_t{2}, int64_t{9}}) {
+    for (const auto& left : windows) {
+      for (const auto& right : windows) {
+        for (const bool causal : {false, true}) {
+          RandomProblem random({.lengths = {{5, 7}}}, 5);
+          random.problem.causal = causal;
+          random.problem.window_left = left;
+          random.problem.window_right = right;
+          random.problem.sequences[0].query_offset = offset;
+          double pairs = 0.0;
+          for (int64_t i = 0; i < 5; ++i) {
+            for (int64_t j = 0; j < 7; ++j) {
+              pairs += (!causal || j <= offset + i) && (!left || j >= offset + i - *left) &&
+                       (!right || j <= offset + i + *right);
+            }
+          }
+          ASSERT_EQ(AttentionFlops(random.problem), 4.0 * pairs) << random.ToString();
+        }
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -47,6 +47,7 @@ RandomProblem::RandomProblem(const ProblemShape& shape, uint32_t seed) : random_
     problem.sequences.push_back(sequence);
   }
   weights_.resize(shape.lengths.size());
+  log_sum_exp_.resize(shape.lengths.size());
   ClearResults();
 }
 
@@ -82,8 +83,32 @@ void RandomProblem::AddBias(size_t i, DataType type, bool by_head, bool by_row, 
   s.bias = {Store(values, type), type, by_head ? rows * keys : 0, by_row ? keys : 0, by_key};
 }
 
-void RandomProblem::AskForWeights(WeightsOutput weights) {
+void RandomProblem::AddAlibi(size_t i) {
+  problem.sequences[i].alibi_slopes =
+      reinterpret_cast<const float*>(Store(Normal(problem.num_heads), DataType::kFloat32));
+}
+
+void RandomProblem::AddSinks() {
+  problem.sinks = Normal(problem.num_heads);
+  std::bernoulli_distribution draw(0.2);
+  for (float& sink : problem.sinks) sink = draw(random_) ? -kInfinity : 2.0f * sink;
+}
+
+void RandomProblem::AskForLogSumExp(bool by_head) {
+  int64_t rows = 1;
+  for (const SequenceProblem& s : problem.sequences) rows = std::max(rows, s.query_length + 1);
+  problem.log_sum_exp_head_stride = by_head ? rows : 1;
+  problem.log_sum_exp_row_stride = by_head ? 1 : problem.num_heads;
+  for (size_t i = 0; i < log_sum_exp_.size(); ++i) {
+    log_sum_exp_[i].resize(problem.num_heads * rows);
+    problem.sequences[i].log_sum_exp = log_sum_exp_[i].data();
+  }
+  ClearResults();
+}
+
+void RandomProblem::AskForWeights(WeightsOutput weights, WeightsStage stage) {
   problem.weights = weights;
+  problem.weights_stage = stage;
   const int64_t heads = weights == WeightsOutput::kPerHead ? problem.num_heads : 1;
   // One size for all sequences, as the wire has it, and some more than needed.
   int64_t rows = 1, keys = 3;
@@ -100,9 +125,10 @@ void RandomProblem::AskForWeights(WeightsOutput weights) {
   ClearResults();
 }
 
-void RandomProblem::SetRow(const Rows& rows, int64_t width, int64_t row, float value) {
+void RandomProblem::SetRow(const Rows& rows, int64_t heads, int64_t width, int64_t row,
+                           float value) {
   const std::vector<float> values(width, value);
-  for (int64_t head = 0; head < problem.num_kv_heads; ++head) {
+  for (int64_t head = 0; head < heads; ++head) {
     ConvertFromFloat(
         values.data(), problem.input_type,
         const_cast<std::byte*>(rows.data) +
@@ -111,12 +137,49 @@ void RandomProblem::SetRow(const Rows& rows, int64_t width, int64_t row, float v
   }
 }
 
+void RandomProblem::Strew(double probability, bool not_finite) {
+  std::vector<float> choices = {0.0f, -0.0f,     1e-40f,  -1e-45f, 1e-30f, 1e-6f,
+                                1e3f, -65504.0f, 3.4e38f, -1e30f,  1e15f};
+  if (not_finite) {
+    const uint32_t nan_bits = 0x7fc12345;
+    float nan;
+    std::memcpy(&nan, &nan_bits, sizeof(nan));
+    choices.insert(choices.end(), {kInfinity, -kInfinity, nan, -nan});
+  }
+  std::bernoulli_distribution draw(probability);
+  std::uniform_int_distribution<size_t> pick(0, choices.size() - 1);
+  const auto strew = [&](const std::byte* data, DataType type, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      if (!draw(random_)) continue;
+      const float value = choices[pick(random_)];
+      ConvertFromFloat(&value, type,
+                       const_cast<std::byte*>(data) + i * static_cast<int64_t>(ElementSize(type)),
+                       1);
+    }
+  };
+  const DataType type = problem.input_type;
+  for (const SequenceProblem& s : problem.sequences) {
+    strew(s.query.data, type, s.query_length * problem.num_heads * problem.head_dim);
+    strew(s.key.data, type, s.key_length * problem.num_kv_heads * problem.head_dim);
+    strew(s.value.data, type, s.key_length * problem.num_kv_heads * problem.value_head_dim);
+    if (s.bias.data == nullptr) continue;
+    const int64_t heads = s.bias.head_stride == 0 ? 1 : problem.num_heads;
+    const int64_t rows = s.bias.row_stride == 0 ? 1 : s.query_length;
+    const int64_t keys = s.bias.key_stride == 0 ? 1 : s.key_length;
+    strew(s.bias.data, s.bias.type, heads * rows * keys);
+  }
+}
+
+void RandomProblem::SetQuery(size_t i, int64_t row, float value) {
+  SetRow(problem.sequences[i].query, problem.num_heads, problem.head_dim, row, value);
+}
+
 void RandomProblem::SetKey(size_t i, int64_t key, float value) {
-  SetRow(problem.sequences[i].key, problem.head_dim, key, value);
+  SetRow(problem.sequences[i].key, problem.num_kv_heads, problem.head_dim, key, value);
 }
 
 void RandomProblem::SetValue(size_t i, int64_t key, float value) {
-  SetRow(problem.sequences[i].value, problem.value_head_dim, key, value);
+  SetRow(problem.sequences[i].value, problem.num_kv_heads, problem.value_head_dim, key, value);
 }
 
 std::vector<float> RandomProblem::Output() const {
@@ -134,11 +197,25 @@ std::vector<float> RandomProblem::Output() const {
   return all;
 }
 
+std::vector<float> RandomProblem::LogSumExp() const {
+  std::vector<float> all;
+  for (const SequenceProblem& s : problem.sequences) {
+    for (int64_t row = 0; s.log_sum_exp != nullptr && row < s.query_length; ++row) {
+      for (int64_t head = 0; head < problem.num_heads; ++head) {
+        all.push_back(s.log_sum_exp[head * problem.log_sum_exp_head_stride +
+                                    row * problem.log_sum_exp_row_stride]);
+      }
+    }
+  }
+  return all;
+}
+
 void RandomProblem::ClearResults() {
   for (size_t i = 0; i < weights_.size(); ++i) {
     const SequenceProblem& s = problem.sequences[i];
     std::fill_n(s.output.data, output_bytes_[i], std::byte{0x5a});
     std::fill(weights_[i].begin(), weights_[i].end(), -7.0f);
+    std::fill(log_sum_exp_[i].begin(), log_sum_exp_[i].end(), -7.0f);
   }
 }
 
@@ -147,50 +224,93 @@ std::string RandomProblem::ToString() const {
       "H=", problem.num_heads, " Hkv=", problem.num_kv_heads, " D=", problem.head_dim,
       " Dv=", problem.value_head_dim, " scale=", problem.scale, " type=", Name(problem.input_type),
       " to ", Name(problem.output_type), problem.causal ? " causal" : "",
-      problem.head_gates.empty() ? "" : " gates", " weights=", static_cast<int>(problem.weights));
+      problem.head_gates.empty() ? "" : " gates", " weights=", static_cast<int>(problem.weights),
+      " stage=", static_cast<int>(problem.weights_stage), " softcap=", problem.softcap,
+      problem.sinks.empty() ? "" : " sinks");
+  if (problem.window_left.has_value()) absl::StrAppend(&text, " left=", *problem.window_left);
+  if (problem.window_right.has_value()) absl::StrAppend(&text, " right=", *problem.window_right);
   for (const SequenceProblem& s : problem.sequences) {
-    absl::StrAppend(&text, " (Lq=", s.query_length, " Lk=", s.key_length,
-                    " offset=", s.query_offset, s.mask.data != nullptr ? " mask" : "",
-                    s.bias.data != nullptr ? " bias" : "", ")");
+    absl::StrAppend(
+        &text, " (Lq=", s.query_length, " Lk=", s.key_length, " offset=", s.query_offset,
+        s.mask.data != nullptr ? " mask" : "", s.bias.data != nullptr ? " bias" : "",
+        s.alibi_slopes != nullptr ? " alibi" : "", s.log_sum_exp != nullptr ? " lse" : "", ")");
   }
   return text;
 }
 
-std::vector<float> NaiveOutput(const AttentionProblem& p, bool round_p) {
-  std::vector<float> all;
+namespace {
+
+// One row of one head.
+struct NaiveRow {
+  const AttentionProblem& p;
+  const SequenceProblem& s;
+  int64_t h, i;
+
+  int64_t at(const ScoreTerm& t, int64_t j) const {
+    return h * t.head_stride + i * t.row_stride + j * t.key_stride;
+  }
+  int64_t kv() const { return h / (p.num_heads / p.num_kv_heads); }
+
+  bool Readable(int64_t j) const {
+    const int64_t position = s.query_offset + i;
+    if (p.causal && j > position) return false;
+    if (p.window_left.has_value() && j < position - *p.window_left) return false;
+    if (p.window_right.has_value() && j > position + *p.window_right) return false;
+    return s.mask.data == nullptr || s.mask.data[at(s.mask, j)] != std::byte{0};
+  }
+
+  // -inf where not readable, and where bias is.
+  float Score(int64_t j) const {
+    if (!Readable(j)) return -kInfinity;
+    const float bias =
+        s.bias.data == nullptr ? 0.0f : LoadFloat(s.bias.type, s.bias.data, at(s.bias, j));
+    if (bias == -kInfinity) return bias;
+    float score = 0.0f;
+    for (int64_t d = 0; d < p.head_dim; ++d) {
+      score += LoadFloat(p.input_type, s.query.data, Index(s.query, i, h) + d) *
+               LoadFloat(p.input_type, s.key.data, Index(s.key, j, kv()) + d);
+    }
+    score *= p.scale;
+    if (p.softcap != 0.0f) score = p.softcap * std::tanh(score / p.softcap);
+    if (s.bias.data != nullptr) score += bias;
+    if (s.alibi_slopes != nullptr) {
+      score -= s.alibi_slopes[h] * std::fabs(static_cast<float>(s.query_offset + i - j));
+    }
+    return score;
+  }
+};
+
+}  // namespace
+
+NaiveResult NaiveAttention(const AttentionProblem& p, bool round_p) {
+  NaiveResult all;
   for (const SequenceProblem& s : p.sequences) {
     for (int64_t i = 0; i < s.query_length; ++i) {
       for (int64_t h = 0; h < p.num_heads; ++h) {
-        const int64_t kv = h / (p.num_heads / p.num_kv_heads);
+        const NaiveRow row{p, s, h, i};
         const float gate = p.head_gates.empty() ? 1.0f : p.head_gates[h];
+        const bool off = gate == 0.0f;
+        const float sink = p.sinks.empty() || off ? -kInfinity : p.sinks[h];
         std::vector<float> weight(s.key_length, -kInfinity), out(p.value_head_dim, 0.0f);
-        float max = -kInfinity, sum = 0.0f;
-        for (int64_t j = 0; j < s.key_length && gate != 0.0f; ++j) {
-          const auto at = [&](const ScoreTerm& t) {
-            return h * t.head_stride + i * t.row_stride + j * t.key_stride;
-          };
-          if (p.causal && j > s.query_offset + i) continue;
-          if (s.mask.data != nullptr && s.mask.data[at(s.mask)] == std::byte{0}) continue;
-          const float bias =
-              s.bias.data == nullptr ? 0.0f : LoadFloat(s.bias.type, s.bias.data, at(s.bias));
-          float dot = 0.0f;
-          for (int64_t d = 0; d < p.head_dim; ++d) {
-            dot += LoadFloat(p.input_type, s.query.data, Index(s.query, i, h) + d) *
-                   LoadFloat(p.input_type, s.key.data, Index(s.key, j, kv) + d);
-          }
-          weight[j] = bias == -kInfinity ? bias : dot * p.scale + bias;
+        float max = sink;
+        for (int64_t j = 0; j < s.key_length && !off; ++j) {
+          weight[j] = row.Score(j);
           max = std::max(max, weight[j]);
         }
+        float sum = sink == -kInfinity ? 0.0f : std::exp(sink - max);
         for (int64_t j = 0; j < s.key_length; ++j) {
           if (weight[j] == -kInfinity) continue;
           float e = std::exp(weight[j] - max);
           sum += e;
           if (round_p) e = BFloat16ToFloat(FloatToBFloat16(e));
           for (int64_t d = 0; d < p.value_head_dim; ++d) {
-            out[d] += e * LoadFloat(p.input_type, s.value.data, Index(s.value, j, kv) + d);
+            out[d] += e * LoadFloat(p.input_type, s.value.data, Index(s.value, j, row.kv()) + d);
           }
         }
-        for (const float x : out) all.push_back(sum == 0.0f ? 0.0f : gate * (x / sum));
+        for (const float x : out) all.output.push_back(sum == 0.0f ? 0.0f : gate * (x / sum));
+        if (s.log_sum_exp != nullptr) {
+          all.log_sum_exp.push_back(sum == 0.0f ? -kInfinity : max + std::log(sum));
+        }
       }
     }
   }

@@ -34,15 +34,28 @@ class RandomProblem {
   // The same of numbers, each -inf with `probability`.
   void AddBias(size_t sequence, DataType type, bool by_head, bool by_row, bool by_key,
                double probability);
-  void AskForWeights(WeightsOutput weights);
+  // [H] normal slopes, of one sequence; [H] normal sinks, some of them -inf.
+  void AddAlibi(size_t sequence);
+  void AddSinks();
+  void AskForWeights(WeightsOutput weights, WeightsStage stage = WeightsStage::kProbabilities);
+  // By head or by row in memory, as the wire has it dense or packed.
+  void AskForLogSumExp(bool by_head);
 
-  // Overwrites row `key` of all heads of keys or values.
+  // Overwrites a row of all heads of queries, keys or values.
+  void SetQuery(size_t sequence, int64_t row, float value);
   void SetKey(size_t sequence, int64_t key, float value);
   void SetValue(size_t sequence, int64_t key, float value);
 
-  // Output rows in order of sequence, row, head, feature; weights as they are.
+  // Overwrites numbers of queries, keys, values and float biases, each with
+  // `probability`, by large and by denormal ones, and by NaN and infinities too
+  // where `not_finite`.
+  void Strew(double probability, bool not_finite);
+
+  // Output rows in order of sequence, row, head, feature; weights as they are;
+  // log-sum-exp in order of sequence, row, head, empty where not asked for.
   std::vector<float> Output() const;
   const std::vector<float>& Weights(size_t sequence) const { return weights_[sequence]; }
+  std::vector<float> LogSumExp() const;
   void ClearResults();
 
   std::string ToString() const;
@@ -50,18 +63,25 @@ class RandomProblem {
  private:
   std::byte* Store(const std::vector<float>& values, DataType type);
   std::vector<float> Normal(int64_t count);
-  void SetRow(const Rows& rows, int64_t width, int64_t row, float value);
+  void SetRow(const Rows& rows, int64_t heads, int64_t width, int64_t row, float value);
 
   std::mt19937 random_;
   std::deque<std::vector<std::byte>> memory_;  // stays where it is as it grows
   std::vector<std::vector<float>> weights_;
+  std::vector<std::vector<float>> log_sum_exp_;
   std::vector<size_t> output_bytes_;
 };
 
-// Softmax attention in T, straight from the formula; with `round_p`, unnormalised
-// probabilities are rounded to bfloat16 before they meet the values. The measure
-// of error: a kernel may err twice as much as this in float.
-std::vector<float> NaiveOutput(const AttentionProblem& problem, bool round_p);
+// Softmax attention in float, straight from the formula: the measure of error,
+// since a kernel may err twice as much.
+struct NaiveResult {
+  std::vector<float> output;       // in the order of RandomProblem::Output
+  std::vector<float> log_sum_exp;  // in the order of RandomProblem::LogSumExp
+};
+
+// With `round_p`, unnormalised probabilities are rounded to bfloat16 before they
+// meet the values.
+NaiveResult NaiveAttention(const AttentionProblem& problem, bool round_p);
 
 }  // namespace attend
 

@@ -3,6 +3,7 @@
 
 #include "core/attention/resolve.h"
 
+#include <functional>
 #include <limits>
 
 #include "core/base/status.h"
@@ -24,7 +25,7 @@ BatchShape Dense(int64_t batch, int64_t rows, int64_t keys,
 }
 
 std::vector<int64_t> Offsets(const AttentionOptions& options, BatchShape shape) {
-  EXPECT_TRUE(ResolveOptions(options, 1, 1.0f, kLimits, shape).ok());
+  EXPECT_TRUE(ResolveOptions(options, 1, {}, kLimits, shape).ok());
   std::vector<int64_t> offsets;
   for (const SequenceShape& s : shape.sequences) offsets.push_back(s.query_offset);
   return offsets;
@@ -73,9 +74,11 @@ TEST(ResolveLengths, OfSelfAttentionServeBoth) {
 TEST(ResolveOptions, TakesTheGivenScaleElseTheDefault) {
   BatchShape shape = Dense(1, 1, 1);
   AttentionOptions options;
-  EXPECT_EQ(ResolveOptions(options, 1, 0.25f, kLimits, shape)->scale, 0.25f);
+  OptionDefaults defaults;
+  defaults.scale = 0.25f;
+  EXPECT_EQ(ResolveOptions(options, 1, defaults, kLimits, shape)->scale, 0.25f);
   options.scale = -3.0f;
-  EXPECT_EQ(ResolveOptions(options, 1, 0.25f, kLimits, shape)->scale, -3.0f);
+  EXPECT_EQ(ResolveOptions(options, 1, defaults, kLimits, shape)->scale, -3.0f);
 }
 
 TEST(ResolveOptions, AlignsRowZero) {
@@ -100,12 +103,96 @@ TEST(ResolveOptions, IgnoresOffsetsWhereNothingDependsOnPosition) {
   EXPECT_THAT(Offsets(options, Dense(2, 3, 3)), ElementsAre(0, 0));
 }
 
+TEST(ResolveOptions, TakesGivenWindowsAndSoftcapElseTheDefaults) {
+  BatchShape shape = Dense(1, 3, 3);
+  AttentionOptions options;
+  ResolvedOptions resolved = *ResolveOptions(options, 1, {}, kLimits, shape);
+  EXPECT_FALSE(resolved.window_left.has_value());
+  EXPECT_FALSE(resolved.window_right.has_value());
+  EXPECT_EQ(resolved.softcap, 0.0f);
+  OptionDefaults defaults;
+  defaults.window_left = 7;
+  defaults.window_right = 8;
+  defaults.softcap = 30.0f;
+  options.window_right = 0;
+  resolved = *ResolveOptions(options, 1, defaults, kLimits, shape);
+  EXPECT_EQ(resolved.window_left, 7);
+  EXPECT_EQ(resolved.window_right, 0);
+  EXPECT_EQ(resolved.softcap, 30.0f);
+  options.softcap = 2.0f;
+  options.window_left = std::numeric_limits<int64_t>::max();
+  resolved = *ResolveOptions(options, 1, defaults, kLimits, shape);
+  EXPECT_EQ(resolved.window_left, kFarPosition);
+  EXPECT_EQ(resolved.softcap, 2.0f);
+}
+
+// All that depends on position uses offsets, and needs to be told them.
+TEST(ResolveOptions, AlignsForEverythingThatDependsOnPosition) {
+  const auto slopes = [] {
+    Tensor tensor(DataType::kFloat32, {1});
+    *tensor.as<float>() = 0.5f;
+    return tensor;
+  };
+  struct Case {
+    const char* words;
+    std::function<void(AttentionOptions&, OptionDefaults&)> set;
+  };
+  const std::vector<Case> cases = {
+      {"causal attention of 2", [](auto& o, auto&) { o.causal = true; }},
+      {"a window of 2", [](auto& o, auto&) { o.window_left = 3; }},
+      {"a window of 2", [](auto& o, auto&) { o.window_right = 3; }},
+      {"this layer's window of 2", [](auto&, auto& d) { d.window_left = 3; }},
+      {"this layer's window of 2", [](auto&, auto& d) { d.window_right = 3; }},
+      {"ALiBi of 2", [&](auto& o, auto&) { o.alibi_slopes = slopes(); }},
+      {"this layer's position embedding of 2", [](auto&, auto& d) { d.positional = true; }},
+  };
+  for (const Case& test : cases) {
+    SCOPED_TRACE(test.words);
+    AttentionOptions options;
+    OptionDefaults defaults;
+    test.set(options, defaults);
+    BatchShape shape = Dense(1, 2, 5);
+    const absl::Status refused = ResolveOptions(options, 1, defaults, kLimits, shape).status();
+    EXPECT_EQ(GetErrorInfo(refused).field, "options.alignment");
+    EXPECT_THAT(std::string(refused.message()), ::testing::HasSubstr(test.words));
+    options.alignment = Alignment::kEnd;
+    EXPECT_TRUE(ResolveOptions(options, 1, defaults, kLimits, shape).ok());
+    EXPECT_EQ(shape.sequences[0].query_offset, 3);
+  }
+}
+
+TEST(ResolveOptions, TakesSlopesByHeadOrBySequence) {
+  BatchShape shape = Dense(2, 3, 3);
+  AttentionOptions options;
+  options.alibi_slopes = Tensor(DataType::kFloat32, {3});
+  std::fill_n(options.alibi_slopes->as<float>(), 3, 0.5f);
+  ResolvedOptions resolved = *ResolveOptions(options, 3, {}, kLimits, shape);
+  EXPECT_EQ(resolved.alibi_slopes, options.alibi_slopes->as<float>());
+  EXPECT_EQ(resolved.alibi_batch_stride, 0);
+  options.alibi_slopes = Tensor(DataType::kFloat32, {2, 3});
+  std::fill_n(options.alibi_slopes->as<float>(), 6, 0.5f);
+  EXPECT_EQ(ResolveOptions(options, 3, {}, kLimits, shape)->alibi_batch_stride, 3);
+}
+
+TEST(ResolveOptions, SizesTheLogSumExp) {
+  AttentionOptions options;
+  BatchShape dense = Dense(2, 4, 5, {3, 1}, {2, 2});
+  EXPECT_TRUE(ResolveOptions(options, 3, {}, kLimits, dense)->log_sum_exp_shape.empty());
+  options.log_sum_exp = true;
+  ResolvedOptions resolved = *ResolveOptions(options, 3, {}, kLimits, dense);
+  EXPECT_THAT(resolved.log_sum_exp_shape, ElementsAre(2, 3, 4));
+  EXPECT_EQ(resolved.log_sum_exp_bytes, 96u);
+  BatchShape packed = *ResolveLengths({true, 0, 6}, {true, 0, 9}, false, {4, 2}, {1, 8}, kLimits);
+  EXPECT_THAT(ResolveOptions(options, 3, {}, kLimits, packed)->log_sum_exp_shape,
+              ElementsAre(6, 3));
+}
+
 TEST(ResolveOptions, BringsFarOffsetsIntoReach) {
   AttentionOptions options;
   options.causal = true;
   options.query_offsets = {std::numeric_limits<int64_t>::min(),
                            std::numeric_limits<int64_t>::max()};
-  EXPECT_THAT(Offsets(options, Dense(2, 3, 3)), ElementsAre(-(int64_t{1} << 40), int64_t{1} << 40));
+  EXPECT_THAT(Offsets(options, Dense(2, 3, 3)), ElementsAre(-kFarPosition, kFarPosition));
 }
 
 TEST(ResolveOptions, BroadcastsByStridesOfZero) {
@@ -131,7 +218,7 @@ TEST(ResolveOptions, BroadcastsByStridesOfZero) {
     BatchShape shape = Dense(2, 4, 5);
     AttentionOptions options;
     options.bias = Tensor(DataType::kBFloat16, test.shape);
-    const ResolvedOptions resolved = *ResolveOptions(options, 3, 1.0f, kLimits, shape);
+    const ResolvedOptions resolved = *ResolveOptions(options, 3, {}, kLimits, shape);
     const ScoreTerm& term = resolved.bias.term;
     EXPECT_EQ(term.type, DataType::kBFloat16);
     EXPECT_THAT((std::vector<int64_t>{resolved.bias.batch_stride, term.head_stride, term.row_stride,
@@ -147,11 +234,11 @@ TEST(ResolveOptions, SizesTheWeights) {
   BatchShape shape = Dense(2, 4, 5, {3, 1}, {2, 2});
   AttentionOptions options;
   options.weights = WeightsOutput::kPerHead;
-  ResolvedOptions resolved = *ResolveOptions(options, 3, 1.0f, kLimits, shape);
+  ResolvedOptions resolved = *ResolveOptions(options, 3, {}, kLimits, shape);
   EXPECT_THAT(resolved.weights_shape, ElementsAre(2, 3, 4, 5));
   EXPECT_EQ(resolved.weights_bytes, 480u);
   options.weights = WeightsOutput::kMean;
-  resolved = *ResolveOptions(options, 3, 1.0f, kLimits, shape);
+  resolved = *ResolveOptions(options, 3, {}, kLimits, shape);
   EXPECT_THAT(resolved.weights_shape, ElementsAre(2, 4, 5));
 }
 

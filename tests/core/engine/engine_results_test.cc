@@ -2,7 +2,9 @@
 // forms, layouts, lengths, broadcast, padding. The kernels' numbers have their
 // own tests; here it is about handing them the right rows.
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <random>
 #include <string>
@@ -16,6 +18,8 @@
 
 namespace attend {
 namespace {
+
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 EngineOptions Options() {
   EngineOptions options;
@@ -60,6 +64,7 @@ int64_t BroadcastIndex(const Tensor& tensor, std::vector<int64_t> index) {
 }
 
 void ExpectNear(float got, float want, float tolerance, const std::string& where) {
+  if (got == want) return;  // equal infinities too
   EXPECT_LE(std::fabs(got - want), tolerance) << where << ": got " << got << ", want " << want;
 }
 
@@ -70,8 +75,9 @@ void CheckOperator(const ScaledDotProductAttentionRequest& request, const Respon
   const bool packed = request.query.rank() == 3;
   const int64_t heads = request.query.dim(packed || request.layout == Layout::kBhld ? 1 : 2);
   const int64_t width = request.query.dim(request.query.rank() - 1);
+  const int64_t value_width = request.value.dim(request.value.rank() - 1);
   const DataType type = request.query.type();
-  int64_t checked_output = 0;
+  int64_t checked_output = 0, checked_logs = 0;
   std::vector<bool> weight_checked(
       response.weights.has_value() ? response.weights->byte_size() / 4 : 0, false);
   for (const Sequence& s : sequences) {
@@ -79,7 +85,7 @@ void CheckOperator(const ScaledDotProductAttentionRequest& request, const Respon
         Slice(request.query, request.layout, s.batch, s.query_begin, s.query_length);
     const Tensor key = Slice(request.key, request.layout, s.batch, s.key_begin, s.key_length);
     const Tensor value = Slice(request.value, request.layout, s.batch, s.key_begin, s.key_length);
-    Tensor want(DataType::kFloat32, {1, s.query_length, heads, width});
+    Tensor want(DataType::kFloat32, {1, s.query_length, heads, value_width});
     const int64_t kv_heads = key.dim(2);
 
     std::vector<float> bias, weights;
@@ -101,9 +107,18 @@ void CheckOperator(const ScaledDotProductAttentionRequest& request, const Respon
     AttentionProblem problem;
     problem.num_heads = heads;
     problem.num_kv_heads = kv_heads;
-    problem.head_dim = problem.value_head_dim = width;
+    problem.head_dim = width;
+    problem.value_head_dim = value_width;
     problem.scale = request.options.scale.value_or(1.0f / std::sqrt(static_cast<float>(width)));
     problem.causal = request.options.causal;
+    problem.window_left = request.options.window_left;
+    problem.window_right = request.options.window_right;
+    problem.softcap = request.options.softcap.value_or(0.0f);
+    problem.sinks = request.options.sinks;
+    problem.weights_stage = request.options.weights_stage;
+    problem.log_sum_exp_head_stride = 1;
+    problem.log_sum_exp_row_stride = heads;
+    std::vector<float> logs(static_cast<size_t>(s.query_length * heads));
     problem.input_type = type;
     problem.output_type = DataType::kFloat32;
     problem.head_gates = request.options.head_gates;
@@ -118,8 +133,13 @@ void CheckOperator(const ScaledDotProductAttentionRequest& request, const Respon
     one.query_offset = s.offset;
     one.query = {query.data(), heads * width, width};
     one.key = {key.data(), kv_heads * width, width};
-    one.value = {value.data(), kv_heads * width, width};
-    one.output = {want.data(), heads * width, width};
+    one.value = {value.data(), kv_heads * value_width, value_width};
+    one.output = {want.data(), heads * value_width, value_width};
+    one.log_sum_exp = logs.data();
+    if (request.options.alibi_slopes.has_value()) {
+      const Tensor& slopes = *request.options.alibi_slopes;
+      one.alibi_slopes = slopes.as<float>() + (slopes.rank() == 2 ? s.batch * heads : 0);
+    }
     if (!bias.empty()) {
       one.bias = {reinterpret_cast<const std::byte*>(bias.data()), DataType::kFloat32,
                   s.query_length * s.key_length, s.key_length, 1};
@@ -133,9 +153,18 @@ void CheckOperator(const ScaledDotProductAttentionRequest& request, const Respon
 
     const Tensor got =
         Slice(response.output, request.layout, s.batch, s.query_begin, s.query_length);
-    for (int64_t i = 0; i < s.query_length * heads * width; ++i, ++checked_output) {
+    for (int64_t i = 0; i < s.query_length * heads * value_width; ++i, ++checked_output) {
       ExpectNear(LoadFloat(type, got.data(), i), want.as<float>()[i], tolerance,
                  "output of sequence " + std::to_string(s.batch) + " at " + std::to_string(i));
+    }
+    for (int64_t i = 0; i < s.query_length && response.log_sum_exp.has_value(); ++i) {
+      for (int64_t h = 0; h < heads; ++h, ++checked_logs) {
+        const Tensor& log = *response.log_sum_exp;
+        const int64_t at =
+            packed ? (s.query_begin + i) * heads + h : (s.batch * heads + h) * log.dim(2) + i;
+        ExpectNear(log.as<float>()[at], logs[static_cast<size_t>(i * heads + h)], tolerance,
+                   "log-sum-exp at " + std::to_string(at));
+      }
     }
     if (!response.weights.has_value()) continue;
     const Tensor& w = *response.weights;
@@ -152,7 +181,9 @@ void CheckOperator(const ScaledDotProductAttentionRequest& request, const Respon
       }
     }
   }
-  // What no sequence covers is padding, and zero.
+  // What no sequence covers is padding: zero, or -inf of what is a logarithm.
+  const float padding =
+      request.options.weights_stage == WeightsStage::kProbabilities ? 0.0f : kMinusInfinity;
   const int64_t elements = static_cast<int64_t>(response.output.byte_size() / ElementSize(type));
   int64_t zeros = 0;
   for (int64_t i = 0; i < elements; ++i) {
@@ -160,8 +191,12 @@ void CheckOperator(const ScaledDotProductAttentionRequest& request, const Respon
   }
   EXPECT_GE(zeros, elements - checked_output);
   for (size_t i = 0; i < weight_checked.size(); ++i) {
-    EXPECT_TRUE(weight_checked[i] || response.weights->as<float>()[i] == 0.0f) << i;
+    EXPECT_TRUE(weight_checked[i] || response.weights->as<float>()[i] == padding) << i;
   }
+  if (!response.log_sum_exp.has_value()) return;
+  const int64_t logs = static_cast<int64_t>(response.log_sum_exp->byte_size() / sizeof(float));
+  const float* log = response.log_sum_exp->as<float>();
+  EXPECT_GE(std::count(log, log + logs, kMinusInfinity), logs - checked_logs);
 }
 
 // Padding that would poison whatever reads it.
@@ -207,6 +242,7 @@ TEST(EngineResults, OfTheOperatorEqualTheReference) {
     const DataType type = std::vector<DataType>{DataType::kFloat32, DataType::kFloat16,
                                                 DataType::kBFloat16}[random() % 3];
     const int64_t kv_heads = pick({1, 2, 3}), heads = kv_heads * pick({1, 2}), d = pick({1, 8, 17});
+    const int64_t dv = random() % 2 == 0 ? d : pick({1, 5, 32});
     const int64_t batch = pick({1, 2, 5});
     const bool packed = random() % 3 == 0;
     ScaledDotProductAttentionRequest request;
@@ -231,14 +267,14 @@ TEST(EngineResults, OfTheOperatorEqualTheReference) {
     if (packed) {
       request.query = RandomTensor(random, {tq, heads, d}, type);
       request.key = RandomTensor(random, {tk, kv_heads, d}, type);
-      request.value = RandomTensor(random, {tk, kv_heads, d}, type);
+      request.value = RandomTensor(random, {tk, kv_heads, dv}, type);
     } else {
       request.query =
           RandomTensor(random, OperandShape(request.layout, batch, axis_q, heads, d), type);
       request.key =
           RandomTensor(random, OperandShape(request.layout, batch, axis_k, kv_heads, d), type);
       request.value =
-          RandomTensor(random, OperandShape(request.layout, batch, axis_k, kv_heads, d), type);
+          RandomTensor(random, OperandShape(request.layout, batch, axis_k, kv_heads, dv), type);
       PoisonPadding(request.query, lq, request.layout);
       PoisonPadding(request.key, lk, request.layout);
       PoisonPadding(request.value, lk, request.layout);
@@ -262,8 +298,22 @@ TEST(EngineResults, OfTheOperatorEqualTheReference) {
         request.options.head_gates.push_back(static_cast<float>(random() % 3));
       }
     }
-    if (random() % 2 == 0) {
-      request.options.causal = true;
+    if (random() % 3 == 0) request.options.softcap = 1.5f;
+    if (random() % 3 == 0) {
+      for (int64_t h = 0; h < heads; ++h) {
+        request.options.sinks.push_back(static_cast<float>(random() % 5) - 2.0f);
+      }
+    }
+    request.options.log_sum_exp = random() % 2 == 0;
+    if (random() % 4 == 0) request.options.window_left = pick({0, 1, 6});
+    if (random() % 4 == 0) request.options.window_right = pick({0, 1, 6});
+    if (random() % 3 == 0) {
+      request.options.alibi_slopes =
+          RandomTensor(random, random() % 2 == 0 ? Shape{heads} : Shape{batch, heads});
+    }
+    request.options.causal = random() % 2 == 0;
+    if (request.options.causal || request.options.window_left.has_value() ||
+        request.options.window_right.has_value() || request.options.alibi_slopes.has_value()) {
       switch (random() % 3) {
         case 0:
           request.options.alignment = Alignment::kStart;
@@ -282,9 +332,16 @@ TEST(EngineResults, OfTheOperatorEqualTheReference) {
     request.options.weights = std::vector<WeightsOutput>{
         WeightsOutput::kNone, WeightsOutput::kPerHead, WeightsOutput::kMean}[random() % 3];
 
+    if (request.options.weights == WeightsOutput::kPerHead) {
+      request.options.weights_stage = static_cast<WeightsStage>(random() % 4);
+    }
+
     const absl::StatusOr<Response> response = Call(engine, Copy(request));
     ASSERT_TRUE(response.ok()) << response.status();
-    EXPECT_EQ(response->output.shape(), request.query.shape());
+    Shape shape = request.query.shape();
+    shape.back() = dv;
+    EXPECT_EQ(response->output.shape(), shape);
+    EXPECT_EQ(response->log_sum_exp.has_value(), request.options.log_sum_exp);
     EXPECT_EQ(response->output.type(), type);
     EXPECT_EQ(response->timing.batch_requests, 1);
     EXPECT_EQ(response->timing.batch_tokens, tq);
@@ -362,6 +419,44 @@ TEST(EngineResults, OfALayerDoNotDependOnTheForm) {
   }
 }
 
+std::unique_ptr<const Layer> LayerWith(std::string name, float softcap, std::optional<int64_t> left,
+                                       std::optional<int64_t> right) {
+  return MakeTestLayer(std::move(name), 24, 24, 24, 4, 2, 8, [&](LayerConfig& config) {
+    config.softcap = softcap;
+    config.window_left = left;
+    config.window_right = right;
+  });
+}
+
+// What a checkpoint says holds where the request says nothing, option by option.
+TEST(EngineResults, OfALayerUseItsSoftcapAndWindows) {
+  LayerRegistry layers;
+  ASSERT_TRUE(layers.Add(LayerWith("plain", 0.0f, {}, {})).ok());
+  ASSERT_TRUE(layers.Add(LayerWith("set", 0.25f, 3, 1)).ok());
+  Engine engine(Options(), layers, Clock::Steady(), nullptr);
+  std::mt19937 random(4715);
+  MultiHeadAttentionRequest request;
+  request.query = RandomTensor(random, {1, 9, 24});
+  const auto output = [&](const std::string& layer, std::optional<float> softcap,
+                          std::optional<int64_t> left, std::optional<int64_t> right) {
+    MultiHeadAttentionRequest copy = Copy(request);
+    copy.layer = layer;
+    copy.options.softcap = softcap;
+    copy.options.window_left = left;
+    copy.options.window_right = right;
+    const absl::StatusOr<Response> response = Call(engine, std::move(copy));
+    EXPECT_TRUE(response.ok()) << response.status();
+    const float* data = response->output.as<float>();
+    return std::vector<float>(data, data + 9 * 24);
+  };
+  EXPECT_EQ(output("set", {}, {}, {}), output("plain", 0.25f, 3, 1));
+  EXPECT_EQ(output("set", 2.0f, {}, {}), output("plain", 2.0f, 3, 1));
+  EXPECT_EQ(output("set", {}, 0, {}), output("plain", 0.25f, 0, 1));
+  EXPECT_EQ(output("set", {}, {}, 5), output("plain", 0.25f, 3, 5));
+  EXPECT_NE(output("set", {}, {}, {}), output("plain", {}, 3, 1));
+  EXPECT_NE(output("set", {}, {}, {}), output("plain", 0.25f, {}, 1));
+}
+
 // Given as key and value, or left out: the same.
 TEST(EngineResults, OfALayerTakeQueryForAbsentKeyAndValue) {
   std::mt19937 random(4713);
@@ -416,10 +511,12 @@ TEST(EngineResults, OfNothingAreEmpty) {
     request.layer = "self";
     request.query = Zeros(shape);
     request.options.weights = WeightsOutput::kPerHead;
+    request.options.log_sum_exp = true;
     const absl::StatusOr<Response> response = Call(engine, std::move(request));
     ASSERT_TRUE(response.ok()) << response.status();
     EXPECT_EQ(response->output.shape(), shape);
     EXPECT_EQ(response->weights->byte_size(), 0u);
+    EXPECT_EQ(response->log_sum_exp->byte_size(), 0u);
     EXPECT_EQ(response->timing.batch_tokens, 0);
   }
 }

@@ -212,7 +212,12 @@ TEST_F(EngineValidation, OfLayerRequests) {
 }
 
 TEST_F(EngineValidation, OfOperatorRequests) {
-  ExpectAccepted<Sdpa>({{"as it is", [](Sdpa&) {}}}, &GoodOperatorRequest);
+  ExpectAccepted<Sdpa>({{"as it is", [](Sdpa&) {}},
+                        {"a value of another width",
+                         [](Sdpa& r) {
+                           r.value = Zeros({2, 5, 2, 3});
+                         }}},
+                       &GoodOperatorRequest);
   ExpectRefused<Sdpa>(
       {
           {"no query", [](Sdpa& r) { r.query = Tensor(); }, "query", "got []"},
@@ -270,11 +275,6 @@ TEST_F(EngineValidation, OfOperatorRequests) {
              r.key = Zeros({2, 5, 2, 4});
            },
            "key", "as wide as query's, 8; got 4"},
-          {"a value of another width",
-           [](Sdpa& r) {
-             r.value = Zeros({2, 5, 2, 4});
-           },
-           "value", "as wide as query's, 8; got 4"},
           {"a value of other heads than key",
            [](Sdpa& r) {
              r.value = Zeros({2, 5, 1, 8});
@@ -505,6 +505,111 @@ TEST_F(EngineValidation, OfOptions) {
                         },
                         "options.mask", "= [2, 4, 4, 7]: axis 1 must be 7 or 1"}},
                       &PackedOperatorRequest);
+}
+
+TEST_F(EngineValidation, OfVariants) {
+  const auto slopes = [](Shape shape, float value = 0.5f) {
+    Tensor tensor = Zeros(std::move(shape));
+    for (size_t i = 0; i < tensor.byte_size() / sizeof(float); ++i) tensor.as<float>()[i] = value;
+    return tensor;
+  };
+  const int64_t max = std::numeric_limits<int64_t>::max();
+  ExpectAccepted<Sdpa>(
+      {
+          {"windows with an alignment",
+           [&](Sdpa& r) {
+             r.options.window_left = 0;
+             r.options.window_right = max;
+             r.options.alignment = Alignment::kEnd;
+           }},
+          {"windows with extreme offsets",
+           [&](Sdpa& r) {
+             r.options.window_left = r.options.window_right = max;
+             r.options.query_offsets = {max, std::numeric_limits<int64_t>::min()};
+           }},
+          {"a softcap", [](Sdpa& r) { r.options.softcap = 1e-30f; }},
+          {"slopes by head",
+           [&](Sdpa& r) {
+             r.options.alibi_slopes = slopes({4});
+             r.options.alignment = Alignment::kStart;
+           }},
+          {"slopes by sequence and head",
+           [&](Sdpa& r) {
+             r.options.alibi_slopes = slopes({2, 4}, -0.25f);
+             r.options.query_offsets = {0, 2};
+           }},
+          {"sinks, one of them none",
+           [](Sdpa& r) {
+             r.options.sinks = {0, -kInf, 1e30f, -3};
+           }},
+          {"each stage",
+           [](Sdpa& r) {
+             r.options.weights = WeightsOutput::kPerHead;
+             r.options.weights_stage = WeightsStage::kBiased;
+           }},
+          {"a stage of nothing", [](Sdpa& r) { r.options.weights_stage = WeightsStage::kScaled; }},
+          {"a log-sum-exp", [](Sdpa& r) { r.options.log_sum_exp = true; }},
+      },
+      &GoodOperatorRequest);
+  ExpectRefused<Sdpa>(
+      {
+          {"a negative left window", [](Sdpa& r) { r.options.window_left = -1; },
+           "options.window_left", "must be >= 0; got -1"},
+          {"a negative right window",
+           [](Sdpa& r) { r.options.window_right = std::numeric_limits<int64_t>::min(); },
+           "options.window_right", "must be >= 0; got -9223372036854775808"},
+          {"a window without alignment where lengths differ",
+           [](Sdpa& r) { r.options.window_left = 4; }, "options.alignment",
+           "a window of 3 query rows to 5 keys (sequence 0) needs options.alignment"},
+          {"slopes without alignment where lengths differ",
+           [&](Sdpa& r) { r.options.alibi_slopes = slopes({4}); }, "options.alignment",
+           "ALiBi of 3 query rows to 5 keys"},
+          {"a softcap of 0", [](Sdpa& r) { r.options.softcap = 0.0f; }, "options.softcap",
+           "must be finite and > 0; got 0"},
+          {"a negative softcap", [](Sdpa& r) { r.options.softcap = -1.0f; }, "options.softcap",
+           "got -1"},
+          {"an infinite softcap", [](Sdpa& r) { r.options.softcap = kInf; }, "options.softcap",
+           "got inf"},
+          {"a softcap that is not a number", [](Sdpa& r) { r.options.softcap = std::nanf(""); },
+           "options.softcap", "got nan"},
+          {"slopes of another type", [](Sdpa& r) { r.options.alibi_slopes = Zeros({4}, kBf16); },
+           "options.alibi_slopes", "needs type FLOAT32; got BFLOAT16"},
+          {"slopes of no axes", [](Sdpa& r) { r.options.alibi_slopes = Zeros(NoAxes()); },
+           "options.alibi_slopes", "[H] or [B, H] = [2, 4]; got []"},
+          {"slopes for another number of heads",
+           [&](Sdpa& r) { r.options.alibi_slopes = slopes({3}); }, "options.alibi_slopes",
+           "[2, 4]; got [3]"},
+          {"slopes for another number of sequences",
+           [&](Sdpa& r) {
+             r.options.alibi_slopes = slopes({1, 4});
+           },
+           "options.alibi_slopes", "[2, 4]; got [1, 4]"},
+          {"slopes that are not finite",
+           [&](Sdpa& r) { r.options.alibi_slopes = slopes({4}, kInf); }, "options.alibi_slopes",
+           "must be finite; got inf"},
+          {"sinks for another number of heads",
+           [](Sdpa& r) {
+             r.options.sinks = {0, 0};
+           },
+           "options.sinks", "each of the 4 heads; got 2"},
+          {"an infinite sink",
+           [](Sdpa& r) {
+             r.options.sinks = {0, kInf, 0, 0};
+           },
+           "options.sinks", "must be finite or -inf; got inf"},
+          {"a sink that is not a number",
+           [](Sdpa& r) {
+             r.options.sinks = {0, std::nanf(""), 0, 0};
+           },
+           "options.sinks", "got nan"},
+          {"a mean of scores",
+           [](Sdpa& r) {
+             r.options.weights = WeightsOutput::kMean;
+             r.options.weights_stage = WeightsStage::kScaled;
+           },
+           "options.weights_stage", "with WEIGHTS_MEAN; other stages need WEIGHTS_PER_HEAD"},
+      },
+      &GoodOperatorRequest);
 }
 
 TEST_F(EngineValidation, OfSizes) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
@@ -49,10 +50,17 @@ inline AttentionOptions Copy(const AttentionOptions& from) {
   to.causal = from.causal;
   to.alignment = from.alignment;
   to.query_offsets = from.query_offsets;
+  to.window_left = from.window_left;
+  to.window_right = from.window_right;
+  to.softcap = from.softcap;
   if (from.bias.has_value()) to.bias = Copy(*from.bias);
   if (from.mask.has_value()) to.mask = Copy(*from.mask);
+  if (from.alibi_slopes.has_value()) to.alibi_slopes = Copy(*from.alibi_slopes);
+  to.sinks = from.sinks;
   to.head_gates = from.head_gates;
   to.weights = from.weights;
+  to.weights_stage = from.weights_stage;
+  to.log_sum_exp = from.log_sum_exp;
   return to;
 }
 
@@ -82,9 +90,10 @@ inline MultiHeadAttentionRequest Copy(const MultiHeadAttentionRequest& from) {
   return to;
 }
 
-inline std::unique_ptr<const Layer> MakeTestLayer(std::string name, int64_t embed, int64_t key,
-                                                  int64_t value, int64_t heads = 4,
-                                                  int64_t kv_heads = 2, int64_t head_dim = 8) {
+inline std::unique_ptr<const Layer> MakeTestLayer(
+    std::string name, int64_t embed, int64_t key, int64_t value, int64_t heads = 4,
+    int64_t kv_heads = 2, int64_t head_dim = 8,
+    const std::function<void(LayerConfig&)>& change = [](LayerConfig&) {}) {
   LayerConfig c;
   c.name = std::move(name);
   c.embed_dim = embed;
@@ -95,6 +104,7 @@ inline std::unique_ptr<const Layer> MakeTestLayer(std::string name, int64_t embe
   c.head_dim = c.value_head_dim = head_dim;
   c.scale = 0.25f;
   c.sha256 = "sha of " + c.name;
+  change(c);
   std::mt19937 random(99);
   std::normal_distribution<float> normal(0.0f, 0.2f);
   const auto values_of = [&](int64_t n) {

@@ -47,6 +47,13 @@ LayerWeights Weights(const LayerConfig& c, bool bias = true) {
   w.key_weight = matrix(c.num_kv_heads * c.head_dim, c.key_dim);
   w.value_weight = matrix(c.num_kv_heads * c.value_head_dim, c.value_dim);
   w.output_weight = matrix(c.embed_dim, c.num_heads * c.value_head_dim);
+  if (c.query_key_norm) {
+    w.query_norm = Random(c.head_dim, 1.0f, random);
+    w.key_norm = Random(c.head_dim, 1.0f, random);
+  }
+  if (c.relative_bias.has_value()) {
+    w.relative_bias = Random(c.relative_bias->buckets * c.num_heads, 1.0f, random);
+  }
   if (!bias) return w;
   w.query_bias = Random(c.num_heads * c.head_dim, 0.1f, random);
   w.key_bias = Random(c.num_kv_heads * c.head_dim, 0.1f, random);
@@ -199,10 +206,59 @@ TEST_P(LayerTest, AppliesCausalOffsetsAndGates) {
   ExpectNearTruth(c, w, call);
 }
 
+RotaryConfig Rotary(int64_t width) {
+  RotaryConfig rotary;
+  rotary.width = width;
+  return rotary;
+}
+
+TEST_P(LayerTest, NormsAndTurnsQueriesAndKeysByPosition) {
+  WorkerPool pool(2);
+  for (const bool interleaved : {false, true}) {
+    for (const bool norm : {false, true}) {
+      LayerConfig c = Config(64, 4, 2, 22);
+      c.compute = GetParam();
+      c.query_key_norm = norm;
+      c.rotary = Rotary(interleaved ? 22 : 14);
+      if (interleaved) c.rotary->pairs = RotaryConfig::Pairs::kInterleaved;
+      const LayerWeights w = Weights(c);
+      const auto layer = Make(c, w);
+      Call self(c, DataType::kFloat32, {{1, 1}, {70, 70}, {0, 0}, {13, 13}}, true, kSeed);
+      Call cross(c, DataType::kFloat32, {{5, 80}, {65, 2}, {3, 0}}, false, kSeed);
+      self.item.causal = true;
+      self.item.sequences[3].query_offset = 7;
+      cross.item.sequences[0].query_offset = 1000;
+      cross.item.sequences[1].query_offset = -33;
+      const LayerItem* items[] = {&self.item, &cross.item};
+      layer->Run(items, pool);
+      ExpectNearTruth(c, w, self);
+      ExpectNearTruth(c, w, cross);
+    }
+  }
+}
+
+TEST_P(LayerTest, AddsItsRelativeBias) {
+  WorkerPool pool(2);
+  for (const bool bidirectional : {false, true}) {
+    LayerConfig c = Config(48, 3, 3, 16);
+    c.compute = GetParam();
+    c.relative_bias = RelativeBiasConfig{8, 20, bidirectional};
+    const LayerWeights w = Weights(c);
+    const auto layer = Make(c, w);
+    Call self(c, DataType::kFloat32, {{1, 1}, {70, 70}, {0, 0}, {13, 13}}, true, kSeed);
+    Call cross(c, DataType::kFloat32, {{5, 80}, {65, 2}, {3, 0}}, false, kSeed);
+    self.item.causal = !bidirectional;
+    cross.item.sequences[0].query_offset = 75;
+    cross.item.sequences[1].query_offset = int64_t{1} << 40;
+    const LayerItem* items[] = {&self.item, &cross.item};
+    layer->Run(items, pool);
+    ExpectNearTruth(c, w, self);
+    ExpectNearTruth(c, w, cross);
+  }
+}
+
 // The rule of the house: company, order and number of workers change no bit.
-TEST_P(LayerTest, GivesTheSameBitsInAnyCompany) {
-  LayerConfig c = Config(192, 3, 3, 64);
-  c.compute = GetParam();
+void ExpectSameBitsInAnyCompany(const LayerConfig& c) {
   const LayerWeights w = Weights(c);
   const auto layer = Make(c, w);
   std::vector<std::unique_ptr<Call>> alone, together;
@@ -215,6 +271,7 @@ TEST_P(LayerTest, GivesTheSameBitsInAnyCompany) {
           c, i % 2 == 0 ? DataType::kFloat32 : DataType::kBFloat16,
           std::vector<std::pair<int64_t, int64_t>>{{n, self ? n : n + 5}}, self, kSeed + i));
       calls->back()->item.causal = i % 2 == 0;
+      calls->back()->item.sequences[0].query_offset = self ? 0 : 3 * static_cast<int64_t>(i);
     }
   }
   WorkerPool one(1), three(3);
@@ -235,6 +292,21 @@ TEST_P(LayerTest, GivesTheSameBitsInAnyCompany) {
                 std::byte{0});
     }
   }
+}
+
+TEST_P(LayerTest, GivesTheSameBitsInAnyCompany) {
+  LayerConfig c = Config(192, 3, 3, 64);
+  c.compute = GetParam();
+  ExpectSameBitsInAnyCompany(c);
+}
+
+TEST_P(LayerTest, GivesTheSameBitsInAnyCompanyWithEverySettingOfPosition) {
+  LayerConfig c = Config(96, 3, 1, 36);
+  c.compute = GetParam();
+  c.query_key_norm = true;
+  c.rotary = Rotary(36);
+  c.relative_bias = RelativeBiasConfig{8, 20, true};
+  ExpectSameBitsInAnyCompany(c);
 }
 
 INSTANTIATE_TEST_SUITE_P(ComputeTypes, LayerTest,
@@ -258,6 +330,50 @@ TEST(LayerCreate, RefusesSizesThatDoNotFit) {
   EXPECT_EQ(Layer::Create(odd, Weights(c)).status().code(), absl::StatusCode::kInvalidArgument);
   odd = Config(8, int64_t{1} << 40, 1, int64_t{1} << 40);
   EXPECT_EQ(Layer::Create(odd, {}).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(LayerCreate, RefusesSettingsOfPositionThatDoNotFit) {
+  const auto refusal = [](auto change) {
+    LayerConfig c = Config(8, 2, 1, 4);
+    c.rotary = Rotary(4);
+    c.relative_bias = RelativeBiasConfig{8, 20, true};
+    c.query_key_norm = true;
+    LayerWeights w = Weights(c);
+    change(c, w);
+    const auto layer = Layer::Create(c, w);
+    EXPECT_EQ(layer.status().code(), absl::StatusCode::kInvalidArgument);
+    return std::string(layer.status().message());
+  };
+  using C = LayerConfig;
+  using W = LayerWeights;
+  EXPECT_THAT(refusal([](C& c, W&) { c.rotary->width = 3; }), HasSubstr("rotary width is 3"));
+  EXPECT_THAT(refusal([](C& c, W&) { c.rotary->width = 6; }), HasSubstr("in 2..4"));
+  EXPECT_THAT(refusal([](C& c, W&) { c.rotary->theta = 0; }), HasSubstr("rotary theta is 0"));
+  EXPECT_THAT(refusal([](C& c, W&) {
+                c.rotary->scaling = RotaryConfig::Scaling::kLinear;
+                c.rotary->factor = -2;
+              }),
+              HasSubstr("rotary factor is -2"));
+  EXPECT_THAT(refusal([](C& c, W&) {
+                c.rotary->scaling = RotaryConfig::Scaling::kLlama3;
+                c.rotary->high_frequency_factor = 1;
+              }),
+              HasSubstr("frequency factors are 1 and 1"));
+  EXPECT_THAT(refusal([](C& c, W&) {
+                c.rotary->scaling = RotaryConfig::Scaling::kLlama3;
+                c.rotary->original_max_position = 0;
+              }),
+              HasSubstr("original_max_position is 0"));
+  EXPECT_THAT(refusal([](C& c, W&) { c.relative_bias->buckets = 7; }), HasSubstr("7 buckets"));
+  EXPECT_THAT(refusal([](C& c, W&) { c.relative_bias->max_distance = 2; }),
+              HasSubstr("max_distance 2"));
+  EXPECT_THAT(refusal([](C& c, W&) { c.norm_epsilon = -1; }), HasSubstr("norm_epsilon is -1"));
+  EXPECT_THAT(refusal([](C&, W& w) { w.key_norm.pop_back(); }),
+              HasSubstr("key norm has 3 elements, the layer needs 4"));
+  EXPECT_THAT(refusal([](C& c, W&) { c.query_key_norm = false; }),
+              HasSubstr("query norm has 4 elements, the layer needs 0"));
+  EXPECT_THAT(refusal([](C&, W& w) { w.relative_bias.clear(); }),
+              HasSubstr("relative bias has 0 elements, the layer needs 16"));
 }
 
 TEST(LayerCreate, RefusesBFloat16WhereTheCpuCannotAndSaysWhy) {

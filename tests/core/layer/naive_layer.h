@@ -1,8 +1,10 @@
 #ifndef ATTEND_TESTS_CORE_LAYER_NAIVE_LAYER_H_
 #define ATTEND_TESTS_CORE_LAYER_NAIVE_LAYER_H_
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <vector>
 
 #include "core/layer/layer.h"
@@ -20,19 +22,21 @@ class NaiveLayer {
   std::vector<T> Run(const std::vector<float>& query, const std::vector<float>& key,
                      const std::vector<float>& value, bool causal, int64_t offset,
                      const std::vector<float>& gates) const {
-    const auto q = Project(std::vector<T>(query.begin(), query.end()), w_.query_weight,
-                           w_.query_bias, c_.embed_dim);
-    const auto k =
+    auto q = Project(std::vector<T>(query.begin(), query.end()), w_.query_weight, w_.query_bias,
+                     c_.embed_dim);
+    auto k =
         Project(std::vector<T>(key.begin(), key.end()), w_.key_weight, w_.key_bias, c_.key_dim);
     const auto v = Project(std::vector<T>(value.begin(), value.end()), w_.value_weight,
                            w_.value_bias, c_.value_dim);
     const int64_t rows = static_cast<int64_t>(query.size()) / c_.embed_dim;
     const int64_t keys = static_cast<int64_t>(key.size()) / c_.key_dim;
+    NormAndRotate(q, c_.num_heads, w_.query_norm, offset);
+    NormAndRotate(k, c_.num_kv_heads, w_.key_norm, 0);
     std::vector<T> context(rows * c_.num_heads * c_.value_head_dim);
     for (int64_t h = 0; h < c_.num_heads; ++h) {
       for (int64_t i = 0; i < rows; ++i) {
         const int64_t end = causal ? std::min(keys, std::max<int64_t>(0, offset + i + 1)) : keys;
-        Attend(q, k, v, h, i, end, gates.empty() ? T(1) : T(gates[h]), context);
+        Attend(q, k, v, h, i, offset, end, gates.empty() ? T(1) : T(gates[h]), context);
       }
     }
     return Project(context, w_.output_weight, w_.output_bias, c_.num_heads * c_.value_head_dim);
@@ -54,8 +58,72 @@ class NaiveLayer {
     return y;
   }
 
+  // Heads of q or k, row r at position first + r.
+  void NormAndRotate(std::vector<T>& x, int64_t heads, const std::vector<float>& norm,
+                     int64_t first) const {
+    const int64_t d = c_.head_dim;
+    for (int64_t at = 0; at < static_cast<int64_t>(x.size()); at += d) {
+      T* const head = x.data() + at;
+      if (c_.query_key_norm) {
+        T squares = 0;
+        for (int64_t i = 0; i < d; ++i) squares += head[i] * head[i];
+        const T root = std::sqrt(squares / T(d) + T(c_.norm_epsilon));
+        for (int64_t i = 0; i < d; ++i) head[i] = head[i] / root * T(norm[i]);
+      }
+      if (!c_.rotary.has_value()) continue;
+      const RotaryConfig& r = *c_.rotary;
+      const bool halves = r.pairs == RotaryConfig::Pairs::kHalfSplit;
+      for (int64_t m = 0; m < r.width / 2; ++m) {
+        const double angle = static_cast<double>(first + at / (heads * d)) * Frequency(r, m);
+        T& left = head[halves ? m : 2 * m];
+        T& right = head[halves ? m + r.width / 2 : 2 * m + 1];
+        const T a = left, b = right, cos = T(std::cos(angle)), sin = T(std::sin(angle));
+        left = a * cos - b * sin;
+        right = b * cos + a * sin;
+      }
+    }
+  }
+
+  static double Frequency(const RotaryConfig& r, int64_t m) {
+    double f = 1.0 / std::pow(r.theta, 2.0 * double(m) / double(r.width));
+    if (r.scaling == RotaryConfig::Scaling::kLinear) f /= r.factor;
+    if (r.scaling == RotaryConfig::Scaling::kLlama3) {
+      // In the words of the model's authors: by wavelength, in three ranges.
+      const double wavelength = 2 * M_PI / f;
+      const double original = double(r.original_max_position);
+      if (wavelength > original / r.low_frequency_factor) {
+        f /= r.factor;
+      } else if (wavelength >= original / r.high_frequency_factor) {
+        const double smooth = (original / wavelength - r.low_frequency_factor) /
+                              (r.high_frequency_factor - r.low_frequency_factor);
+        f = (1 - smooth) * f / r.factor + smooth * f;
+      }
+    }
+    return f;
+  }
+
+  T Relative(int64_t head, int64_t distance) const {
+    if (!c_.relative_bias.has_value()) return T(0);
+    const RelativeBiasConfig& r = *c_.relative_bias;
+    int64_t buckets = r.buckets, first = 0;
+    if (r.bidirectional) {
+      buckets = r.buckets / 2;
+      first = distance > 0 ? buckets : 0;
+    } else if (distance > 0) {
+      distance = 0;
+    }
+    const int64_t far = std::abs(distance), exact = buckets / 2;
+    int64_t bucket = far;
+    if (far >= exact) {
+      const float share = std::log(float(far) / float(exact)) /
+                          float(std::log(double(r.max_distance) / double(exact)));
+      bucket = std::min(buckets - 1, exact + int64_t(share * float(buckets - exact)));
+    }
+    return T(w_.relative_bias[(first + bucket) * c_.num_heads + head]);
+  }
+
   void Attend(const std::vector<T>& q, const std::vector<T>& k, const std::vector<T>& v, int64_t h,
-              int64_t i, int64_t end, T gate, std::vector<T>& context) const {
+              int64_t i, int64_t offset, int64_t end, T gate, std::vector<T>& context) const {
     if (end == 0 || gate == T(0)) return;
     const int64_t kv = h / (c_.num_heads / c_.num_kv_heads);
     std::vector<T> p(end);
@@ -66,7 +134,7 @@ class NaiveLayer {
         dot += q[(i * c_.num_heads + h) * c_.head_dim + d] *
                k[(j * c_.num_kv_heads + kv) * c_.head_dim + d];
       }
-      p[j] = dot * T(c_.scale);
+      p[j] = dot * T(c_.scale) + Relative(h, j - (offset + i));
       max = j == 0 ? p[j] : std::max(max, p[j]);
     }
     for (T& element : p) sum += element = std::exp(element - max);

@@ -60,6 +60,7 @@ TYPED_TEST(DecodePropertyTest, MergesAsProtobufDoes) {
     if (second.has_options()) {
       second.mutable_options()->clear_bias();
       second.mutable_options()->clear_mask();
+      second.mutable_options()->clear_alibi_slopes();
     }
     const std::string bytes = first.SerializeAsString() + second.SerializeAsString();
     TypeParam merged;

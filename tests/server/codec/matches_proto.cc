@@ -22,11 +22,22 @@ bool SameOptional(const std::optional<Tensor>& tensor, bool present, const v1::T
   return tensor.has_value() == present && (!present || Matches(*tensor, proto));
 }
 
+template <typename T>
+bool SameScalar(const std::optional<T>& value, bool present, T proto) {
+  return value.has_value() == present &&
+         (!present || std::memcmp(&*value, &proto, sizeof(proto)) == 0);
+}
+
 bool Matches(const AttentionOptions& options, const v1::AttentionOptions& proto) {
-  const float scale = proto.scale();
-  return options.scale.has_value() == proto.has_scale() &&
-         (!proto.has_scale() || std::memcmp(&*options.scale, &scale, sizeof(scale)) == 0) &&
-         options.causal == proto.causal() &&
+  return SameScalar(options.scale, proto.has_scale(), proto.scale()) &&
+         SameScalar<int64_t>(options.window_left, proto.has_window_left(), proto.window_left()) &&
+         SameScalar<int64_t>(options.window_right, proto.has_window_right(),
+                             proto.window_right()) &&
+         SameScalar(options.softcap, proto.has_softcap(), proto.softcap()) &&
+         SameOptional(options.alibi_slopes, proto.has_alibi_slopes(), proto.alibi_slopes()) &&
+         SameFloats(options.sinks, proto.sinks()) &&
+         static_cast<int>(options.weights_stage) == std::max<int>(proto.weights_stage() - 1, 0) &&
+         options.log_sum_exp == proto.log_sum_exp() && options.causal == proto.causal() &&
          static_cast<int>(options.alignment) == proto.alignment() &&
          SameElements(options.query_offsets, proto.query_offsets()) &&
          SameOptional(options.bias, proto.has_bias(), proto.bias()) &&

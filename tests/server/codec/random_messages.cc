@@ -36,12 +36,21 @@ void FillOptions(Random& random, v1::AttentionOptions& options) {
   options.set_causal(Chance(random, 0.5));
   options.set_alignment(static_cast<v1::Alignment>(Uniform(random, 0, 2)));
   FillInts(random, *options.mutable_query_offsets());
+  if (Chance(random, 0.3)) options.set_window_left(static_cast<int64_t>(random()));
+  if (Chance(random, 0.3)) options.set_window_right(Uniform(random, 0, 300));
+  if (Chance(random, 0.3)) options.set_softcap(static_cast<float>(Uniform(random, -8, 8)) / 4);
   if (Chance(random, 0.3)) FillTensor(random, false, *options.mutable_bias());
   if (Chance(random, 0.3)) FillTensor(random, true, *options.mutable_mask());
+  if (Chance(random, 0.3)) FillTensor(random, false, *options.mutable_alibi_slopes());
+  for (int64_t n = Uniform(random, 0, 3); n > 0; --n) {
+    options.add_sinks(static_cast<float>(Uniform(random, -8, 8)) / 8);
+  }
   for (int64_t n = Uniform(random, 0, 3); n > 0; --n) {
     options.add_head_gates(static_cast<float>(Uniform(random, -8, 8)) / 8);
   }
   options.set_weights(static_cast<v1::Weights>(Uniform(random, 0, 3)));
+  options.set_weights_stage(static_cast<v1::WeightsStage>(Uniform(random, 0, 4)));
+  options.set_log_sum_exp(Chance(random, 0.5));
 }
 
 }  // namespace

@@ -1,9 +1,12 @@
 #include "server/codec/request_decoder.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "attend/v1/attention.pb.h"
 #include "core/base/status.h"
@@ -165,6 +168,9 @@ TEST(RequestDecoderTest, RefusesUnknownEnumValuesOfOptions) {
   request.mutable_options()->clear_alignment();
   request.mutable_options()->set_weights(static_cast<v1::Weights>(-1));
   ExpectInvalid(Decode(request), "options.weights", "-1");
+  request.mutable_options()->clear_weights();
+  request.mutable_options()->set_weights_stage(static_cast<v1::WeightsStage>(5));
+  ExpectInvalid(Decode(request), "options.weights_stage", "5");
 }
 
 TEST(RequestDecoderTest, RefusesBooleansOtherThanZeroAndOne) {
@@ -177,9 +183,16 @@ TEST(RequestDecoderTest, RefusesBooleansOtherThanZeroAndOne) {
 }
 
 TEST(RequestDecoderTest, RefusesAnUnknownFieldInsideOptionsByItsNumber) {
-  for (const bool in_tensor : {false, true}) {
+  // The lowest number that no field has: what the next version will use.
+  int next = 0;
+  const auto* fields = v1::AttentionOptions::descriptor();
+  for (int i = 0; i < fields->field_count(); ++i) {
+    next = std::max(next, fields->field(i)->number() + 1);
+  }
+  for (const auto& [number, in_tensor] :
+       std::vector<std::pair<int, bool>>{{next, false}, {900, false}, {900, true}}) {
     std::string options;
-    AppendVarintField(900, 1, options);
+    AppendVarintField(number, 1, options);
     if (in_tensor) {
       std::string tensor;
       tensor.swap(options);
@@ -188,7 +201,7 @@ TEST(RequestDecoderTest, RefusesAnUnknownFieldInsideOptionsByItsNumber) {
     std::string bytes = Request().SerializeAsString();
     AppendMessage(v1::MultiHeadAttentionRequest::kOptionsFieldNumber, options, bytes);
     ExpectRefused(Decode(bytes), absl::StatusCode::kUnimplemented, "UNKNOWN_OPTION",
-                  in_tensor ? "options.bias" : "options", "field 900");
+                  in_tensor ? "options.bias" : "options", absl::StrCat("field ", number, ","));
   }
 }
 

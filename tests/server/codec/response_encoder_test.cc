@@ -32,6 +32,7 @@ Response RandomResponse(Random& random) {
   Response response;
   response.output = RandomTensor(random, static_cast<DataType>(Uniform(random, 0, 2)));
   if (Chance(random, 0.5)) response.weights = RandomTensor(random, DataType::kFloat32);
+  if (Chance(random, 0.5)) response.log_sum_exp = RandomTensor(random, DataType::kFloat32);
   response.layer_sha256 = std::string(64, 'a');
   if (Chance(random, 0.9)) {
     response.timing.queue = absl::Nanoseconds(Uniform(random, 0, 1'000'000'000'000));
@@ -57,6 +58,10 @@ void ExpectSame(const Proto& proto, const Response& response) {
   ASSERT_EQ(proto.has_weights(), response.weights.has_value());
   if (proto.has_weights()) {
     EXPECT_TRUE(Matches(*response.weights, proto.weights())) << proto.DebugString();
+  }
+  ASSERT_EQ(proto.has_log_sum_exp(), response.log_sum_exp.has_value());
+  if (proto.has_log_sum_exp()) {
+    EXPECT_TRUE(Matches(*response.log_sum_exp, proto.log_sum_exp())) << proto.DebugString();
   }
   EXPECT_EQ(proto.timing().queue_ns(), absl::ToInt64Nanoseconds(response.timing.queue));
   EXPECT_EQ(proto.timing().compute_ns(), absl::ToInt64Nanoseconds(response.timing.compute));

@@ -28,10 +28,16 @@ class Case:
     causal: bool = False
     alignment: int = 0
     query_offsets: list = dataclasses.field(default_factory=list)
+    window_left: int = None
+    window_right: int = None
+    softcap: float = 0.0  # 0: none
     bias: np.ndarray = None
     mask: np.ndarray = None
+    slopes: np.ndarray = None  # ALiBi, [H] or [B, H]
+    sinks: list = dataclasses.field(default_factory=list)
     gates: list = dataclasses.field(default_factory=list)
     weights: int = 1  # Weights: none, per head, mean
+    log_sum_exp: bool = False
 
     @property
     def batch(self):
@@ -42,16 +48,21 @@ class Case:
         """The shape that bias, mask and weights see."""
         return (self.batch, self.num_heads, self.query_rows, self.key_rows)
 
+    @property
+    def positional(self):
+        windows = (self.window_left, self.window_right)
+        return self.causal or self.slopes is not None or windows != (None, None)
+
     def offset(self, b):
         """Position of query row 0 among the keys, or None where positions do not matter."""
-        if not self.causal:
+        if not self.positional:
             return None
         if self.query_offsets:
             return self.query_offsets[b]
         return self.key_lengths[b] - self.query_lengths[b] if self.alignment == 2 else 0
 
     def additive(self, b):
-        """[H, Lq, Lk]: bias, and -inf where a key is not readable."""
+        """[H, Lq, Lk]: bias and ALiBi, and -inf where a key is not readable."""
         rows, keys = self.query_lengths[b], self.key_lengths[b]
         term = np.zeros((self.num_heads, rows, keys), np.float32)
         part = (b, slice(None), slice(rows), slice(keys))
@@ -59,18 +70,37 @@ class Case:
             term += np.broadcast_to(self.bias.astype(np.float32), self.longest)[part]
         if self.mask is not None:
             term[~np.broadcast_to(self.mask, self.longest)[part]] = -np.inf
+        if not self.positional:
+            return term
+        distance = np.arange(keys) - (self.offset(b) + np.arange(rows)[:, None])  # j - p
+        if self.slopes is not None:
+            slopes = np.broadcast_to(self.slopes, (self.batch, self.num_heads))[b]
+            term -= slopes[:, None, None] * np.abs(distance).astype(np.float32)
         if self.causal:
-            late = np.arange(keys) > self.offset(b) + np.arange(rows)[:, None]
-            term[:, late] = -np.inf
+            term[:, distance > 0] = -np.inf
+        if self.window_left is not None:
+            term[:, distance < -self.window_left] = -np.inf
+        if self.window_right is not None:
+            term[:, distance > self.window_right] = -np.inf
         return term
+
+    def sink_column(self):
+        """What an extra key of zeros adds to the scores of each head, to stand for the sinks."""
+        return np.array(self.sinks or [-np.inf] * self.num_heads, np.float32)
 
     def options(self, stubs, to_tensor):
         pb = stubs.attention_pb2
         options = pb.AttentionOptions(
             causal=self.causal, alignment=self.alignment, query_offsets=self.query_offsets,
-            head_gates=self.gates, weights=self.weights)
-        if self.scale is not None:
-            options.scale = self.scale
+            head_gates=self.gates, weights=self.weights, sinks=self.sinks,
+            log_sum_exp=self.log_sum_exp)
+        for name in ("scale", "window_left", "window_right"):
+            if getattr(self, name) is not None:
+                setattr(options, name, getattr(self, name))
+        if self.softcap:
+            options.softcap = self.softcap
+        if self.slopes is not None:
+            options.alibi_slopes.CopyFrom(to_tensor(stubs, self.slopes))
         if self.bias is not None:
             options.bias.CopyFrom(to_tensor(stubs, self.bias))
         if self.mask is not None:
@@ -141,8 +171,20 @@ def draw(seed, num_heads, dtype, self_attention=False):
 
     if rng.random() < 0.3:
         case.scale = float(np.float32(rng.uniform(0.05, 0.4)))
-    if rng.random() < 0.5:
-        case.causal = True
+    case.causal = bool(rng.random() < 0.5)
+    if rng.random() < 0.25:
+        case.window_left = int(rng.choice([0, 1, 7, 40]))
+    if rng.random() < 0.25:
+        case.window_right = int(rng.choice([0, 1, 7, 40]))
+    if rng.random() < 0.25:
+        shape = (num_heads,) if rng.random() < 0.5 else (batch, num_heads)
+        case.slopes = rng.uniform(-0.05, 0.5, size=shape).astype(np.float32)
+    if rng.random() < 0.25:
+        case.softcap = float(rng.choice([0.5, 2, 30]))
+    if rng.random() < 0.25:
+        case.sinks = [float(x) for x in rng.choice([-np.inf, -1.5, 0, 2.5], size=num_heads)]
+    case.log_sum_exp = bool(rng.random() < 0.4)
+    if case.positional:
         kind = rng.integers(3)
         if kind < 2:
             case.alignment = 1 + int(kind)
@@ -171,7 +213,7 @@ def readable(case, b):
     """(additive term in which every row has a readable key, rows [H, Lq] that had none): for
     oracles that cannot do rows without one; their P and context are 0."""
     additive = case.additive(b)
-    empty = np.isneginf(additive).all(axis=-1)
+    empty = np.isneginf(additive).all(axis=-1) & np.isneginf(case.sink_column())[:, None]
     return np.where(empty[..., None], np.float32(0), additive), empty
 
 
@@ -186,6 +228,18 @@ def expected_weights(case, probabilities):
     return full * used[:, None, None]
 
 
+def expected_log_sum_exp(case, parts, shape):
+    """The answer's tensor, of each sequence's log-sum-exp [H, Lq]; -inf where a gate is 0."""
+    used = np.array(case.gates or [1] * case.num_heads) != 0
+    parts = [np.where(used[:, None], part, -np.inf) for part in parts]
+    if case.packed:
+        return np.concatenate([part.T for part in parts])
+    full = np.full(shape, -np.inf)
+    for b, part in enumerate(parts):
+        full[b, :, : part.shape[1]] = part
+    return full
+
+
 def default_scale(head_dim):
     return float(np.float32(1 / math.sqrt(head_dim)))
 
@@ -197,7 +251,9 @@ def check(what, actual, expected, bound):
     assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, not {expected.shape}"
     if actual.size == 0:
         return 0.0
-    share = np.abs(actual - expected) / np.broadcast_to(bound, actual.shape)
+    with np.errstate(invalid="ignore"):
+        difference = np.where(actual == expected, 0, np.abs(actual - expected))  # inf - inf: 0
+    share = difference / np.broadcast_to(bound, actual.shape)
     share = np.where(np.isnan(share), np.inf, share)
     worst = np.unravel_index(share.argmax(), share.shape)
     assert share[worst] <= 1, (

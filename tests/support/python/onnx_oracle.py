@@ -26,26 +26,49 @@ def _session(nodes, inputs, outputs, initializers=()):
         model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def _attention_node(inputs, outputs, scale, causal, **heads):
+def _attention_node(inputs, outputs, scale, causal, softcap, **heads):
     return helper.make_node("Attention", inputs, outputs, scale=float(scale),
-                            is_causal=int(causal), qk_matmul_output_mode=P_AFTER_SOFTMAX, **heads)
+                            is_causal=int(causal), softcap=float(softcap),
+                            qk_matmul_output_mode=P_AFTER_SOFTMAX, **heads)
 
 
 @functools.lru_cache(maxsize=256)
-def _operator(scale, causal):
+def _operator(scale, causal, softcap):
     axes = {"q": ("h", "i", "d"), "k": ("g", "j", "d"), "v": ("g", "j", "d"), "m": ("h", "i", "j")}
-    return _session([_attention_node(["q", "k", "v", "m"], ["y", "", "", "p"], scale, causal)],
+    return _session([_attention_node(["q", "k", "v", "m"], ["y", "", "", "p"], scale, causal, softcap)],
                     [(name, (1, *axis)) for name, axis in axes.items()], ["y", "p"])
 
 
-def attention(query, key, value, scale, causal, additive):
-    """query [Lq, H, D], key and value [Lk, Hkv, D], additive [H, Lq, Lk] (-inf: not readable);
-    every row must have a readable key. causal: key j <= row i. -> ([Lq, H, D], P [H, Lq, Lk])"""
+def attention(query, key, value, scale, causal, additive, softcap=0.0, sinks=None):
+    """query [Lq, H, D], key [Lk, Hkv, D], value [Lk, Hkv, Dv], additive [H, Lq, Lk] (-inf: not
+    readable); every row must have a readable key or a sink. causal: key j <= row i. sinks [H]
+    take part as one more key whose row and value are 0. -> ([Lq, H, Dv], P [H, Lq, Lk])"""
+    keys = len(key)
+    if sinks is not None:
+        key, value = (np.concatenate([x, np.zeros_like(x[:1])]) for x in (key, value))
+        additive = _with_sinks(additive, sinks)
     feeds = {name: np.ascontiguousarray(x.transpose(1, 0, 2)[None].astype(np.float32))
              for name, x in zip("qkv", (query, key, value))}
     feeds["m"] = np.ascontiguousarray(additive[None].astype(np.float32))
-    output, p = _operator(scale, causal).run(["y", "p"], feeds)
-    return output[0].transpose(1, 0, 2), p[0]
+    output, p = _operator(scale, causal, softcap).run(["y", "p"], feeds)
+    return output[0].transpose(1, 0, 2), p[0, :, :, :keys]
+
+
+def _with_sinks(additive, sinks):
+    column = np.broadcast_to(np.asarray(sinks, np.float32)[:, None, None], (*additive.shape[:2], 1))
+    return np.concatenate([additive, column], axis=-1)
+
+
+def log_sum_exp(query, key, scale, additive, softcap=0.0, sinks=None):
+    """ln Z [H, Lq] in float64, as numpy has it: onnxruntime does not tell. Arguments as above."""
+    key = np.repeat(key.astype(np.float64), query.shape[1] // key.shape[1], axis=1)
+    scores = scale * np.einsum("ihd,jhd->hij", query.astype(np.float64), key)
+    if softcap:
+        scores = softcap * np.tanh(scores / softcap)
+    scores += additive
+    if sinks is not None:
+        scores = _with_sinks(scores, sinks)
+    return np.logaddexp.reduce(scores, axis=-1, initial=-np.inf)
 
 
 class Layer:
@@ -56,7 +79,7 @@ class Layer:
         self.num_heads, self.num_kv_heads = num_heads, num_kv_heads
 
     @functools.lru_cache(maxsize=256)
-    def _session(self, scale):
+    def _session(self, scale, softcap):
         nodes, initializers = [], []
         widths = [weight.shape[1] for weight in self.parameters[:6:2]]
 
@@ -73,21 +96,31 @@ class Layer:
 
         projected = [project(f"p{x}", x, *self.parameters[2 * n : 2 * n + 2])
                      for n, x in enumerate("qkv")]
+        for n, x in ((1, "k"), (2, "v")):  # one more key of zeros, for the sinks
+            zeros = constant(f"z{x}", np.zeros((1, 1, len(self.parameters[2 * n])), np.float32))
+            nodes.append(helper.make_node("Concat", [projected[n], zeros], [f"s{x}"], axis=1))
+            projected[n] = f"s{x}"
         nodes.append(_attention_node(
-            [*projected, "m"], ["context", "", "", "p"], scale, False,
+            [*projected, "m"], ["context", "", "", "p"], scale, False, softcap,
             q_num_heads=self.num_heads, kv_num_heads=self.num_kv_heads))
         nodes.append(helper.make_node("Mul", ["context", "gate"], ["gated"]))
         project("y", "gated", *self.parameters[6:])
         inputs = [(x, (1, "i" if x == "q" else "j", width)) for x, width in zip("qkv", widths)]
-        inputs += [("m", (1, "h", "i", "j")), ("gate", (1, "i", self.num_heads * self.head_dim))]
+        inputs += [("m", (1, "h", "i", "n")), ("gate", (1, "i", self.num_heads * self.head_dim))]
         return _session(nodes, inputs, ["y", "p"], initializers)
 
-    def run(self, query, key, value, scale, additive, gates):
-        """Rows of inputs -> (rows of output, P [H, Lq, Lk]); otherwise as attention(). gates
-        [H, Lq] multiply what each head gives to each row."""
+    def run(self, query, key, value, scale, additive, gates, softcap, sinks):
+        """Rows of inputs -> (rows of output, P [H, Lq, Lk]); otherwise as attention(); a sink of
+        -inf is none. gates [H, Lq] multiply what each head gives to each row."""
         feeds = {name: np.ascontiguousarray(x[None].astype(np.float32))
                  for name, x in zip("qkv", (query, key, value))}
-        feeds["m"] = np.ascontiguousarray(additive[None].astype(np.float32))
+        feeds["m"] = np.ascontiguousarray(_with_sinks(additive, sinks)[None].astype(np.float32))
         feeds["gate"] = np.repeat(gates.T.astype(np.float32), self.head_dim, axis=1)[None]
-        output, p = self._session(scale).run(["y", "p"], feeds)
-        return output[0], p[0]
+        output, p = self._session(scale, softcap).run(["y", "p"], feeds)
+        return output[0], p[0, :, :, :-1]
+
+    def heads(self, index, rows):
+        """Projected rows [L, heads, D] of query (0), key (1) or value (2), in float64."""
+        weight, bias = self.parameters[2 * index : 2 * index + 2]
+        projected = rows.astype(np.float64) @ weight.T.astype(np.float64) + bias
+        return projected.reshape(len(rows), -1, self.head_dim)

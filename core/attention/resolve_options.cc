@@ -1,0 +1,273 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/attention/resolve.h"
+#include "core/base/status.h"
+
+namespace attend {
+namespace {
+
+bool IsFloat(DataType type) {
+  return type != DataType::kBool;
+}
+
+absl::Status CheckBools(const Tensor& mask) {
+  const auto* bytes = reinterpret_cast<const unsigned char*>(mask.data());
+  const size_t size = mask.byte_size();
+  unsigned char bits = 0;
+  for (size_t i = 0; i < size; ++i) bits |= bytes[i];  // a plain loop: it vectorises
+  if (bits <= 1) return absl::OkStatus();
+  const size_t at = static_cast<size_t>(
+      std::find_if(bytes, bytes + size, [](unsigned char byte) { return byte > 1; }) - bytes);
+  return InvalidField("options.mask", absl::StrCat("a BOOL is the byte 0 or 1; got ",
+                                                   static_cast<int>(bytes[at]), " at index ", at));
+}
+
+// `target` is [B, H, Lq, Lk].
+absl::StatusOr<BatchScoreTerm> ResolveTerm(absl::string_view field, const Tensor& tensor,
+                                           const std::array<int64_t, 4>& target) {
+  if (tensor.rank() < 1 || tensor.rank() > 4) {
+    return InvalidField(field,
+                        absl::StrCat("needs 1 to 4 axes; got shape ", ToString(tensor.shape())));
+  }
+  std::array<int64_t, 4> strides = {0, 0, 0, 0};
+  int64_t stride = 1;
+  for (int axis = tensor.rank() - 1, at = 3; axis >= 0; --axis, --at) {
+    const int64_t size = tensor.dim(axis);
+    if (size != 1 && size != target[at]) {
+      return InvalidField(field,
+                          absl::StrCat("shape ", ToString(tensor.shape()),
+                                       " does not broadcast to [B, H, Lq, Lk] = ", ToString(target),
+                                       ": axis ", axis, " must be ", target[at], " or 1"));
+    }
+    strides[at] = size == 1 ? 0 : stride;
+    stride *= size;  // of a tensor that exists: cannot overflow
+  }
+  BatchScoreTerm result;
+  result.batch_stride = strides[0];
+  result.term = {tensor.data(), tensor.type(), strides[1], strides[2], strides[3]};
+  return result;
+}
+
+// Which option makes results depend on positions; empty: none does.
+absl::string_view PositionalOption(const AttentionOptions& options, const OptionDefaults& defaults,
+                                   const ResolvedOptions& resolved) {
+  if (resolved.causal) return "causal attention";
+  if (options.window_left.has_value() || options.window_right.has_value()) return "a window";
+  if (resolved.window_left.has_value() || resolved.window_right.has_value()) {
+    return "this layer's window";
+  }
+  if (options.alibi_slopes.has_value()) return "ALiBi";
+  return defaults.positional ? "this layer's position embedding" : "";
+}
+
+absl::Status ResolveOffsets(const AttentionOptions& options, absl::string_view positional,
+                            BatchShape& shape) {
+  const bool offsets_given = !options.query_offsets.empty();
+  if (offsets_given && options.alignment != Alignment::kUnspecified) {
+    return InvalidField("options.query_offsets",
+                        "give options.alignment or options.query_offsets, not both");
+  }
+  if (positional.empty()) return absl::OkStatus();
+  if (offsets_given && options.query_offsets.size() != shape.sequences.size()) {
+    return InvalidField("options.query_offsets",
+                        absl::StrCat("needs one entry for each of the ", shape.sequences.size(),
+                                     " sequences; got ", options.query_offsets.size()));
+  }
+  for (size_t i = 0; i < shape.sequences.size(); ++i) {
+    SequenceShape& sequence = shape.sequences[i];
+    if (offsets_given) {
+      sequence.query_offset = std::clamp(options.query_offsets[i], -kFarPosition, kFarPosition);
+    } else if (options.alignment == Alignment::kEnd) {
+      sequence.query_offset = sequence.key_length - sequence.query_length;
+    } else if (options.alignment == Alignment::kUnspecified &&
+               sequence.query_length != sequence.key_length) {
+      return InvalidField(
+          "options.alignment",
+          absl::StrCat(positional, " of ", sequence.query_length, " query rows to ",
+                       sequence.key_length, " keys (sequence ", i,
+                       ") needs options.alignment (ALIGNMENT_START or ALIGNMENT_END) or "
+                       "options.query_offsets"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// `given` is a request's, `fallback` a layer's.
+absl::StatusOr<std::optional<int64_t>> ResolveWindow(absl::string_view field,
+                                                     const std::optional<int64_t>& given,
+                                                     const std::optional<int64_t>& fallback) {
+  const std::optional<int64_t>& window = given.has_value() ? given : fallback;
+  if (!window.has_value()) return window;
+  if (*window < 0) return InvalidField(field, absl::StrCat("must be >= 0; got ", *window));
+  return std::optional<int64_t>(std::min(*window, kFarPosition));
+}
+
+absl::Status CheckPerHead(absl::string_view field, size_t count, int64_t num_heads) {
+  if (static_cast<int64_t>(count) == num_heads) return absl::OkStatus();
+  return InvalidField(
+      field, absl::StrCat("needs one entry for each of the ", num_heads, " heads; got ", count));
+}
+
+absl::Status ResolveAlibi(const Tensor& slopes, int64_t num_heads, const BatchShape& shape,
+                          ResolvedOptions& resolved) {
+  constexpr absl::string_view kField = "options.alibi_slopes";
+  if (slopes.type() != DataType::kFloat32) {
+    return InvalidField(kField, absl::StrCat("needs type FLOAT32; got ", Name(slopes.type())));
+  }
+  const auto batch = static_cast<int64_t>(shape.sequences.size());
+  const bool by_sequence = slopes.rank() == 2;
+  if (slopes.rank() < 1 || slopes.rank() > 2 || slopes.dim(slopes.rank() - 1) != num_heads ||
+      (by_sequence && slopes.dim(0) != batch)) {
+    return InvalidField(kField, absl::StrCat("needs shape [H] or [B, H] = [", batch, ", ",
+                                             num_heads, "]; got ", ToString(slopes.shape())));
+  }
+  const size_t count = slopes.byte_size() / sizeof(float);
+  for (size_t i = 0; i < count; ++i) {
+    if (!std::isfinite(slopes.as<float>()[i])) {
+      return InvalidField(kField, absl::StrCat("must be finite; got ", slopes.as<float>()[i]));
+    }
+  }
+  resolved.alibi_slopes = slopes.as<float>();
+  resolved.alibi_batch_stride = by_sequence ? num_heads : 0;
+  return absl::OkStatus();
+}
+
+// What has one number for each head.
+absl::Status ResolvePerHead(const AttentionOptions& options, int64_t num_heads,
+                            const BatchShape& shape, ResolvedOptions& resolved) {
+  if (options.alibi_slopes.has_value()) {
+    ATTEND_RETURN_IF_ERROR(ResolveAlibi(*options.alibi_slopes, num_heads, shape, resolved));
+  }
+  if (!options.sinks.empty()) {
+    ATTEND_RETURN_IF_ERROR(CheckPerHead("options.sinks", options.sinks.size(), num_heads));
+    for (const float sink : options.sinks) {
+      if (std::isnan(sink) || sink == std::numeric_limits<float>::infinity()) {
+        return InvalidField("options.sinks", absl::StrCat("must be finite or -inf; got ", sink));
+      }
+    }
+    resolved.sinks = options.sinks;
+  }
+  if (!options.head_gates.empty()) {
+    ATTEND_RETURN_IF_ERROR(
+        CheckPerHead("options.head_gates", options.head_gates.size(), num_heads));
+    for (const float gate : options.head_gates) {
+      if (!std::isfinite(gate)) {
+        return InvalidField("options.head_gates", absl::StrCat("must be finite; got ", gate));
+      }
+    }
+    resolved.head_gates = options.head_gates;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ResolveLogSumExp(int64_t num_heads, const BatchShape& shape,
+                              ResolvedOptions& resolved) {
+  if (shape.packed) {
+    resolved.log_sum_exp_shape = {shape.query_rows, num_heads};
+  } else {
+    resolved.log_sum_exp_shape = {static_cast<int64_t>(shape.sequences.size()), num_heads,
+                                  shape.query_axis};
+  }
+  const absl::StatusOr<size_t> bytes =
+      CheckedByteSize(DataType::kFloat32, resolved.log_sum_exp_shape);
+  if (!bytes.ok()) {
+    return InvalidField(
+        "options.log_sum_exp",
+        absl::StrCat("shape ", ToString(resolved.log_sum_exp_shape), " has too many elements"));
+  }
+  resolved.log_sum_exp_bytes = *bytes;
+  return absl::OkStatus();
+}
+
+absl::Status ResolveWeights(const AttentionOptions& options, int64_t num_heads,
+                            const ShapeLimits& limits, const BatchShape& shape,
+                            ResolvedOptions& resolved) {
+  const WeightsOutput weights = options.weights;
+  resolved.weights = weights;
+  if (weights == WeightsOutput::kNone) return absl::OkStatus();
+  if (weights == WeightsOutput::kMean && options.weights_stage != WeightsStage::kProbabilities) {
+    return InvalidField("options.weights_stage",
+                        "must be WEIGHTS_STAGE_PROBABILITIES (or absent) with WEIGHTS_MEAN; other "
+                        "stages need WEIGHTS_PER_HEAD");
+  }
+  resolved.weights_stage = options.weights_stage;
+  resolved.weights_shape = {static_cast<int64_t>(shape.sequences.size())};
+  if (weights == WeightsOutput::kPerHead) resolved.weights_shape.push_back(num_heads);
+  resolved.weights_shape.push_back(shape.query_axis);
+  resolved.weights_shape.push_back(shape.key_axis);
+  const absl::StatusOr<size_t> bytes = CheckedByteSize(DataType::kFloat32, resolved.weights_shape);
+  if (!bytes.ok() || *bytes > static_cast<size_t>(limits.max_weights_bytes)) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, "TOO_LARGE", "options.weights",
+        absl::StrCat("options.weights: FLOAT32 weights of shape ", ToString(resolved.weights_shape),
+                     " exceed this server's limit of ", limits.max_weights_bytes, " bytes"));
+  }
+  resolved.weights_bytes = *bytes;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+ScoreTerm BatchScoreTerm::OfSequence(int64_t index) const {
+  ScoreTerm result = term;
+  if (result.data != nullptr) {
+    result.data += index * batch_stride * static_cast<int64_t>(ElementSize(term.type));
+  }
+  return result;
+}
+
+absl::StatusOr<ResolvedOptions> ResolveOptions(const AttentionOptions& options, int64_t num_heads,
+                                               const OptionDefaults& defaults,
+                                               const ShapeLimits& limits, BatchShape& shape) {
+  ResolvedOptions resolved;
+  resolved.scale = options.scale.value_or(defaults.scale);
+  if (!std::isfinite(resolved.scale)) {
+    return InvalidField("options.scale", absl::StrCat("must be finite; got ", resolved.scale));
+  }
+  resolved.causal = options.causal;
+  ATTEND_ASSIGN_OR_RETURN(
+      resolved.window_left,
+      ResolveWindow("options.window_left", options.window_left, defaults.window_left));
+  ATTEND_ASSIGN_OR_RETURN(
+      resolved.window_right,
+      ResolveWindow("options.window_right", options.window_right, defaults.window_right));
+  if (options.softcap.has_value() && !(std::isfinite(*options.softcap) && *options.softcap > 0)) {
+    return InvalidField("options.softcap",
+                        absl::StrCat("must be finite and > 0; got ", *options.softcap));
+  }
+  resolved.softcap = options.softcap.value_or(defaults.softcap);
+
+  const std::array<int64_t, 4> target = {static_cast<int64_t>(shape.sequences.size()), num_heads,
+                                         shape.query_axis, shape.key_axis};
+  if (options.bias.has_value()) {
+    if (!IsFloat(options.bias->type())) {
+      return InvalidField("options.bias",
+                          "needs type FLOAT32, BFLOAT16 or FLOAT16; got BOOL, which is for "
+                          "options.mask");
+    }
+    ATTEND_ASSIGN_OR_RETURN(resolved.bias, ResolveTerm("options.bias", *options.bias, target));
+  }
+  if (options.mask.has_value()) {
+    if (IsFloat(options.mask->type())) {
+      return InvalidField("options.mask", absl::StrCat("needs type BOOL (true = may attend); got ",
+                                                       Name(options.mask->type()),
+                                                       "; give an additive mask as options.bias"));
+    }
+    ATTEND_ASSIGN_OR_RETURN(resolved.mask, ResolveTerm("options.mask", *options.mask, target));
+    ATTEND_RETURN_IF_ERROR(CheckBools(*options.mask));
+  }
+
+  ATTEND_RETURN_IF_ERROR(ResolvePerHead(options, num_heads, shape, resolved));
+  ATTEND_RETURN_IF_ERROR(
+      ResolveOffsets(options, PositionalOption(options, defaults, resolved), shape));
+  if (options.log_sum_exp) ATTEND_RETURN_IF_ERROR(ResolveLogSumExp(num_heads, shape, resolved));
+  ATTEND_RETURN_IF_ERROR(ResolveWeights(options, num_heads, limits, shape, resolved));
+  return resolved;
+}
+
+}  // namespace attend

@@ -1,0 +1,169 @@
+#include "core/layer/head_pass.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/simd.h"
+#include "core/tensor/convert.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/layer/head_pass.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace attend::internal {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// x / sqrt(mean(x^2) + epsilon) * weight (Zhang, Sennrich, 2019,
+// arxiv.org/abs/1910.07467).
+void NormHead(const float* weight, double epsilon, int64_t width, float* head) {
+  const hn::ScalableTag<float> df;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
+  auto squares = hn::Zero(df);
+  int64_t i = 0;
+  for (; i + lanes <= width; i += lanes) {
+    const auto x = hn::LoadU(df, head + i);
+    squares = hn::MulAdd(x, x, squares);
+  }
+  float sum = hn::GetLane(hn::SumOfLanes(df, squares));
+  for (; i < width; ++i) sum += head[i] * head[i];
+  const double mean = static_cast<double>(sum) / static_cast<double>(width);
+  const auto factor = static_cast<float>(1.0 / std::sqrt(mean + epsilon));
+  const auto factors = hn::Set(df, factor);
+  for (i = 0; i + lanes <= width; i += lanes) {
+    const auto x = hn::Mul(hn::LoadU(df, head + i), factors);
+    hn::StoreU(hn::Mul(x, hn::LoadU(df, weight + i)), df, head + i);
+  }
+  for (; i < width; ++i) head[i] = head[i] * factor * weight[i];
+}
+
+// Pairs (m, m + pairs).
+void RotateHalves(const float* cos, const float* sin, int64_t pairs, float* head) {
+  const hn::ScalableTag<float> df;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
+  int64_t m = 0;
+  for (; m + lanes <= pairs; m += lanes) {
+    const auto a = hn::LoadU(df, head + m), b = hn::LoadU(df, head + pairs + m);
+    const auto c = hn::LoadU(df, cos + m), s = hn::LoadU(df, sin + m);
+    hn::StoreU(hn::MulSub(a, c, hn::Mul(b, s)), df, head + m);
+    hn::StoreU(hn::MulAdd(a, s, hn::Mul(b, c)), df, head + pairs + m);
+  }
+  for (; m < pairs; ++m) {
+    const float a = head[m], b = head[pairs + m];
+    head[m] = a * cos[m] - b * sin[m];
+    head[pairs + m] = a * sin[m] + b * cos[m];
+  }
+}
+
+// Pairs (2 m, 2 m + 1).
+void RotateInterleaved(const float* cos, const float* sin, int64_t pairs, float* head) {
+  const hn::ScalableTag<float> df;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
+  int64_t m = 0;
+  for (; m + lanes <= pairs; m += lanes) {
+    auto a = hn::Undefined(df), b = hn::Undefined(df);
+    hn::LoadInterleaved2(df, head + 2 * m, a, b);
+    const auto c = hn::LoadU(df, cos + m), s = hn::LoadU(df, sin + m);
+    hn::StoreInterleaved2(hn::MulSub(a, c, hn::Mul(b, s)), hn::MulAdd(a, s, hn::Mul(b, c)), df,
+                          head + 2 * m);
+  }
+  for (; m < pairs; ++m) {
+    const float a = head[2 * m], b = head[2 * m + 1];
+    head[2 * m] = a * cos[m] - b * sin[m];
+    head[2 * m + 1] = a * sin[m] + b * cos[m];
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace attend::internal
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace attend::internal {
+
+HWY_EXPORT(NormHead);
+HWY_EXPORT(RotateHalves);
+HWY_EXPORT(RotateInterleaved);
+
+// What a thread keeps between tasks.
+struct HeadPass::Memory {
+  RotaryAngles::Block block;
+  std::vector<float> cos, sin, row;
+};
+
+HeadPass::HeadPass(const LayerConfig& config, const LayerWeights& weights)
+    : type_(config.compute == ComputeType::kBFloat16 ? DataType::kBFloat16 : DataType::kFloat32),
+      query_heads_(config.num_heads),
+      key_heads_(config.num_kv_heads),
+      head_dim_(config.head_dim),
+      norm_(config.query_key_norm),
+      epsilon_(config.norm_epsilon),
+      query_norm_(weights.query_norm),
+      key_norm_(weights.key_norm),
+      interleaved_(config.rotary.has_value() &&
+                   config.rotary->pairs == RotaryConfig::Pairs::kInterleaved) {
+  if (config.rotary.has_value()) angles_.emplace(*config.rotary);
+}
+
+void HeadPass::AddTasks(const Rows& rows, std::vector<Rows>& tasks) const {
+  constexpr int64_t kBlock = RotaryAngles::kBlock;
+  const int64_t width = (rows.query ? query_heads_ : key_heads_) * head_dim_;
+  const int64_t row_bytes = width * static_cast<int64_t>(ElementSize(type_));
+  for (int64_t row = 0; row < rows.count;) {
+    const int64_t position = rows.position + row;
+    const int64_t step = ((position % kBlock) + kBlock) % kBlock;
+    const int64_t count = std::min(kBlock - step, rows.count - row);
+    tasks.push_back({rows.data + row * row_bytes, count, position, rows.query});
+    row += count;
+  }
+}
+
+void HeadPass::Run(absl::Span<const Rows> tasks, WorkerPool& pool) const {
+  LimitSimdTargets();
+  pool.ParallelFor(static_cast<int64_t>(tasks.size()),
+                   [&](int64_t i, int) { RunTask(tasks[static_cast<size_t>(i)]); });
+}
+
+void HeadPass::RunTask(const Rows& rows) const {
+  thread_local Memory memory;
+  if (angles_.has_value()) {
+    angles_->Enter(rows.position, memory.block);
+    memory.cos.resize(static_cast<size_t>(angles_->pairs()));
+    memory.sin.resize(static_cast<size_t>(angles_->pairs()));
+  }
+  const int64_t width = (rows.query ? query_heads_ : key_heads_) * head_dim_;
+  for (int64_t r = 0; r < rows.count; ++r) {
+    std::byte* const row = rows.data + r * width * static_cast<int64_t>(ElementSize(type_));
+    if (type_ == DataType::kFloat32) {
+      RunRow(rows, rows.position + r, reinterpret_cast<float*>(row), memory);
+      continue;
+    }
+    memory.row.resize(static_cast<size_t>(width));
+    ConvertToFloat(type_, row, memory.row.data(), width);
+    RunRow(rows, rows.position + r, memory.row.data(), memory);
+    ConvertFromFloat(memory.row.data(), type_, row, width);
+  }
+}
+
+void HeadPass::RunRow(const Rows& rows, int64_t position, float* row, Memory& memory) const {
+  float* const end = row + (rows.query ? query_heads_ : key_heads_) * head_dim_;
+  if (norm_) {
+    const float* weight = (rows.query ? query_norm_ : key_norm_).data();
+    for (float* head = row; head != end; head += head_dim_) {
+      HWY_DYNAMIC_DISPATCH(NormHead)(weight, epsilon_, head_dim_, head);
+    }
+  }
+  if (!angles_.has_value()) return;
+  const float *cos = memory.cos.data(), *sin = memory.sin.data();
+  angles_->At(memory.block, position, memory.cos.data(), memory.sin.data());
+  const auto rotate =
+      interleaved_ ? HWY_DYNAMIC_DISPATCH(RotateInterleaved) : HWY_DYNAMIC_DISPATCH(RotateHalves);
+  for (float* head = row; head != end; head += head_dim_) {
+    rotate(cos, sin, angles_->pairs(), head);
+  }
+}
+
+}  // namespace attend::internal
+#endif  // HWY_ONCE

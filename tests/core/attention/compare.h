@@ -1,0 +1,47 @@
+#ifndef ATTEND_TESTS_CORE_ATTENTION_COMPARE_H_
+#define ATTEND_TESTS_CORE_ATTENTION_COMPARE_H_
+
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/core/attention/random_problem.h"
+
+namespace attend {
+
+// Runs the kernels.
+void Compute(const RandomProblem& random, int workers = 2);
+
+// Fails the test where results differ by more than `bound` or one alone is NaN.
+void ExpectNear(const std::vector<float>& truth, const std::vector<float>& got, double bound,
+                const std::string& what);
+
+// Runs kernels and reference. Output and log-sum-exp must be within twice the error
+// of a plain float32 (or bfloat16) computation, plus the rounding of the result;
+// weights within what their few roundings give. Leaves the reference's results.
+void ExpectMatchesReference(RandomProblem& random, const std::string& what);
+
+// Choices from a seed.
+class Draw {
+ public:
+  explicit Draw(uint32_t seed) : random_(seed) {}
+  template <typename T>
+  T Of(const std::vector<T>& choices) {
+    return choices[std::uniform_int_distribution<size_t>(0, choices.size() - 1)(random_)];
+  }
+  bool Coin(double probability = 0.5) { return std::bernoulli_distribution(probability)(random_); }
+  int64_t In(int64_t low, int64_t high) {
+    return std::uniform_int_distribution<int64_t>(low, high)(random_);
+  }
+
+ private:
+  std::mt19937 random_;
+};
+
+// Any of the options, each in some of the problems.
+void AddOptions(Draw& draw, RandomProblem& random);
+
+}  // namespace attend
+
+#endif  // ATTEND_TESTS_CORE_ATTENTION_COMPARE_H_

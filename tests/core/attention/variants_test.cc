@@ -1,0 +1,348 @@
+// Options of attention in the kernels, one at a time: what each must not compute,
+// not read and not lose. Numbers over all of them together: kernel_test.
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+
+#include "core/attention/attention.h"
+#include "core/tensor/convert.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/core/attention/compare.h"
+#include "tests/core/attention/random_problem.h"
+
+namespace attend {
+namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+class Variants : public ::testing::TestWithParam<DataType> {};
+
+INSTANTIATE_TEST_SUITE_P(Types, Variants,
+                         ::testing::Values(DataType::kFloat32, DataType::kFloat16,
+                                           DataType::kBFloat16),
+                         [](const auto& param) { return std::string(Name(param.param)); });
+
+TEST_P(Variants, WindowsMatchTheReferenceAtEveryOffsetAndEdge) {
+  const std::vector<std::optional<int64_t>> windows = {std::nullopt, 0, 1, 15, 16, 17, 63, 64, 100};
+  uint32_t seed = 0;
+  for (const auto& left : windows) {
+    for (const auto& right : windows) {
+      for (const bool causal : {false, true}) {
+        Draw draw(++seed);
+        ProblemShape shape;
+        shape.num_kv_heads = 1;
+        shape.num_heads = draw.Of<int64_t>({1, 3});
+        shape.head_dim = shape.value_head_dim = 4;
+        shape.type = GetParam();
+        const int64_t queries = draw.Of<int64_t>({1, 5, 64, 65, 129});
+        const int64_t keys = draw.Of<int64_t>({1, 16, 65, 128, 200});
+        shape.lengths = {{queries, keys}, {7, 7}};
+        RandomProblem random(shape, seed);
+        random.problem.causal = causal;
+        random.problem.window_left = left;
+        random.problem.window_right = right;
+        random.problem.sequences[0].query_offset = draw.Of<int64_t>(
+            {0, keys - queries, -queries, keys, 17, -3, keys + 50, kFarPosition, -kFarPosition});
+        random.AskForLogSumExp(true);
+        random.AskForWeights(WeightsOutput::kPerHead);
+        ExpectMatchesReference(random, "windows, seed " + std::to_string(seed));
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+TEST_P(Variants, HeadsOfAnyWidthMatchTheReference) {
+  for (int64_t width = 1; width <= 512; width += width < 70 ? 1 : 29) {
+    ProblemShape shape;
+    shape.head_dim = width;
+    shape.value_head_dim = 513 - width;
+    shape.lengths = {{3, 21}};
+    shape.type = GetParam();
+    for (const int64_t swap : {0, 1}) {
+      if (swap == 1) std::swap(shape.head_dim, shape.value_head_dim);
+      RandomProblem random(shape, static_cast<uint32_t>(width));
+      ExpectMatchesReference(random, "width");
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+// tanh over all magnitudes, each score of its own key.
+TEST(VariantsOfScores, SoftcapIsAsAccurateAsFloat) {
+  std::vector<float> scores;
+  for (float x = 1e-38f; x < 1e30f; x *= 1.07f) scores.insert(scores.end(), {x, -x});
+  for (const float x : {0.0f, -0.0f, 0.624999f, 0.625f, 9.0f, kInfinity, -kInfinity, kNaN}) {
+    scores.push_back(x);
+  }
+  for (const float cap : {1e-30f, 0.5f, 1.0f, 50.0f, 1e30f}) {
+    const int64_t keys = static_cast<int64_t>(scores.size());
+    RandomProblem random({.lengths = {{2, keys}}}, 1);
+    random.problem.scale = 1.0f;
+    random.problem.softcap = cap;
+    for (int64_t key = 0; key < keys; ++key) random.SetKey(0, key, scores[key]);
+    random.SetQuery(0, 0, 1.0f);
+    random.SetQuery(0, 1, -1.0f);
+    random.AskForWeights(WeightsOutput::kPerHead, WeightsStage::kSoftcapped);
+    Compute(random);
+    const std::vector<float>& got = random.Weights(0);
+    for (int64_t key = 0; key < keys; ++key) {
+      const double truth = cap * std::tanh(static_cast<double>(scores[key]) / cap);
+      for (const int64_t row : {0, 1}) {
+        const double want = row == 0 ? truth : -truth;
+        const float have = got[row * random.problem.weights_row_stride + key];
+        ASSERT_EQ(std::isnan(want), std::isnan(have)) << scores[key];
+        if (std::isnan(want)) continue;
+        // Denormals and what underflows on the way lose relative precision.
+        ASSERT_LE(std::fabs(have - want), std::fabs(want) * 4 * 0x1p-24 + cap * 0x1p-126 + 0x1p-126)
+            << "of " << scores[key] << ", cap " << cap;
+      }
+    }
+  }
+}
+
+// The key rows that nobody may read are on pages that may not be touched.
+class GuardedRows {
+ public:
+  // `rows` of `row_bytes`, in groups of whole pages.
+  GuardedRows(int64_t rows, int64_t row_bytes) : size_(static_cast<size_t>(rows * row_bytes)) {
+    data_ = static_cast<std::byte*>(
+        mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  }
+  GuardedRows(const GuardedRows&) = delete;
+  ~GuardedRows() { munmap(data_, size_); }
+  std::byte* data() { return data_; }
+
+  // Whole pages outside bytes [begin, end) can no longer be read.
+  void ForbidOutside(int64_t begin, int64_t end) {
+    const int64_t page = sysconf(_SC_PAGESIZE);
+    const int64_t first = begin / page * page, last = (end + page - 1) / page * page;
+    ASSERT_EQ(mprotect(data_, first, PROT_NONE), 0);
+    ASSERT_EQ(mprotect(data_ + last, size_ - last, PROT_NONE), 0);
+  }
+
+ private:
+  size_t size_;
+  std::byte* data_;
+};
+
+TEST_P(Variants, KeysOutOfReachAreNeverTouched) {
+  const int64_t page = sysconf(_SC_PAGESIZE);
+  const int64_t keys = 400, queries = 70;
+  ProblemShape shape;
+  shape.num_heads = 2;
+  shape.type = GetParam();
+  const int64_t element = static_cast<int64_t>(ElementSize(shape.type));
+  shape.head_dim = shape.value_head_dim = page / element;  // a row a page
+  shape.lengths = {{queries, keys}};
+  struct Case {
+    std::optional<int64_t> left, right;
+    bool causal;
+    int64_t offset, begin, end;  // keys that some row reads
+  };
+  for (const Case& test :
+       {Case{10, std::nullopt, true, 200, 190, 270}, Case{10, 3, false, 200, 190, 273},
+        Case{0, 0, false, 150, 150, 220}, Case{std::nullopt, std::nullopt, true, 33, 0, 103},
+        Case{5, std::nullopt, false, 390, 385, 400}, Case{20, 20, false, -60, 0, 30},
+        Case{20, 20, false, 500, 0, 0}}) {
+    RandomProblem random(shape, 5);
+    GuardedRows key(keys, page), value(keys, page);
+    SequenceProblem& s = random.problem.sequences[0];
+    std::memcpy(key.data(), s.key.data, keys * page);
+    std::memcpy(value.data(), s.value.data, keys * page);
+    s.query_offset = test.offset;
+    random.problem.causal = test.causal;
+    random.problem.window_left = test.left;
+    random.problem.window_right = test.right;
+    random.AskForWeights(WeightsOutput::kPerHead, WeightsStage::kBiased);
+    Compute(random);
+    const std::vector<float> output = random.Output(), weights = random.Weights(0);
+    random.ClearResults();
+    s.key.data = key.data();
+    s.value.data = value.data();
+    key.ForbidOutside(test.begin * page, test.end * page);
+    value.ForbidOutside(test.begin * page, test.end * page);
+    Compute(random);
+    EXPECT_EQ(output, random.Output());
+    EXPECT_EQ(weights, random.Weights(0));
+  }
+}
+
+// The trap: 0 * NaN is NaN. In keys that some rows of a tile read and others do not.
+TEST_P(Variants, WhatAWindowLeavesOutChangesNoBit) {
+  for (const float poison : {kNaN, kInfinity, -kInfinity}) {
+    ProblemShape shape;
+    shape.num_heads = 2;
+    shape.head_dim = 16;
+    shape.value_head_dim = 5;
+    shape.lengths = {{130, 200}};
+    shape.type = GetParam();
+    RandomProblem clean(shape, 5), poisoned(shape, 5);
+    const int64_t bad = 90;
+    poisoned.SetKey(0, bad, poison);
+    poisoned.SetValue(0, bad, poison);
+    for (RandomProblem* random : {&clean, &poisoned}) {
+      random->problem.window_left = 20;
+      random->problem.window_right = 9;
+      random->problem.softcap = 3.0f;
+      random->problem.sequences[0].query_offset = 30;
+      random->AddAlibi(0);
+      random->AddSinks();
+      random->AskForLogSumExp(false);
+      Compute(*random);
+    }
+    const std::vector<float> a = clean.Output(), b = poisoned.Output();
+    const std::vector<float> log_a = clean.LogSumExp(), log_b = poisoned.LogSumExp();
+    for (int64_t row = 0; row < 130; ++row) {
+      const int64_t position = 30 + row;
+      if (bad >= position - 20 && bad <= position + 9) continue;
+      for (int64_t i = row * 10; i < row * 10 + 10; ++i) ASSERT_EQ(a[i], b[i]) << "row " << row;
+      for (int64_t i = row * 2; i < row * 2 + 2; ++i) ASSERT_EQ(log_a[i], log_b[i]);
+    }
+  }
+}
+
+// Attention over two ranges of keys, merged by log-sum-exp, is attention over both;
+// a sink is given to one of them.
+TEST_P(Variants, ShardsMergeByLogSumExp) {
+  for (uint32_t seed = 0; seed < 40; ++seed) {
+    Draw draw(seed);
+    ProblemShape shape;
+    shape.num_heads = 4;
+    shape.num_kv_heads = 2;
+    shape.head_dim = 24;
+    shape.value_head_dim = 10;
+    shape.lengths = {{draw.In(1, 70), draw.In(1, 200)}};
+    shape.type = GetParam();
+    const int64_t queries = shape.lengths[0].first, keys = shape.lengths[0].second;
+    const int64_t split = draw.In(0, keys);
+    const bool sinks = draw.Coin(), causal = draw.Coin(), alibi = draw.Coin();
+    const auto make = [&] {
+      auto random = std::make_unique<RandomProblem>(shape, seed);
+      random->problem.causal = causal;
+      if (draw.Coin()) random->problem.softcap = 0.0f;
+      random->problem.window_left = 100;
+      random->problem.sequences[0].query_offset = keys - queries / 2;
+      random->AddBias(0, DataType::kFloat32, true, true, true, 0.2);
+      random->AddSinks();
+      if (alibi) random->AddAlibi(0);
+      if (!sinks) random->problem.sinks.clear();
+      random->AskForLogSumExp(false);
+      return random;
+    };
+    const auto whole = make(), first = make(), second = make();
+    Compute(*whole);
+    first->problem.sequences[0].key_length = split;
+    Compute(*first);
+    SequenceProblem& s = second->problem.sequences[0];
+    const int64_t element = static_cast<int64_t>(ElementSize(shape.type));
+    s.key.data += split * s.key.row_stride * element;
+    s.value.data += split * s.value.row_stride * element;
+    s.bias.data += split * 4;
+    s.key_length -= split;
+    s.query_offset -= split;
+    second->problem.sinks.clear();
+    Compute(*second);
+
+    const std::vector<float> out = whole->Output(), log = whole->LogSumExp();
+    const std::vector<float> out1 = first->Output(), log1 = first->LogSumExp();
+    const std::vector<float> out2 = second->Output(), log2 = second->LogSumExp();
+    const double unit = shape.type == DataType::kBFloat16 ? 0x1p-9 : 0x1p-24;
+    for (size_t row = 0; row < log.size(); ++row) {
+      const double a = log1[row], b = log2[row];
+      const double larger = std::max(a, b);
+      const double merged = larger == -kInfinity
+                                ? larger
+                                : larger + std::log(std::exp(a - larger) + std::exp(b - larger));
+      if (std::isinf(merged)) {
+        ASSERT_EQ(log[row], merged) << "seed " << seed;
+      } else {
+        ASSERT_NEAR(log[row], merged, 16 * unit * (1 + std::fabs(merged))) << "seed " << seed;
+      }
+      for (int64_t d = 0; d < shape.value_head_dim; ++d) {
+        const size_t at = row * shape.value_head_dim + d;
+        const double share1 = merged == -kInfinity ? 0.0 : std::exp(a - merged);
+        const double share2 = merged == -kInfinity ? 0.0 : std::exp(b - merged);
+        const double value = share1 * out1[at] + share2 * out2[at];
+        // A log-sum-exp errs by its rounding, and its shard's share by as much of itself.
+        const double rounding = std::isinf(merged) ? 0.0 : 16 * 0x1p-24 * std::fabs(merged);
+        ASSERT_NEAR(out[at], value, 64 * unit + rounding) << "seed " << seed << " split " << split;
+      }
+    }
+  }
+}
+
+TEST_P(Variants, SinksFarFromTheScoresLoseNothing) {
+  for (const float sink : {-kInfinity, -1e30f, -200.0f, -3.0f, 80.0f, 100.0f, 1e4f, 3e38f}) {
+    ProblemShape shape;
+    shape.num_heads = 2;
+    shape.head_dim = shape.value_head_dim = 8;
+    shape.lengths = {{5, 40}, {3, 0}};
+    shape.type = GetParam();
+    for (const float scale : {0.3f, 1e-25f, -0.3f}) {
+      RandomProblem random(shape, 7);
+      random.problem.scale = scale;
+      random.problem.sinks = {sink, 0.5f};
+      random.AskForLogSumExp(true);
+      random.AskForWeights(WeightsOutput::kMean);
+      ExpectMatchesReference(random, "sink " + std::to_string(sink));
+    }
+  }
+}
+
+// A NaN keeps being one whatever its payload; one in 2^9 of the low bits used to
+// vanish in the exponential.
+TEST_P(Variants, NaNsOfAnyPayloadPropagate) {
+  for (const uint32_t bits : {0x7fc00000u, 0x7fc00001u, 0x7fffffffu, 0xffc00123u, 0x7f800001u}) {
+    float nan;
+    std::memcpy(&nan, &bits, sizeof(nan));
+    ProblemShape shape;
+    shape.head_dim = shape.value_head_dim = 4;
+    shape.lengths = {{3, 20}};
+    shape.type = GetParam();
+    RandomProblem random(shape, 7);
+    random.SetKey(0, 13, nan);
+    random.AskForLogSumExp(true);
+    random.AskForWeights(WeightsOutput::kPerHead);
+    Compute(random);
+    for (const float value : random.Output()) EXPECT_TRUE(std::isnan(value)) << bits;
+    for (const float value : random.LogSumExp()) EXPECT_TRUE(std::isnan(value)) << bits;
+  }
+}
+
+TEST_P(Variants, GatedHeadsAndRowsWithoutKeysHaveTheirFill) {
+  ProblemShape shape;
+  shape.num_heads = 3;
+  shape.head_dim = shape.value_head_dim = 4;
+  shape.lengths = {{70, 30}};
+  shape.type = GetParam();
+  for (const WeightsStage stage : {WeightsStage::kProbabilities, WeightsStage::kScaled,
+                                   WeightsStage::kSoftcapped, WeightsStage::kBiased}) {
+    RandomProblem random(shape, 7);
+    random.problem.head_gates = {1, 0, 1};
+    random.problem.window_left = random.problem.window_right = 2;
+    random.problem.sequences[0].query_offset = -10;
+    random.problem.sinks = {1, 2, -kInfinity};
+    random.AskForLogSumExp(true);
+    random.AskForWeights(WeightsOutput::kPerHead, stage);
+    ExpectMatchesReference(random, "fill");
+    const float fill = stage == WeightsStage::kProbabilities ? 0.0f : -kInfinity;
+    for (int64_t row = 0; row < 70; ++row) {
+      const float* head1 = random.problem.sequences[0].weights +
+                           random.problem.weights_head_stride +
+                           row * random.problem.weights_row_stride;
+      for (int64_t key = 0; key < 30; ++key) ASSERT_EQ(head1[key], fill);
+      ASSERT_EQ(random.LogSumExp()[row * 3 + 1], -kInfinity);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace attend

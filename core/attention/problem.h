@@ -49,6 +49,7 @@ struct SequenceProblem {
   Rows value;                // Hkv heads of Dv
   MutableRows output;        // H heads of Dv; every valid row is written
   ScoreTerm bias;            // any float type
+  ScoreTerm more_bias;       // added to bias; any float type, only where there is a bias
   ScoreTerm mask;            // kBool, true = may attend
 
   // One slope a head, [H], or nullptr: the score loses slope * |p - j|.

@@ -101,9 +101,14 @@ class Row {
     return sequence_.bias.data == nullptr || Bias(key) != kUnreadable;
   }
 
+  // Of both terms, where there are two.
   double Bias(int64_t key) const {
-    const ScoreTerm& bias = sequence_.bias;
-    return LoadFloat(bias.type, bias.data, TermIndex(bias, head_, row_, key));
+    double sum = 0.0;
+    for (const ScoreTerm* term : {&sequence_.bias, &sequence_.more_bias}) {
+      if (term->data == nullptr) continue;
+      sum += LoadFloat(term->type, term->data, TermIndex(*term, head_, row_, key));
+    }
+    return sum;
   }
 
   // s0

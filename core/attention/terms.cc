@@ -14,6 +14,13 @@ const std::byte* TermRow(const Tile& tile, const ScoreTerm& term, int lane, int6
   return term.data + index * static_cast<int64_t>(ElementSize(term.type));
 }
 
+// A row of a float term as float32.
+void LoadTerm(const Tile& tile, const ScoreTerm& term, int lane, KeyRange keys, float* values) {
+  const std::byte* row = TermRow(tile, term, lane, keys.begin);
+  if (term.key_stride == 1) return ConvertToFloat(term.type, row, values, keys.count);
+  for (int i = 0; i < keys.count; ++i) values[i] = LoadFloat(term.type, row, i * term.key_stride);
+}
+
 // Bit i: byte i of eight is not 0.
 uint64_t NonZeroBytes(uint64_t bytes) {
   constexpr uint64_t kLow7 = 0x7f7f7f7f7f7f7f7f;
@@ -125,11 +132,19 @@ void ClearMasked(const Tile& tile, KeyRange keys, uint64_t* bits) {
   for (int i = 0; i < keys.count; ++i) bits[i] &= words[i];
 }
 
+bool SameBiasForAllLanes(const Tile& tile) {
+  const ScoreTerm& more = tile.sequence->more_bias;
+  return SameForAllLanes(tile, tile.sequence->bias) &&
+         (more.data == nullptr || SameForAllLanes(tile, more));
+}
+
 void LoadBias(const Tile& tile, int lane, KeyRange keys, float* bias) {
-  const ScoreTerm& term = tile.sequence->bias;
-  const std::byte* row = TermRow(tile, term, lane, keys.begin);
-  if (term.key_stride == 1) return ConvertToFloat(term.type, row, bias, keys.count);
-  for (int i = 0; i < keys.count; ++i) bias[i] = LoadFloat(term.type, row, i * term.key_stride);
+  LoadTerm(tile, tile.sequence->bias, lane, keys, bias);
+  const ScoreTerm& more = tile.sequence->more_bias;
+  if (more.data == nullptr) return;
+  float added[kKeyBlock];
+  LoadTerm(tile, more, lane, keys, added);
+  for (int i = 0; i < keys.count; ++i) bias[i] += added[i];
 }
 
 }  // namespace attend::internal

@@ -35,7 +35,9 @@ void ClearMasked(const Tile& tile, KeyRange keys, uint64_t* bits);
 // Whether all lanes share one row of the term.
 bool SameForAllLanes(const Tile& tile, const ScoreTerm& term);
 
-// The bias of one lane as float32.
+bool SameBiasForAllLanes(const Tile& tile);
+
+// The bias of one lane as float32: the sum of both, where there are two.
 void LoadBias(const Tile& tile, int lane, KeyRange keys, float* bias);
 
 }  // namespace attend::internal

@@ -153,7 +153,7 @@ int64_t BiasElements(const std::optional<const RelativeBias>& relative, const Pa
   return elements;
 }
 
-// The bias of each sequence with the layer's own in it.
+// The layer's own bias of each sequence.
 void FillBiases(const RelativeBias& relative, float* data, Workspace& work, WorkerPool& pool) {
   for (const PackedSequence& packed : work.packing.sequences) {
     work.bias_data.push_back(data);
@@ -214,8 +214,11 @@ void PlanAttention(const LayerConfig& c, DataType type, const Matrices& m, Works
                       c.value_head_dim};
     sequence.output = {m.context + packed.query_begin * context_stride * element, context_stride,
                        c.value_head_dim};
-    sequence.bias =
-        work.biases.empty() ? from.bias : work.biases[&packed - work.packing.sequences.data()];
+    sequence.bias = from.bias;
+    if (!work.biases.empty()) {
+      sequence.bias = work.biases[&packed - work.packing.sequences.data()];
+      sequence.more_bias = from.bias;
+    }
     sequence.mask = from.mask;
     sequence.alibi_slopes = from.alibi_slopes;
     sequence.weights = from.weights;

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/tensor/convert.h"
-
 namespace attend::internal {
 namespace {
 
@@ -55,8 +53,7 @@ const float* RelativeBias::ByDistance(int64_t head) const {
 
 int64_t RelativeBias::Elements(const LayerSequence& sequence) const {
   if (sequence.query_length == 0 || sequence.key_length == 0) return 0;
-  return num_heads_ * (sequence.bias.data == nullptr ? StripLength(sequence)
-                                                     : sequence.query_length * sequence.key_length);
+  return num_heads_ * StripLength(sequence);
 }
 
 void RelativeBias::Fill(const LayerSequence& sequence, int64_t head, float* data) const {
@@ -65,31 +62,16 @@ void RelativeBias::Fill(const LayerSequence& sequence, int64_t head, float* data
   const float* const by_distance = ByDistance(head);
   // An offset so far that every distance is beyond reach, in place of a farther one.
   const int64_t offset = std::clamp(sequence.query_offset, -rows - reach_, keys + reach_);
-  const auto at = [&](int64_t row, int64_t key) {
-    return by_distance[std::clamp(key - (offset + row), -reach_, reach_)];
-  };
-  if (sequence.bias.data == nullptr) {
-    float* const strip = data + head * StripLength(sequence);
-    for (int64_t i = 0; i < rows + keys - 1; ++i) strip[i] = at(rows - 1, i);
-    return;
-  }
-  const ScoreTerm& own = sequence.bias;
-  for (int64_t row = 0; row < rows; ++row) {
-    float* const sum = data + (head * rows + row) * keys;
-    const int64_t first = head * own.head_stride + row * own.row_stride;
-    for (int64_t key = 0; key < keys; ++key) {
-      sum[key] = at(row, key) + LoadFloat(own.type, own.data, first + key * own.key_stride);
-    }
+  const int64_t first = -(offset + rows - 1);  // of the last row to key 0
+  float* const strip = data + head * StripLength(sequence);
+  for (int64_t i = 0; i < StripLength(sequence); ++i) {
+    strip[i] = by_distance[std::clamp(first + i, -reach_, reach_)];
   }
 }
 
 ScoreTerm RelativeBias::Term(const LayerSequence& sequence, const float* data) const {
   const int64_t rows = sequence.query_length, keys = sequence.key_length;
-  ScoreTerm term;
-  if (rows == 0 || keys == 0) return term;
-  if (sequence.bias.data != nullptr) {
-    return {reinterpret_cast<const std::byte*>(data), DataType::kFloat32, rows * keys, keys, 1};
-  }
+  if (rows == 0 || keys == 0) return {};
   // Row 0 starts behind the rows that follow it.
   return {reinterpret_cast<const std::byte*>(data + rows - 1), DataType::kFloat32,
           StripLength(sequence), -1, 1};

@@ -26,15 +26,13 @@ class RelativeBias {
   // it; bidirectional: keys after the query have half of all.
   static int64_t Bucket(const RelativeBiasConfig& config, int64_t distance);
 
-  // Numbers that Fill writes for a sequence: with a bias of the request's own
-  // the sum of both is no longer a function of distance, and is written out as
-  // [H, Lq, Lk].
+  // Numbers that Fill writes for a sequence.
   int64_t Elements(const LayerSequence& sequence) const;
 
   // Writes them for head `head` of the sequence. `data` is that of all heads.
   void Fill(const LayerSequence& sequence, int64_t head, float* data) const;
 
-  // The bias of the sequence: what was filled in, the request's own included.
+  // The bias of the sequence from what was filled in.
   ScoreTerm Term(const LayerSequence& sequence, const float* data) const;
 
   int64_t num_heads() const { return num_heads_; }

@@ -71,8 +71,9 @@ void BoundScore(const AttentionProblem& p, const SequenceProblem& s, int64_t hea
   }
   bounds.capped.push_back(score);
   double magnitude = std::fabs(score);
-  if (s.bias.data != nullptr) {
-    const double bias = Term(s.bias, head, row, key);
+  for (const ScoreTerm* term : {&s.bias, &s.more_bias}) {
+    if (term->data == nullptr) continue;
+    const double bias = Term(*term, head, row, key);
     score += bias;
     magnitude += std::fabs(bias);
     overflow = overflow || (std::isfinite(bias) && std::fabs(bias) > kOverflow);
@@ -96,7 +97,11 @@ bool Readable(const AttentionProblem& p, const SequenceProblem& s, int64_t head,
   if (p.window_right.has_value() && key > position + *p.window_right) return false;
   const ScoreTerm& mask = s.mask;
   if (mask.data != nullptr && mask.data[Index(mask, head, row, key)] == std::byte{0}) return false;
-  return s.bias.data == nullptr || Term(s.bias, head, row, key) != -kInfinity;
+  double bias = 0.0;
+  for (const ScoreTerm* term : {&s.bias, &s.more_bias}) {
+    if (term->data != nullptr) bias += Term(*term, head, row, key);
+  }
+  return bias != -kInfinity;
 }
 
 }  // namespace

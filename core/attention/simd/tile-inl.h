@@ -190,7 +190,7 @@ class TileRun {
   void AddBias(const KeyBlock& block, float factor) {
     const F32 df;
     const int n = VectorLanes(), lanes = tile_.lanes();
-    const bool same = SameForAllLanes(tile_, sequence_.bias);
+    const bool same = SameBiasForAllLanes(tile_);
     const float* row_pointers[kTileLanes];
     for (int lane = 0; lane < (same ? 1 : lanes); ++lane) {
       LoadBias(tile_, lane, block.keys, m_.rows + lane * m_.row_floats);

@@ -35,6 +35,8 @@ TEST(Kernels, MatchTheReferenceOverShapesOptionsAndTypes) {
     shape.type = draw.Of(types);
     shape.output_type = draw.Of(types);
     shape.heads_first = draw.Coin();
+    if (draw.Coin()) shape.shift = draw.In(1, 15);
+    if (draw.Coin(0.3)) shape.gap = draw.In(1, 9);
     RandomProblem random(shape, seed);
     AddOptions(draw, random);
     ExpectMatchesReference(random, "seed " + std::to_string(seed));

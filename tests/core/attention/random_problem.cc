@@ -12,6 +12,7 @@ namespace attend {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr std::byte kUntouched{0x5a};
 
 int64_t Index(const Rows& rows, int64_t row, int64_t head) {
   return row * rows.row_stride + head * rows.head_stride;
@@ -27,12 +28,9 @@ RandomProblem::RandomProblem(const ProblemShape& shape, uint32_t seed) : random_
   problem.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
   problem.input_type = shape.type;
   problem.output_type = shape.output_type;
+  gap_ = shape.gap;
   const auto rows = [&](int64_t length, int64_t heads, int64_t width, DataType type) {
-    Rows made;
-    made.data = Store(Normal(length * heads * width), type);
-    made.row_stride = shape.heads_first ? width : heads * width;
-    made.head_stride = shape.heads_first ? length * width : width;
-    return made;
+    return StoreRows(shape, length, heads, width, type);
   };
   for (const auto& [queries, keys] : shape.lengths) {
     SequenceProblem sequence;
@@ -43,7 +41,7 @@ RandomProblem::RandomProblem(const ProblemShape& shape, uint32_t seed) : random_
     sequence.value = rows(keys, shape.num_kv_heads, shape.value_head_dim, shape.type);
     const Rows output = rows(queries, shape.num_heads, shape.value_head_dim, shape.output_type);
     sequence.output = {const_cast<std::byte*>(output.data), output.row_stride, output.head_stride};
-    output_bytes_.push_back(memory_.back().size());
+    outputs_.push_back(&memory_.back());
     problem.sequences.push_back(sequence);
   }
   weights_.resize(shape.lengths.size());
@@ -55,6 +53,24 @@ std::byte* RandomProblem::Store(const std::vector<float>& values, DataType type)
   auto& bytes = memory_.emplace_back(values.size() * ElementSize(type));
   ConvertFromFloat(values.data(), type, bytes.data(), static_cast<int64_t>(values.size()));
   return bytes.data();
+}
+
+Rows RandomProblem::StoreRows(const ProblemShape& shape, int64_t length, int64_t heads,
+                              int64_t width, DataType type) {
+  const int64_t element = static_cast<int64_t>(ElementSize(type)), step = width + shape.gap;
+  const std::vector<float> values = Normal(length * heads * width);
+  // All bits set is NaN in every type.
+  auto& bytes =
+      memory_.emplace_back((shape.shift + length * heads * step) * element, std::byte{0xff});
+  Rows rows;
+  rows.data = bytes.data() + shape.shift * element;
+  rows.row_stride = shape.heads_first ? step : heads * step;
+  rows.head_stride = shape.heads_first ? length * step : step;
+  for (int64_t i = 0; i < length * heads; ++i) {
+    ConvertFromFloat(values.data() + i * width, type,
+                     bytes.data() + (shape.shift + i * step) * element, width);
+  }
+  return rows;
 }
 
 std::vector<float> RandomProblem::Normal(int64_t count) {
@@ -80,7 +96,8 @@ void RandomProblem::AddBias(size_t i, DataType type, bool by_head, bool by_row, 
   std::vector<float> values = Normal((by_head ? problem.num_heads : 1) * rows * keys);
   std::bernoulli_distribution draw(probability);
   for (float& value : values) value = draw(random_) ? -kInfinity : value;
-  s.bias = {Store(values, type), type, by_head ? rows * keys : 0, by_row ? keys : 0, by_key};
+  ScoreTerm& term = s.bias.data == nullptr ? s.bias : s.more_bias;
+  term = {Store(values, type), type, by_head ? rows * keys : 0, by_row ? keys : 0, by_key};
 }
 
 void RandomProblem::AddAlibi(size_t i) {
@@ -159,14 +176,20 @@ void RandomProblem::Strew(double probability, bool not_finite) {
   };
   const DataType type = problem.input_type;
   for (const SequenceProblem& s : problem.sequences) {
-    strew(s.query.data, type, s.query_length * problem.num_heads * problem.head_dim);
-    strew(s.key.data, type, s.key_length * problem.num_kv_heads * problem.head_dim);
-    strew(s.value.data, type, s.key_length * problem.num_kv_heads * problem.value_head_dim);
-    if (s.bias.data == nullptr) continue;
-    const int64_t heads = s.bias.head_stride == 0 ? 1 : problem.num_heads;
-    const int64_t rows = s.bias.row_stride == 0 ? 1 : s.query_length;
-    const int64_t keys = s.bias.key_stride == 0 ? 1 : s.key_length;
-    strew(s.bias.data, s.bias.type, heads * rows * keys);
+    const auto strew_rows = [&](const Rows& rows, int64_t count, int64_t width) {
+      const int64_t step = (width + gap_) * static_cast<int64_t>(ElementSize(type));
+      for (int64_t i = 0; i < count; ++i) strew(rows.data + i * step, type, width);
+    };
+    strew_rows(s.query, s.query_length * problem.num_heads, problem.head_dim);
+    strew_rows(s.key, s.key_length * problem.num_kv_heads, problem.head_dim);
+    strew_rows(s.value, s.key_length * problem.num_kv_heads, problem.value_head_dim);
+    for (const ScoreTerm* term : {&s.bias, &s.more_bias}) {
+      if (term->data == nullptr) continue;
+      const int64_t heads = term->head_stride == 0 ? 1 : problem.num_heads;
+      const int64_t rows = term->row_stride == 0 ? 1 : s.query_length;
+      const int64_t keys = term->key_stride == 0 ? 1 : s.key_length;
+      strew(term->data, term->type, heads * rows * keys);
+    }
   }
 }
 
@@ -212,11 +235,31 @@ std::vector<float> RandomProblem::LogSumExp() const {
 
 void RandomProblem::ClearResults() {
   for (size_t i = 0; i < weights_.size(); ++i) {
-    const SequenceProblem& s = problem.sequences[i];
-    std::fill_n(s.output.data, output_bytes_[i], std::byte{0x5a});
+    std::fill(outputs_[i]->begin(), outputs_[i]->end(), kUntouched);
     std::fill(weights_[i].begin(), weights_[i].end(), -7.0f);
     std::fill(log_sum_exp_[i].begin(), log_sum_exp_[i].end(), -7.0f);
   }
+}
+
+bool RandomProblem::GapsAreUntouched() const {
+  const int64_t element = static_cast<int64_t>(ElementSize(problem.output_type));
+  const int64_t width = problem.value_head_dim;
+  for (size_t i = 0; i < problem.sequences.size(); ++i) {
+    const int64_t rows = problem.sequences[i].query_length * problem.num_heads;
+    const int64_t step = (width + gap_) * element;
+    const std::byte* const begin = outputs_[i]->data();
+    const std::byte* const end = begin + outputs_[i]->size();
+    const std::byte* const first = end - rows * step;
+    const auto untouched = [](const std::byte* from, const std::byte* to) {
+      return std::all_of(from, to, [](std::byte byte) { return byte == kUntouched; });
+    };
+    if (!untouched(begin, first)) return false;
+    for (int64_t row = 0; row < rows; ++row) {
+      const std::byte* const at = first + row * step;
+      if (!untouched(at + width * element, at + step)) return false;
+    }
+  }
+  return true;
 }
 
 std::string RandomProblem::ToString() const {
@@ -226,14 +269,15 @@ std::string RandomProblem::ToString() const {
       " to ", Name(problem.output_type), problem.causal ? " causal" : "",
       problem.head_gates.empty() ? "" : " gates", " weights=", static_cast<int>(problem.weights),
       " stage=", static_cast<int>(problem.weights_stage), " softcap=", problem.softcap,
-      problem.sinks.empty() ? "" : " sinks");
+      gap_ == 0 ? "" : " gaps", problem.sinks.empty() ? "" : " sinks");
   if (problem.window_left.has_value()) absl::StrAppend(&text, " left=", *problem.window_left);
   if (problem.window_right.has_value()) absl::StrAppend(&text, " right=", *problem.window_right);
   for (const SequenceProblem& s : problem.sequences) {
     absl::StrAppend(
         &text, " (Lq=", s.query_length, " Lk=", s.key_length, " offset=", s.query_offset,
         s.mask.data != nullptr ? " mask" : "", s.bias.data != nullptr ? " bias" : "",
-        s.alibi_slopes != nullptr ? " alibi" : "", s.log_sum_exp != nullptr ? " lse" : "", ")");
+        s.more_bias.data != nullptr ? " and bias" : "", s.alibi_slopes != nullptr ? " alibi" : "",
+        s.log_sum_exp != nullptr ? " lse" : "", ")");
   }
   return text;
 }
@@ -262,8 +306,10 @@ struct NaiveRow {
   // -inf where not readable, and where bias is.
   float Score(int64_t j) const {
     if (!Readable(j)) return -kInfinity;
-    const float bias =
-        s.bias.data == nullptr ? 0.0f : LoadFloat(s.bias.type, s.bias.data, at(s.bias, j));
+    float bias = 0.0f;
+    for (const ScoreTerm* term : {&s.bias, &s.more_bias}) {
+      if (term->data != nullptr) bias += LoadFloat(term->type, term->data, at(*term, j));
+    }
     if (bias == -kInfinity) return bias;
     float score = 0.0f;
     for (int64_t d = 0; d < p.head_dim; ++d) {

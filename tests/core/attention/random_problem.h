@@ -18,6 +18,8 @@ struct ProblemShape {
   DataType type = DataType::kFloat32;
   DataType output_type = DataType::kFloat32;
   bool heads_first = false;  // [H, L, D] in memory, else [L, H, D]
+  int64_t shift = 0;         // elements before the first: from a cache line, and from a vector
+  int64_t gap = 0;           // elements of NaN behind each row of a head
 };
 
 // A problem that owns its memory, filled with normal numbers. Output and weights
@@ -32,6 +34,7 @@ class RandomProblem {
   // [H][Lq][Lk] with any axis broadcast; true with `probability`.
   void AddMask(size_t sequence, bool by_head, bool by_row, bool by_key, double probability);
   // The same of numbers, each -inf with `probability`.
+  // A second one is added to the first.
   void AddBias(size_t sequence, DataType type, bool by_head, bool by_row, bool by_key,
                double probability);
   // [H] normal slopes, of one sequence; [H] normal sinks, some of them -inf.
@@ -58,10 +61,15 @@ class RandomProblem {
   std::vector<float> LogSumExp() const;
   void ClearResults();
 
+  // What lies between the rows of output is as ClearResults left it.
+  bool GapsAreUntouched() const;
+
   std::string ToString() const;
 
  private:
   std::byte* Store(const std::vector<float>& values, DataType type);
+  Rows StoreRows(const ProblemShape& shape, int64_t length, int64_t heads, int64_t width,
+                 DataType type);
   std::vector<float> Normal(int64_t count);
   void SetRow(const Rows& rows, int64_t heads, int64_t width, int64_t row, float value);
 
@@ -69,7 +77,8 @@ class RandomProblem {
   std::deque<std::vector<std::byte>> memory_;  // stays where it is as it grows
   std::vector<std::vector<float>> weights_;
   std::vector<std::vector<float>> log_sum_exp_;
-  std::vector<size_t> output_bytes_;
+  std::vector<std::vector<std::byte>*> outputs_;  // in memory_
+  int64_t gap_ = 0;
 };
 
 // Softmax attention in float, straight from the formula: the measure of error,

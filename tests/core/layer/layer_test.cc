@@ -109,7 +109,8 @@ struct Call {
   std::vector<T> Naive(const LayerConfig& c, const LayerWeights& w, size_t i) const {
     const bool self = key.empty();
     return NaiveLayer<T>(c, w).Run(query[i], self ? query[i] : key[i], self ? query[i] : value[i],
-                                   item.causal, item.sequences[i].query_offset, item.head_gates);
+                                   item.causal, item.sequences[i].query_offset, item.head_gates,
+                                   item.sequences[i].bias);
   }
 };
 
@@ -250,6 +251,37 @@ TEST_P(LayerTest, AddsItsRelativeBias) {
     self.item.causal = !bidirectional;
     cross.item.sequences[0].query_offset = 75;
     cross.item.sequences[1].query_offset = int64_t{1} << 40;
+    const LayerItem* items[] = {&self.item, &cross.item};
+    layer->Run(items, pool);
+    ExpectNearTruth(c, w, self);
+    ExpectNearTruth(c, w, cross);
+  }
+}
+
+// Of working memory, it takes nothing that grows with Lq * Lk.
+TEST_P(LayerTest, AddsTheBiasOfARequestToItsRelativeBias) {
+  WorkerPool pool(2);
+  LayerConfig c = Config(48, 3, 3, 16);
+  c.compute = GetParam();
+  c.relative_bias = RelativeBiasConfig{8, 20, true};
+  const LayerWeights w = Weights(c);
+  const auto layer = Make(c, w);
+  std::mt19937 random(kSeed);
+  const std::vector<float> full = Random(3 * 70 * 80, 1.0f, random);
+  const auto* data = reinterpret_cast<const std::byte*>(full.data());
+  std::vector<std::byte> row(80 * 2);
+  ConvertFromFloat(full.data(), DataType::kBFloat16, row.data(), 80);
+  for (const ScoreTerm& bias : {ScoreTerm{data, DataType::kFloat32, 70 * 80, 80, 1},
+                                ScoreTerm{row.data(), DataType::kBFloat16, 0, 0, 1},
+                                ScoreTerm{data, DataType::kFloat32, 1, 3, 0},
+                                ScoreTerm{data, DataType::kFloat32, 1, 240, 3}}) {
+    Call self(c, DataType::kFloat32, {{1, 1}, {70, 70}}, true, kSeed);
+    Call cross(c, DataType::kFloat32, {{5, 80}}, false, kSeed);
+    const int64_t without = layer->WorkingBytes(self.item);
+    for (Call* call : {&self, &cross}) {
+      for (LayerSequence& sequence : call->item.sequences) sequence.bias = bias;
+    }
+    EXPECT_EQ(layer->WorkingBytes(self.item), without);
     const LayerItem* items[] = {&self.item, &cross.item};
     layer->Run(items, pool);
     ExpectNearTruth(c, w, self);

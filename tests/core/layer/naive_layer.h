@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/layer/layer.h"
+#include "core/tensor/convert.h"
 
 namespace attend {
 
@@ -21,7 +22,7 @@ class NaiveLayer {
   // query [Lq, E], key [Lk, key_dim], value [Lk, value_dim] -> [Lq, E].
   std::vector<T> Run(const std::vector<float>& query, const std::vector<float>& key,
                      const std::vector<float>& value, bool causal, int64_t offset,
-                     const std::vector<float>& gates) const {
+                     const std::vector<float>& gates, const ScoreTerm& bias) const {
     auto q = Project(std::vector<T>(query.begin(), query.end()), w_.query_weight, w_.query_bias,
                      c_.embed_dim);
     auto k =
@@ -36,7 +37,7 @@ class NaiveLayer {
     for (int64_t h = 0; h < c_.num_heads; ++h) {
       for (int64_t i = 0; i < rows; ++i) {
         const int64_t end = causal ? std::min(keys, std::max<int64_t>(0, offset + i + 1)) : keys;
-        Attend(q, k, v, h, i, offset, end, gates.empty() ? T(1) : T(gates[h]), context);
+        Attend(q, k, v, h, i, offset, end, gates.empty() ? T(1) : T(gates[h]), bias, context);
       }
     }
     return Project(context, w_.output_weight, w_.output_bias, c_.num_heads * c_.value_head_dim);
@@ -123,7 +124,8 @@ class NaiveLayer {
   }
 
   void Attend(const std::vector<T>& q, const std::vector<T>& k, const std::vector<T>& v, int64_t h,
-              int64_t i, int64_t offset, int64_t end, T gate, std::vector<T>& context) const {
+              int64_t i, int64_t offset, int64_t end, T gate, const ScoreTerm& bias,
+              std::vector<T>& context) const {
     if (end == 0 || gate == T(0)) return;
     const int64_t kv = h / (c_.num_heads / c_.num_kv_heads);
     std::vector<T> p(end);
@@ -135,6 +137,10 @@ class NaiveLayer {
                k[(j * c_.num_kv_heads + kv) * c_.head_dim + d];
       }
       p[j] = dot * T(c_.scale) + Relative(h, j - (offset + i));
+      if (bias.data != nullptr) {
+        p[j] += T(LoadFloat(bias.type, bias.data,
+                            h * bias.head_stride + i * bias.row_stride + j * bias.key_stride));
+      }
       max = j == 0 ? p[j] : std::max(max, p[j]);
     }
     for (T& element : p) sum += element = std::exp(element - max);

@@ -1,7 +1,5 @@
 #include "core/layer/relative_bias.h"
 
-#include <limits>
-
 #include "gtest/gtest.h"
 
 namespace attend::internal {
@@ -68,27 +66,6 @@ TEST(RelativeBias, GivesEachPairOfRowAndKeyTheBucketOfItsDistance) {
             }
           }
         }
-      }
-    }
-  }
-}
-
-TEST(RelativeBias, AddsTheBiasOfARequest) {
-  const RelativeBiasConfig config{8, 20, true};
-  const RelativeBias bias(config, kHeads, Weights(config.buckets));
-  LayerSequence sequence = Sequence(4, 6, 2);
-  // A row of its own for each key, the same for all heads and rows.
-  std::vector<float> own = {0.5f, 1000.0f, -std::numeric_limits<float>::infinity(), 0, 0, -2};
-  sequence.bias = {reinterpret_cast<const std::byte*>(own.data()), DataType::kFloat32, 0, 0, 1};
-  EXPECT_EQ(bias.Elements(sequence), kHeads * 4 * 6);
-  std::vector<float> data(bias.Elements(sequence));
-  for (int64_t h = 0; h < kHeads; ++h) bias.Fill(sequence, h, data.data());
-  const ScoreTerm term = bias.Term(sequence, data.data());
-  for (int64_t h = 0; h < kHeads; ++h) {
-    for (int64_t i = 0; i < 4; ++i) {
-      for (int64_t j = 0; j < 6; ++j) {
-        const int64_t bucket = RelativeBias::Bucket(config, j - (2 + i));
-        EXPECT_EQ(At(term, h, i, j), static_cast<float>(100 * h + bucket) + own[j]);
       }
     }
   }

@@ -120,6 +120,8 @@ inline std::unique_ptr<const Layer> MakeTestLayer(
   w.value_bias = values_of(kv_heads * head_dim);
   w.output_weight = values_of(embed * heads * head_dim);
   w.output_bias = values_of(embed);
+  if (c.query_key_norm) w.query_norm = w.key_norm = values_of(head_dim);
+  if (c.relative_bias.has_value()) w.relative_bias = values_of(c.relative_bias->buckets * heads);
   return *Layer::Create(c, w);
 }
 

@@ -18,20 +18,16 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#if defined(__clang__)
-#define ATTEND_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define ATTEND_UNROLL _Pragma("GCC unroll 16")
-#endif
-
 HWY_BEFORE_NAMESPACE();
 namespace attend::internal {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // Not include guarded: once for each target.
-#include "core/attention/simd/vectors-inl.h"
+#include "core/linalg/simd/vectors-inl.h"
 // vectors first
+#include "core/linalg/simd/products-inl.h"
+// products before scores
 #include "core/attention/simd/scores-inl.h"
 #include "core/attention/simd/softmax-inl.h"
 #include "core/attention/simd/transpose-inl.h"

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "core/base/cpu.h"
 #include "core/tensor/tensor.h"
 
 namespace attend {
@@ -20,16 +21,13 @@ struct LinearConfig {
 
 // y = x W^T + b over rows: x [rows, inputs], y [rows, outputs], both contiguous;
 // W [outputs, inputs]. Sums are float32. The weights are packed for this CPU
-// once, when it is made.
+// once, when it is made. A row's bits depend on that row alone, neither on the
+// rows beside it nor on its place.
 //
-// A matmul library may take another code path for one row than for many and
-// then give a row other bits. Here rows are cut into blocks of sizes that were
-// tried out on these very weights, when it was made, and gave every row the
-// same bits in every position. So a row's result depends on that row alone.
-//
-// Immutable, thread-safe. The one place, with its .cc, that talks to oneDNN.
+// Immutable, thread-safe.
 class Linear {
  public:
+  // By our own kernel or by oneDNN, whichever is faster on this CPU in this type.
   // `weight` has outputs * inputs elements, `bias` has outputs or none.
   // FAILED_PRECONDITION where this CPU cannot compute in the type.
   static absl::StatusOr<std::unique_ptr<const Linear>> Create(const LinearConfig& config,
@@ -39,8 +37,8 @@ class Linear {
 
   virtual const LinearConfig& config() const = 0;
 
-  // Rows that x and y must have room for when `rows` are computed: the last
-  // block may be larger than what is left. What y holds past `rows` is
+  // Rows that x and y must have room for when `rows` are computed: a last block
+  // of oneDNN's may be larger than what is left. What y holds past `rows` is
   // unspecified; what x holds there must be initialised.
   virtual int64_t PaddedRows(int64_t rows) const = 0;
 
@@ -50,11 +48,14 @@ class Linear {
 
   // Runs one of them on the calling thread.
   virtual void RunTask(int64_t task, int64_t rows, const std::byte* x, std::byte* y) const = 0;
-
-  // Sizes of row blocks in use, descending; for tests and benchmarks.
-  virtual absl::Span<const int64_t> block_sizes() const = 0;
 };
 
+namespace internal {
+
+// Which one Linear::Create takes.
+bool PrefersDnnl(DataType input_type, const CpuFeatures& cpu);
+
+}  // namespace internal
 }  // namespace attend
 
 #endif  // ATTEND_CORE_LINALG_LINEAR_H_

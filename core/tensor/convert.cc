@@ -15,6 +15,9 @@ namespace attend {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+// Not include guarded: once for each target.
+#include "core/tensor/simd/bfloat16-inl.h"
+
 // Highway's emulation of half precision below AVX2 does not keep infinities and
 // NaN, so those targets convert element by element.
 #undef ATTEND_NATIVE_F16
@@ -39,19 +42,11 @@ int64_t WidenBFloat16(const uint16_t* source, float* destination, int64_t n) {
 
 int64_t NarrowBFloat16(const float* source, uint16_t* destination, int64_t n) {
   const hn::ScalableTag<float> df;
-  const hn::RebindToUnsigned<decltype(df)> du;
   const hn::Rebind<uint16_t, decltype(df)> dh;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(df));
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) {
-    const auto value = hn::LoadU(df, source + i);
-    const auto bits = hn::BitCast(du, value);
-    const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
-    const auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7fff)));
-    const auto quiet = hn::Or(bits, hn::Set(du, 0x400000));
-    const auto nan = hn::RebindMask(du, hn::IsNaN(value));
-    const auto high = hn::ShiftRight<16>(hn::IfThenElse(nan, quiet, rounded));
-    hn::StoreU(hn::TruncateTo(dh, high), dh, destination + i);
+    hn::StoreU(RoundToBFloat16(hn::LoadU(df, source + i)), dh, destination + i);
   }
   return i;
 }

@@ -1,15 +1,6 @@
 // Scores of a block: s[key][lane] = sum over d of q[d][lane] * k[key][d].
 // Included by core/attention/tile.cc once for each SIMD target.
 
-// Rows in memory as they came: words of four bytes, strides in bytes.
-struct WordRows {
-  const std::byte* data;
-  int64_t stride;
-  int64_t words;  // in a row
-
-  const std::byte* row(int64_t r) const { return data + r * stride; }
-};
-
 template <class Product, int kRows, int kVectors>
 HWY_INLINE void ScoreRows(const float* HWY_RESTRICT q, const WordRows& k, int64_t key,
                           float* HWY_RESTRICT s) {
@@ -21,17 +12,7 @@ HWY_INLINE void ScoreRows(const float* HWY_RESTRICT q, const WordRows& k, int64_
     rows[r] = k.row(key + r);
     ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(df);
   }
-  const int64_t bytes = k.words * 4;
-  for (int64_t at = 0; at < bytes; at += 4, q += kTileLanes) {
-    V32 queries[kVectors];
-    ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) queries[v] = hn::Load(df, q + v * n);
-    ATTEND_UNROLL for (int r = 0; r < kRows; ++r) {
-      const V32 word = Broadcast(rows[r] + at);
-      ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) {
-        sums[r][v] = Product::MulAdd(word, queries[v], sums[r][v]);
-      }
-    }
-  }
+  AddProducts<Product, kTileLanes>(q, rows, k.words, sums);
   s += key * kTileLanes;
   ATTEND_UNROLL for (int r = 0; r < kRows; ++r) {
     ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) {

@@ -3,12 +3,17 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <limits>
+#include <memory>
 #include <random>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "core/base/cpu.h"
 #include "core/base/worker_pool.h"
+#include "core/linalg/dnnl_linear.h"
+#include "core/linalg/panel_linear.h"
 #include "core/tensor/convert.h"
 #include "gtest/gtest.h"
 
@@ -61,23 +66,39 @@ struct Case {
     return y;
   }
 
+  // In double, and the sum of the magnitudes of its terms.
+  std::pair<double, double> Exact(int64_t r, int64_t o) const {
+    double sum = bias.empty() ? 0.0 : bias[o], magnitude = std::fabs(sum);
+    for (int64_t i = 0; i < config.inputs; ++i) {
+      const double product =
+          static_cast<double>(x[r * config.inputs + i]) * weight[o * config.inputs + i];
+      sum += product;
+      magnitude += std::fabs(product);
+    }
+    return {sum, magnitude};
+  }
+
   void ExpectIsTheProduct(const std::vector<float>& y) const {
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t o = 0; o < config.outputs; ++o) {
-        double sum = bias.empty() ? 0.0 : bias[o], magnitude = std::fabs(sum);
-        for (int64_t i = 0; i < config.inputs; ++i) {
-          const double product =
-              static_cast<double>(x[r * config.inputs + i]) * weight[o * config.inputs + i];
-          sum += product;
-          magnitude += std::fabs(product);
-        }
+        const auto [sum, magnitude] = Exact(r, o);
         // n roundings of float32 sums bounded by the sum of magnitudes (Higham,
         // "Accuracy and Stability", 3.1), then one to the output's type.
         double bound = magnitude * static_cast<double>(config.inputs + 2) * 0x1p-24;
         if (config.output_type == DataType::kBFloat16) bound += std::fabs(sum) * 0x1p-8;
-        ASSERT_NEAR(y[r * config.outputs + o], sum, bound) << "row " << r << " output " << o;
+        ASSERT_NEAR(y[r * config.outputs + o], sum, bound)
+            << "row " << r << " of " << rows << " output " << o << " of " << config.outputs << ", "
+            << config.inputs << " inputs";
       }
     }
+  }
+
+  // Rows [first, first + count) alone.
+  Case Part(int64_t first, int64_t count) const {
+    Case part = *this;
+    part.rows = count;
+    part.x.assign(x.begin() + first * config.inputs, x.begin() + (first + count) * config.inputs);
+    return part;
   }
 };
 
@@ -85,7 +106,24 @@ bool Supported(DataType type) {
   return type == DataType::kFloat32 || GetCpuFeatures().avx512;
 }
 
-TEST(Linear, IsTheProductPlusBias) {
+// Both implementations, whichever this CPU would take.
+class EachLinear : public testing::TestWithParam<bool> {
+ protected:
+  static std::unique_ptr<const Linear> Make(const Case& c) {
+    if (!GetParam()) {
+      return std::make_unique<const internal::PanelLinear>(c.config, c.weight, c.bias);
+    }
+    auto made = internal::MakeDnnlLinear(c.config, c.weight, c.bias);
+    EXPECT_TRUE(made.ok()) << made.status();
+    return std::move(made).value();
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Linear, EachLinear, testing::Bool(), [](const auto& which) {
+  return std::string(which.param ? "OneDnn" : "Panels");
+});
+
+TEST_P(EachLinear, IsTheProductPlusBias) {
   for (const auto& [inputs, outputs] :
        {std::pair<int64_t, int64_t>{1, 1}, {64, 64}, {37, 300}, {768, 65}, {5, 1000}}) {
     for (const int64_t rows : {1, 5, 16, 63, 64, 65, 130}) {
@@ -93,31 +131,46 @@ TEST(Linear, IsTheProductPlusBias) {
         if (!Supported(type)) continue;
         for (const DataType output : {DataType::kFloat32, type}) {
           const Case c(rows, inputs, outputs, type, output, rows % 2 == 1);
-          const auto linear = Linear::Create(c.config, c.weight, c.bias);
-          ASSERT_TRUE(linear.ok()) << linear.status();
-          c.ExpectIsTheProduct(c.Run(**linear));
+          c.ExpectIsTheProduct(c.Run(*Make(c)));
         }
       }
     }
   }
 }
 
+// Around vectors, panels, strips, chunks of words and what registers hold.
+TEST_P(EachLinear, IsTheProductAtEverySizeAroundAnEdge) {
+  for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
+    if (!Supported(type)) continue;
+    for (const int64_t inputs : {1, 2, 3, 7, 383, 384, 385, 769}) {
+      for (const int64_t outputs : {1, 2, 15, 16, 17, 33, 63, 64, 65, 129}) {
+        const Case c(14, inputs, outputs, type, type, outputs % 2 == 1);
+        const auto linear = Make(c);
+        for (const int64_t rows : {1, 2, 3, 4, 6, 7, 12, 13, 14}) {
+          const Case part = c.Part(14 - rows, rows);
+          part.ExpectIsTheProduct(part.Run(*linear));
+        }
+      }
+    }
+    for (const int64_t rows : {95, 96, 97, 192, 193}) {
+      const Case c(rows, 41, 70, type, type, true);
+      c.ExpectIsTheProduct(c.Run(*Make(c)));
+    }
+  }
+}
+
 // Its whole point: a row's bits depend on neither the other rows nor its place.
-TEST(Linear, GivesARowTheSameBitsAmongAnyRows) {
+TEST_P(EachLinear, GivesARowTheSameBitsAmongAnyRows) {
   for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
     if (!Supported(type)) continue;
     for (const auto& [inputs, outputs] :
          {std::pair<int64_t, int64_t>{768, 768}, {37, 64}, {1024, 96}, {4096, 64}}) {
       const Case all(200, inputs, outputs, type, type, true);
-      const auto linear = Linear::Create(all.config, all.weight, all.bias);
-      ASSERT_TRUE(linear.ok()) << linear.status();
-      const std::vector<float> expected = all.Run(**linear);
+      const auto linear = Make(all);
+      const std::vector<float> expected = all.Run(*linear);
       for (const int64_t rows : {1, 2, 4, 7, 16, 31, 32, 40, 64, 100, 129}) {
         for (const int64_t first : {0, 1, 17, 71}) {
-          Case part = all;
-          part.rows = rows;
-          part.x.assign(all.x.begin() + first * inputs, all.x.begin() + (first + rows) * inputs);
-          const std::vector<float> y = part.Run(**linear);
+          const std::vector<float> y = all.Part(first, rows).Run(*linear);
           ASSERT_EQ(
               std::memcmp(y.data(), expected.data() + first * outputs, y.size() * sizeof(float)), 0)
               << rows << " rows from " << first << ", " << inputs << " inputs";
@@ -127,17 +180,106 @@ TEST(Linear, GivesARowTheSameBitsAmongAnyRows) {
   }
 }
 
-TEST(Linear, AlwaysHasTheFullBlock) {
+TEST_P(EachLinear, GivesARowTheSameBitsAloneAndAmongOneToThreeHundred) {
+  constexpr int64_t kRows = 300;
+  for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
+    if (!Supported(type)) continue;
+    const Case all(kRows, 389, 72, type, DataType::kFloat32, true);
+    const auto linear = Make(all);
+    const size_t bytes = all.config.outputs * sizeof(float);
+    std::vector<float> expected;
+    for (int64_t row = 0; row < kRows; ++row) {
+      const std::vector<float> alone = all.Part(row, 1).Run(*linear, 1);
+      expected.insert(expected.end(), alone.begin(), alone.end());
+    }
+    for (int64_t rows = 1; rows <= kRows; ++rows) {
+      const int64_t first = (rows * 7) % (kRows - rows + 1);
+      const std::vector<float> y = all.Part(first, rows).Run(*linear, 1);
+      for (int64_t r = 0; r < rows; ++r) {
+        ASSERT_EQ(std::memcmp(y.data() + r * all.config.outputs,
+                              expected.data() + (first + r) * all.config.outputs, bytes),
+                  0)
+            << "row " << r << " of " << rows;
+      }
+    }
+  }
+}
+
+// Naive: one float32 sum, term after term.
+TEST_P(EachLinear, ErrsAtMostTwiceAsMuchAsANaiveSum) {
+  for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
+    if (!Supported(type)) continue;
+    for (const int64_t inputs : {64, 768, 4096}) {
+      const Case c(40, inputs, 80, type, DataType::kFloat32, true);
+      const std::vector<float> y = c.Run(*Make(c));
+      double ours = 0.0, naive = 0.0;
+      for (int64_t r = 0; r < c.rows; ++r) {
+        for (int64_t o = 0; o < c.config.outputs; ++o) {
+          float sum = 0.0f;
+          for (int64_t i = 0; i < inputs; ++i)
+            sum += c.x[r * inputs + i] * c.weight[o * inputs + i];
+          const double exact = c.Exact(r, o).first;
+          ours += std::pow(y[r * c.config.outputs + o] - exact, 2);
+          naive += std::pow(static_cast<double>(sum + c.bias[o]) - exact, 2);
+        }
+      }
+      EXPECT_LE(std::sqrt(ours), 2 * std::sqrt(naive)) << inputs << " inputs";
+      RecordProperty("ours_over_naive", std::to_string(std::sqrt(ours / naive)));
+    }
+  }
+}
+
+TEST_P(EachLinear, KeepsNanToItsRow) {
+  for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
+    if (!Supported(type)) continue;
+    for (const int64_t inputs : {5, 64}) {
+      Case c(9, inputs, 20, type, type, true);
+      for (int64_t i = 0; i < inputs; ++i) {
+        c.x[4 * inputs + i] = std::numeric_limits<float>::quiet_NaN();
+      }
+      const std::vector<float> y = c.Run(*Make(c));
+      for (size_t i = 0; i < y.size(); ++i) {
+        ASSERT_EQ(std::isnan(y[i]), i / 20 == 4) << "row " << i / 20 << ", " << inputs << " inputs";
+      }
+    }
+  }
+}
+
+TEST_P(EachLinear, HasNoWorkOnNoRows) {
   const Case c(1, 64, 64, DataType::kFloat32, DataType::kFloat32, false);
-  const auto linear = Linear::Create(c.config, c.weight, c.bias);
-  ASSERT_TRUE(linear.ok());
-  ASSERT_FALSE((*linear)->block_sizes().empty());
-  EXPECT_EQ((*linear)->block_sizes().front(), 64);
-  EXPECT_EQ((*linear)->PaddedRows(0), 0);
-  EXPECT_EQ((*linear)->NumTasks(0), 0);
-  EXPECT_EQ((*linear)->PaddedRows(64), 64);
-  EXPECT_EQ((*linear)->PaddedRows(128), 128);
-  for (const int64_t size : (*linear)->block_sizes()) RecordProperty("block", size);
+  const auto linear = Make(c);
+  EXPECT_EQ(linear->PaddedRows(0), 0);
+  EXPECT_EQ(linear->NumTasks(0), 0);
+  EXPECT_EQ(linear->PaddedRows(64), 64);
+  EXPECT_EQ(linear->PaddedRows(128), 128);
+}
+
+TEST(Linear, ComputesNoRowForPaddingInPanels) {
+  const Case c(1, 64, 64, DataType::kFloat32, DataType::kFloat32, false);
+  const internal::PanelLinear linear(c.config, c.weight, c.bias);
+  for (int64_t rows = 0; rows < 200; ++rows) EXPECT_EQ(linear.PaddedRows(rows), rows);
+}
+
+// The choice, and that Create makes it.
+TEST(Linear, TakesOneDnnWhereItIsFaster) {
+  CpuFeatures cpu;
+  EXPECT_TRUE(internal::PrefersDnnl(DataType::kFloat32, cpu));
+  cpu.avx2 = true;
+  EXPECT_FALSE(internal::PrefersDnnl(DataType::kFloat32, cpu));
+  cpu.avx512 = cpu.avx512_bf16 = true;
+  EXPECT_FALSE(internal::PrefersDnnl(DataType::kFloat32, cpu));
+  EXPECT_FALSE(internal::PrefersDnnl(DataType::kBFloat16, cpu));
+  cpu.amx_bf16 = true;
+  EXPECT_FALSE(internal::PrefersDnnl(DataType::kFloat32, cpu));
+  EXPECT_TRUE(internal::PrefersDnnl(DataType::kBFloat16, cpu));
+  for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
+    if (!Supported(type)) continue;
+    const Case c(1, 8, 8, type, type, false);
+    const auto linear = Linear::Create(c.config, c.weight, c.bias);
+    ASSERT_TRUE(linear.ok()) << linear.status();
+    const bool panels = dynamic_cast<const internal::PanelLinear*>(linear->get()) != nullptr;
+    EXPECT_NE(panels, internal::PrefersDnnl(type, GetCpuFeatures())) << Name(type);
+  }
 }
 
 // Symptom: requests of 16 rows took 10 ms, in OpenMP's barrier. The first test of
@@ -150,7 +292,7 @@ TEST(ALinear, StartsNoThreads) {
   const auto before = threads();
   std::thread([&] {  // a thread on which OpenMP has not been told anything
     const Case c(16, 768, 768, DataType::kFloat32, DataType::kFloat32, true);
-    const auto linear = Linear::Create(c.config, c.weight, c.bias);
+    const auto linear = internal::MakeDnnlLinear(c.config, c.weight, c.bias);
     ASSERT_TRUE(linear.ok()) << linear.status();
     c.Run(**linear, 1);
     EXPECT_EQ(threads(), before + 1);  // this one

@@ -1,5 +1,14 @@
-// Vectors of a tile's lanes, loops over them, and the two ways to multiply.
-// Included by core/attention/tile.cc once for each SIMD target.
+// Vectors of lanes, loops over them, and the two ways to multiply. Included once for
+// each SIMD target, inside its namespace, by kernels that keep sums in registers.
+
+// Sums in an array stay in registers only where every loop over them is unrolled.
+#if !defined(ATTEND_UNROLL)
+#if defined(__clang__)
+#define ATTEND_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define ATTEND_UNROLL _Pragma("GCC unroll 16")
+#endif
+#endif
 
 using F32 = hn::ScalableTag<float>;
 using V32 = hn::Vec<F32>;
@@ -8,8 +17,9 @@ HWY_INLINE int VectorLanes() {
   return static_cast<int>(hn::Lanes(F32()));
 }
 
-// Vectors of lanes, and rows of keys (or features of values), whose sums stay in
-// registers together: at most 24 of 32, or 12 of 16.
+// Vectors of lanes, and words broadcast against them (of rows of tokens or keys, or
+// features of values), whose sums stay in registers together: at most 24 of 32, or
+// 12 of 16.
 #if HWY_TARGET == HWY_AVX3
 constexpr int kMaxVectors = 4;
 constexpr int RegisterRows(int vectors) {

@@ -1,0 +1,190 @@
+#include "core/linalg/panel.h"
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+#include "core/base/simd.h"
+#include "core/tensor/convert.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "core/linalg/panel.cc"
+#include <hwy/cache_control.h>
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace attend::internal {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Not include guarded: once for each target.
+#include "core/linalg/simd/vectors-inl.h"
+// vectors first
+#include "core/linalg/simd/products-inl.h"
+#include "core/tensor/simd/bfloat16-inl.h"
+
+constexpr int kPanelLanes = kMaxVectors * static_cast<int>(hn::MaxLanes(F32()));
+static_assert(kStripOutputs % kPanelLanes == 0);
+
+// Words of a panel that all rows of a block meet before the next ones: 96 KiB with
+// AVX-512, which stay in the second-level cache beside the rows. It gives 64 bytes a
+// cycle and six rows need 21, so smaller pieces for the first level gain nothing:
+// measured, 128 words are 3 % slower and 768 no faster.
+constexpr int64_t kChunkWords = 384;
+
+// A panel that few rows meet streams by at what memory gives. The hardware looks ahead
+// within a page of 4 KiB only; 16 words of 256 bytes reach into the next one in time.
+constexpr int kAheadWords = 16;
+constexpr int64_t kFewRows = 12;
+
+struct Chunk {
+  const float* panel;
+  WordRows x;
+  float* sums;  // [rows][kPanelLanes]
+  bool first;   // nothing to add to yet
+};
+
+template <class Product, int kAhead, int kRows, int kVectors>
+HWY_INLINE void ChunkRows(const Chunk& chunk, int64_t row) {
+  const F32 df;
+  const int n = VectorLanes();
+  V32 sums[kRows][kVectors];
+  const std::byte* rows[kRows];
+  float* HWY_RESTRICT to = chunk.sums + row * kPanelLanes;
+  ATTEND_UNROLL for (int r = 0; r < kRows; ++r) {
+    rows[r] = chunk.x.row(row + r);
+    ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(df);
+  }
+  if (!chunk.first) {
+    ATTEND_UNROLL for (int r = 0; r < kRows; ++r) {
+      ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) {
+        sums[r][v] = hn::Load(df, to + r * kPanelLanes + v * n);
+      }
+    }
+  }
+  AddProducts<Product, kPanelLanes, kAhead>(chunk.panel, rows, chunk.x.words, sums);
+  ATTEND_UNROLL for (int r = 0; r < kRows; ++r) {
+    ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) {
+      hn::Store(sums[r][v], df, to + r * kPanelLanes + v * n);
+    }
+  }
+}
+
+template <class Product, int kAhead, int kRows, int kVectors>
+HWY_INLINE void ChunkTail(int64_t rows, const Chunk& chunk, int64_t row) {
+  if (rows == kRows) return ChunkRows<Product, kAhead, kRows, kVectors>(chunk, row);
+  if constexpr (kRows > 1) ChunkTail<Product, kAhead, kRows - 1, kVectors>(rows, chunk, row);
+}
+
+template <class Product, int kAhead, int kVectors>
+HWY_NOINLINE void RunChunk(const Chunk& chunk, int64_t rows) {
+  constexpr int kRows = RegisterRows(kVectors);
+  int64_t row = 0;
+  for (; rows - row >= 2 * kRows || rows - row == kRows; row += kRows) {
+    ChunkRows<Product, kAhead, kRows, kVectors>(chunk, row);
+  }
+  // The last ones in two halves: a row or two by themselves would wait for their sums.
+  if (rows - row > kRows) {
+    const int64_t half = (rows - row + 1) / 2;
+    ChunkTail<Product, kAhead, kRows, kVectors>(half, chunk, row);
+    row += half;
+  }
+  if (row < rows) ChunkTail<Product, kAhead, kRows, kVectors>(rows - row, chunk, row);
+}
+
+template <class Product>
+void MultiplyPanel(const StripProduct& p, const float* panel, int outputs, float* sums) {
+  const bool few = p.rows <= kFewRows;
+  const int64_t chunks = few ? 1 : (p.words + kChunkWords - 1) / kChunkWords;
+  const int64_t step = (p.words + chunks - 1) / chunks;
+  for (int64_t word = 0; word < p.words; word += step) {
+    const int64_t words = std::min(step, p.words - word);
+    ForVectors(0, outputs, [&](auto vectors, int lane) HWY_ATTR {
+      constexpr int kVectors = decltype(vectors)::value;
+      const Chunk chunk = {panel + word * kPanelLanes + lane,
+                           {p.x + word * 4, p.x_stride, words},
+                           sums + lane,
+                           word == 0};
+      if (few) return RunChunk<Product, kAheadWords, kVectors>(chunk, p.rows);
+      RunChunk<Product, 0, kVectors>(chunk, p.rows);
+    });
+  }
+}
+
+// Adds the bias to sums [rows][kPanelLanes] and writes them as outputs from `begin` on.
+void Finish(const StripProduct& p, int64_t begin, int64_t outputs, const float* sums) {
+  const F32 df;
+  const hn::Rebind<uint16_t, F32> dh;
+  const int n = VectorLanes();
+  const float* const bias = p.bias + begin;
+  for (int64_t r = 0; r < p.rows; ++r, sums += kPanelLanes) {
+    std::byte* const y = p.y + r * p.y_stride;
+    const auto value = [&](int64_t i) HWY_ATTR {
+      return hn::Add(hn::Load(df, sums + i), hn::Load(df, bias + i));
+    };
+    int64_t i = 0;
+    if (p.output_type == DataType::kFloat32) {
+      float* const row = reinterpret_cast<float*>(y) + begin;
+      for (; i + n <= outputs; i += n) hn::StoreU(value(i), df, row + i);
+      for (; i < outputs; ++i) row[i] = sums[i] + bias[i];
+    } else {
+      uint16_t* const row = reinterpret_cast<uint16_t*>(y) + begin;
+      for (; i + n <= outputs; i += n) hn::StoreU(RoundToBFloat16(value(i)), dh, row + i);
+      for (; i < outputs; ++i) row[i] = FloatToBFloat16(sums[i] + bias[i]);
+    }
+  }
+}
+
+// Asks for the lines that Finish writes, far apart in memory.
+void PrefetchOutputs(const StripProduct& p) {
+  const int64_t bytes = p.outputs * static_cast<int64_t>(ElementSize(p.output_type));
+  for (int64_t r = 0; r < p.rows; ++r) {
+    for (int64_t at = 0; at < bytes; at += 64) hwy::Prefetch(p.y + r * p.y_stride + at);
+  }
+}
+
+template <class Product>
+void RunStripAs(const StripProduct& p) {
+  alignas(64) float sums[kStripRows * kPanelLanes];
+  PrefetchOutputs(p);
+  for (int64_t begin = 0; begin < p.outputs; begin += kPanelLanes) {
+    const int64_t outputs = std::min<int64_t>(kPanelLanes, p.outputs - begin);
+    MultiplyPanel<Product>(p, p.weights + begin * p.words, static_cast<int>(outputs), sums);
+    Finish(p, begin, outputs, sums);
+  }
+}
+
+void RunStripHere(const StripProduct& p) {
+#if HWY_TARGET == HWY_AVX3
+  if (p.pairs) return RunStripAs<BFloat16Product>(p);
+#endif
+  RunStripAs<FloatProduct>(p);
+}
+
+int64_t PanelLanesHere() {
+  return kPanelLanes;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace attend::internal
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace attend::internal {
+
+HWY_EXPORT(RunStripHere);
+HWY_EXPORT(PanelLanesHere);
+
+int64_t PanelLanes() {
+  LimitSimdTargets();
+  return HWY_DYNAMIC_DISPATCH(PanelLanesHere)();
+}
+
+void RunStrip(const StripProduct& product) {
+  LimitSimdTargets();
+  HWY_DYNAMIC_DISPATCH(RunStripHere)(product);
+}
+
+}  // namespace attend::internal
+#endif  // HWY_ONCE

@@ -8,6 +8,7 @@
 #include "core/attention/attention.h"
 #include "core/base/scratch.h"
 #include "core/layer/packing.h"
+#include "core/layer/problem_list.h"
 #include "core/tensor/convert.h"
 
 namespace attend::internal {
@@ -122,8 +123,7 @@ struct Workspace {
   std::vector<HeadPass::Rows> head_rows;
   std::vector<float*> bias_data;  // of packing.sequences, with a relative bias only
   std::vector<ScoreTerm> biases;
-  std::vector<AttentionProblem> problems;
-  std::vector<const AttentionProblem*> problem_pointers;
+  ProblemList problems;
 };
 
 // Norm and rotary embedding of the rows that were projected.
@@ -170,17 +170,19 @@ void FillBiases(const RelativeBias& relative, float* data, Workspace& work, Work
 // The operator's view of each item that has sequences in the packing: items
 // differ in options, so each is a problem of its own.
 void PlanAttention(const LayerConfig& c, DataType type, const Matrices& m, Workspace& work) {
-  work.problems.clear();
+  work.problems.Clear();
   const int64_t element = static_cast<int64_t>(ElementSize(type));
   const int64_t query_stride = c.num_heads * c.head_dim;
   const int64_t key_stride = c.num_kv_heads * c.head_dim;
   const int64_t value_stride = c.num_kv_heads * c.value_head_dim;
   const int64_t context_stride = c.num_heads * c.value_head_dim;
   const LayerItem* current = nullptr;
+  AttentionProblem* current_problem = nullptr;
   for (const PackedSequence& packed : work.packing.sequences) {
     if (packed.item != current) {
       current = packed.item;
-      AttentionProblem& problem = work.problems.emplace_back();
+      current_problem = &work.problems.Add();
+      AttentionProblem& problem = *current_problem;
       problem.num_heads = c.num_heads;
       problem.num_kv_heads = c.num_kv_heads;
       problem.head_dim = c.head_dim;
@@ -201,7 +203,7 @@ void PlanAttention(const LayerConfig& c, DataType type, const Matrices& m, Works
       problem.log_sum_exp_row_stride = current->log_sum_exp_row_stride;
     }
     const LayerSequence& from = *packed.sequence;
-    SequenceProblem& sequence = work.problems.back().sequences.emplace_back();
+    SequenceProblem& sequence = current_problem->sequences.emplace_back();
     sequence.query_length = from.query_length;
     sequence.key_length = from.key_length;
     sequence.query_offset = from.query_offset;
@@ -224,8 +226,6 @@ void PlanAttention(const LayerConfig& c, DataType type, const Matrices& m, Works
     sequence.weights = from.weights;
     sequence.log_sum_exp = from.log_sum_exp;
   }
-  work.problem_pointers.clear();
-  for (const AttentionProblem& problem : work.problems) work.problem_pointers.push_back(&problem);
 }
 
 }  // namespace
@@ -291,7 +291,7 @@ void ProjectedLayer::Run(absl::Span<const LayerItem* const> items, WorkerPool& p
   if (relative_bias_.has_value()) FillBiases(*relative_bias_, m.bias, work, pool);
 
   PlanAttention(c, type, m, work);
-  ComputeAttention(work.problem_pointers, pool);
+  ComputeAttention(work.problems.pointers(), pool);
 
   ClearSlack(m.context, type, packing.query_rows, out.PaddedRows(packing.query_rows),
              out.config().inputs);

@@ -1,106 +1,132 @@
-// Question: how fast are the operator and whole layers in this process, against
-// what the machine can do?
+// Question: how fast are the operator, whole layers and projections in this
+// process, against what the machine can do?
 //
-// Method: each case runs warm, a few milliseconds a measurement, each measurement
-// right after one of the machine's own peak (multiply-adds on registers, in the
-// case's type and on as many threads). One thread is timed by its processor time,
-// so that other load on the machine takes nothing from the figure but caches;
-// several by the wall clock. Every result is checked against double first.
+// Method: this program answers requests of kernel_bench.py, one JSON object a
+// line, and so holds its operands while others, asked in turn, run the same
+// shape. A measurement is many samples of one case, warm, right after one of the
+// machine's own peak on as many threads. One thread is timed by its processor
+// time, so that other load on the machine takes nothing from the figure but
+// caches; several by the wall clock.
 //
-// Statistic: median and quartiles over measurements; the share of the peak is the
-// median of the ratios to the peak next to each. Causal counts the work that
-// causal leaves, about half.
+// Statistic: the median of the samples; the driver compares medians round by
+// round. Causal counts the work that causal leaves, about half.
+//
+//   {"do": "machine"}                                -> features
+//   {"do": "peaks", "threads": 1}                    -> operations and bytes a second
+//   {"do": "prepare", "case": {...}, "threads": 1}   -> what one run takes, its checked error
+//   {"do": "run", "seconds": 0.1}                    -> median seconds, the peak beside it;
+//       with "bandwidth": true that of reading, too; with "wall": true by the wall clock alone
+//   {"do": "memory", "case": {...}}                  -> working bytes of one executor
+//
+// An answer with "failure" says what went wrong. Ends with its input.
 
+#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <fstream>
+#include <exception>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <stdexcept>
 #include <string>
-#include <thread>
+#include <vector>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "core/base/cpu.h"
-#include "tests/bench/kernels/harness.h"
 #include "tests/bench/kernels/peaks.h"
+#include "tests/bench/kernels/work.h"
 
 namespace attend::bench {
 namespace {
 
-struct Flags {
-  std::string json, filter;
-  double seconds = 0.3;
-  int threads = static_cast<int>(std::thread::hardware_concurrency());
+using Json = nlohmann::json;
+
+constexpr double kLeastSampleSeconds = 0.0002;  // reading a thread's clock takes a microsecond
+
+// Seconds of `runs` runs.
+double RunsFor(const Work& work, WorkerPool& pool, int runs, bool wall) {
+  const auto now = [&] { return wall ? WallNow() : Now(pool); };
+  const double start = now();
+  for (int i = 0; i < runs; ++i) work.run(pool);
+  return now() - start;
+}
+
+class Bench {
+ public:
+  Json Answer(const Json& request) {
+    const std::string what = request.at("do");
+    if (what == "machine") return {{"features", CpuFeatureNames()}};
+    if (what == "peaks") return Peaks(request.at("threads"));
+    if (what == "prepare") return Prepare(request);
+    if (what == "run") return Run(request);
+    if (what == "memory") return {{"bytes", WorkingBytes(request.at("case"))}};
+    throw std::invalid_argument("unknown request " + what);
+  }
+
+ private:
+  static Json Peaks(int threads) {
+    WorkerPool pool(threads);
+    return {{"f32", FloatPeak(pool)},
+            {"bf16", BFloat16Peak(pool)},
+            {"bf16_by", BFloat16PeakInstruction()},
+            {"read", ReadBandwidth(pool)}};
+  }
+
+  Json Prepare(const Json& request) {
+    work_.reset();  // first: two sets of operands need not be held
+    work_.emplace(MakeWork(request.at("case")));
+    pool_ = std::make_unique<WorkerPool>(request.at("threads").get<int>());
+    work_->run(*pool_);
+    const double error = work_->error();
+    return {{"flops", work_->flops},
+            {"bytes", work_->bytes},
+            {"tokens", work_->tokens},
+            {"error", error},
+            {"correct", error <= work_->max_error}};
+  }
+
+  Json Run(const Json& request) {
+    if (!work_.has_value()) throw std::invalid_argument("nothing is prepared");
+    const double peak = work_->bfloat16 ? BFloat16Peak(*pool_) : FloatPeak(*pool_);
+    const double read = request.value("bandwidth", false) ? ReadBandwidth(*pool_) : 0.0;
+    const double seconds = request.at("seconds");
+    const bool wall = request.value("wall", false);
+    const double once =
+        RunsFor(*work_, *pool_, 1, wall);  // what ran between may have left cold caches
+    const int runs = std::max(1, static_cast<int>(kLeastSampleSeconds / std::max(once, 1e-7)));
+    std::vector<double> samples;
+    // A case of which one run takes as long as all samples may take is warm by now.
+    double total = once >= seconds ? once : 0.0;
+    if (total > 0) samples.push_back(once);
+    for (; total < seconds; total += samples.back() * runs) {
+      samples.push_back(RunsFor(*work_, *pool_, runs, wall) / runs);
+    }
+    std::nth_element(samples.begin(), samples.begin() + samples.size() / 2, samples.end());
+    return {{"seconds", samples[samples.size() / 2]},
+            {"samples", samples.size()},
+            {"peak", peak},
+            {"read", read}};
+  }
+
+  std::optional<Work> work_;
+  std::unique_ptr<WorkerPool> pool_;
 };
 
-[[noreturn]] void Usage() {
-  std::fprintf(stderr,
-               "usage: bench_kernels [--json=FILE] [--filter=TEXT in the case's name]\n"
-               "                     [--seconds=0.3 of each case] [--threads=most to use]\n");
-  std::exit(2);
-}
-
-Flags Parse(int argc, char** argv) {
-  Flags flags;
-  for (int i = 1; i < argc; ++i) {
-    std::string arg = argv[i];
-    if (!absl::StrContains(arg, '=') && i + 1 < argc) arg += std::string("=") + argv[++i];
-    const size_t equals = arg.find('=');
-    if (equals == std::string::npos) Usage();
-    const std::string name = arg.substr(0, equals), value = arg.substr(equals + 1);
-    if (name == "--json") {
-      flags.json = value;
-    } else if (name == "--filter") {
-      flags.filter = value;
-    } else if (name == "--seconds") {
-      if (!absl::SimpleAtod(value, &flags.seconds)) Usage();
-    } else if (name == "--threads") {
-      if (!absl::SimpleAtoi(value, &flags.threads) || flags.threads < 1) Usage();
-    } else {
-      Usage();
+int Main() {
+  Bench bench;
+  for (std::string line; std::getline(std::cin, line);) {
+    Json answer;
+    try {
+      answer = bench.Answer(Json::parse(line));
+    } catch (const std::exception& error) {
+      answer = {{"failure", error.what()}};
     }
+    std::cout << answer.dump() << std::endl;
   }
-  return flags;
-}
-
-int Main(int argc, char** argv) {
-  const Flags flags = Parse(argc, argv);
-  std::vector<Machine> machines;
-  std::vector<Result> results;
-  bool correct = true;
-  for (int threads = 1; threads <= flags.threads; threads *= 2) {
-    WorkerPool pool(threads);
-    const Machine machine{threads, FloatPeak(pool), BFloat16Peak(pool), ReadBandwidth(pool)};
-    machines.push_back(machine);
-    std::printf("peaks, %d thread%s: %.0f GFLOP/s float32, %.0f GFLOP/s bfloat16, %.1f GB/s read\n",
-                threads, threads == 1 ? "" : "s", machine.float_peak * 1e-9,
-                machine.bfloat16_peak * 1e-9, machine.bandwidth * 1e-9);
-  }
-  PrintHeader();
-  std::vector<Case> cases = LayerCases();
-  for (Case& item : OperatorCases()) cases.push_back(std::move(item));
-  for (const Case& item : cases) {
-    if (!absl::StrContains(item.name, flags.filter)) continue;
-    for (int threads = 1; threads <= flags.threads; threads *= 2) {
-      WorkerPool pool(threads);
-      results.push_back(Measure(item, pool, flags.seconds));
-      Print(results.back());
-      correct = correct && results.back().correct;
-    }
-  }
-  if (!flags.json.empty()) {
-    std::ofstream file(flags.json);
-    file << ToJson(machines, results) << "\n";
-    if (!file.good()) {
-      std::fprintf(stderr, "cannot write %s\n", flags.json.c_str());
-      return 1;
-    }
-  }
-  return correct ? 0 : 1;
+  return 0;
 }
 
 }  // namespace
 }  // namespace attend::bench
 
-int main(int argc, char** argv) {
-  return attend::bench::Main(argc, argv);
+int main() {
+  return attend::bench::Main();
 }

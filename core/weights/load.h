@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,15 @@ struct ModelSpec {
   ComputeType compute = ComputeType::kFloat32;
 };
 
-// --random-layer=NAME:embed_dim=768,num_heads=12,num_kv_heads=12,head_dim=64,seed=1
+// --random-layer=NAME:embed_dim=768,num_heads=12,num_kv_heads=12,head_dim=64,seed=1,...
 struct RandomLayerSpec {
+  // Any of rotary_dim=64, rotary_theta=10000, rotary_interleaved=off.
+  struct Rotary {
+    int64_t dim = 0;  // default: head_dim
+    double theta = 10000.0;
+    bool interleaved = false;
+  };
+
   std::string name;
   int64_t embed_dim = 0;
   int64_t num_heads = 0;
@@ -29,6 +37,14 @@ struct RandomLayerSpec {
   int64_t head_dim = 0;      // default: embed_dim / num_heads
   uint64_t seed = 1;
   ComputeType compute = ComputeType::kFloat32;
+  float scale = 0.0f;                                 // default: 1 / sqrt(head_dim)
+  float softcap = 0.0f;                               // default: none
+  std::optional<int64_t> window_left = std::nullopt;  // default: unbounded
+  std::optional<int64_t> window_right = std::nullopt;
+  std::optional<Rotary> rotary = std::nullopt;  // default: none
+  bool qk_norm = false;
+  int64_t relative_buckets = 0;  // default: no relative bias
+  int64_t relative_max_distance = 128;
 };
 
 // Parse a flag's value. INVALID_ARGUMENT that names the part that is wrong and

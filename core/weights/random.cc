@@ -3,6 +3,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "core/base/status.h"
 #include "core/weights/file.h"
 #include "core/weights/source.h"
@@ -58,11 +59,64 @@ absl::StatusOr<RandomLayerSpec> Resolve(RandomLayerSpec spec) {
     spec.head_dim = spec.embed_dim / spec.num_heads;
   }
   if (spec.head_dim < 1 || spec.head_dim > kMaxDim) return error("head_dim is out of range");
+  if (spec.rotary.has_value()) {
+    int64_t& dim = spec.rotary->dim;
+    if (dim == 0) dim = spec.head_dim;
+    if (dim % 2 != 0 || dim > spec.head_dim) {
+      return error(absl::StrCat("rotary_dim=", dim,
+                                " is not an even number up to head_dim=", spec.head_dim));
+    }
+  }
+  const int64_t buckets = spec.relative_buckets;
+  if (buckets != 0 && (buckets < 4 || buckets % 2 != 0 || buckets > kMaxDim)) {
+    return error(absl::StrCat("relative_buckets=", buckets, " is not an even number from 4 on"));
+  }
+  if (spec.relative_max_distance < 1 || spec.relative_max_distance > kMaxDim) {
+    return error("relative_max_distance is out of range");
+  }
   const int64_t rows = 2 * (spec.num_heads + spec.num_kv_heads) * spec.head_dim;
   if (rows > kMaxParameters / spec.embed_dim) {
     return error(absl::StrCat("more than ", kMaxParameters, " parameters"));
   }
   return spec;
+}
+
+// What the spec is named by: a setting that a layer does not have is not in it.
+std::string Definition(const RandomLayerSpec& spec) {
+  std::string text =
+      absl::StrCat("attend random layer 1\nembed_dim=", spec.embed_dim,
+                   "\nnum_heads=", spec.num_heads, "\nnum_kv_heads=", spec.num_kv_heads,
+                   "\nhead_dim=", spec.head_dim, "\nseed=", spec.seed, "\n");
+  if (spec.scale != 0.0f) absl::StrAppendFormat(&text, "scale=%.9g\n", spec.scale);
+  if (spec.softcap != 0.0f) absl::StrAppendFormat(&text, "softcap=%.9g\n", spec.softcap);
+  if (spec.window_left) absl::StrAppend(&text, "window_left=", *spec.window_left, "\n");
+  if (spec.window_right) absl::StrAppend(&text, "window_right=", *spec.window_right, "\n");
+  if (spec.rotary.has_value()) {
+    absl::StrAppendFormat(&text, "rotary_dim=%d\nrotary_theta=%.17g\nrotary_interleaved=%d\n",
+                          spec.rotary->dim, spec.rotary->theta, spec.rotary->interleaved);
+  }
+  if (spec.qk_norm) absl::StrAppend(&text, "qk_norm=1\n");
+  if (spec.relative_buckets != 0) {
+    absl::StrAppend(&text, "relative_buckets=", spec.relative_buckets,
+                    "\nrelative_max_distance=", spec.relative_max_distance, "\n");
+  }
+  return text;
+}
+
+void SetVariants(const RandomLayerSpec& spec, LayerConfig& config) {
+  if (spec.scale != 0.0f) config.scale = spec.scale;
+  config.softcap = spec.softcap;
+  config.window_left = spec.window_left;
+  config.window_right = spec.window_right;
+  config.query_key_norm = spec.qk_norm;
+  if (spec.rotary.has_value()) {
+    RotaryConfig& rotary = config.rotary.emplace();
+    rotary.width = spec.rotary->dim;
+    rotary.theta = spec.rotary->theta;
+    if (spec.rotary->interleaved) rotary.pairs = RotaryConfig::Pairs::kInterleaved;
+  }
+  if (spec.relative_buckets == 0) return;
+  config.relative_bias = RelativeBiasConfig{spec.relative_buckets, spec.relative_max_distance};
 }
 
 }  // namespace
@@ -78,10 +132,8 @@ absl::StatusOr<LayerParameters> DrawRandomLayer(const RandomLayerSpec& given) {
   config.head_dim = config.value_head_dim = spec.head_dim;
   config.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(spec.head_dim)));
   config.compute = spec.compute;
-  config.sha256 =
-      Sha256Hex(absl::StrCat("attend random layer 1\nembed_dim=", spec.embed_dim,
-                             "\nnum_heads=", spec.num_heads, "\nnum_kv_heads=", spec.num_kv_heads,
-                             "\nhead_dim=", spec.head_dim, "\nseed=", spec.seed, "\n"));
+  config.sha256 = Sha256Hex(Definition(spec));
+  SetVariants(spec, config);
 
   Stream stream(spec.seed);
   const auto draw = [&stream](int64_t out, int64_t in, std::vector<float>& weight,
@@ -96,6 +148,13 @@ absl::StatusOr<LayerParameters> DrawRandomLayer(const RandomLayerSpec& given) {
   draw(key_width, spec.embed_dim, weights.key_weight, weights.key_bias);
   draw(key_width, spec.embed_dim, weights.value_weight, weights.value_bias);
   draw(spec.embed_dim, query_width, weights.output_weight, weights.output_bias);
+  if (spec.qk_norm) {
+    for (std::vector<float>* norm : {&weights.query_norm, &weights.key_norm}) {
+      *norm = stream.Draw(spec.head_dim, 0.5f);
+      for (float& weight : *norm) weight += 1.0f;
+    }
+  }
+  weights.relative_bias = stream.Draw(spec.relative_buckets * spec.num_heads, 1.0f);
   return layer;
 }
 

@@ -39,13 +39,14 @@ absl::StatusOr<std::unique_ptr<const LayerSource>> OpenTorchAttention(const Mode
 //   bound(tensor) * (2 u_n - 1),  u_n = (mix(seed + (n + 1) * 0x9E3779B97F4A7C15) >> 40) / 2^24
 //
 // in the order query weight, query bias, key weight, key bias, value weight,
-// value bias, output weight, output bias, each row-major, n counted through all
-// of them from 0; mix is SplitMix64's (Steele, Lea, Flood 2014). bound is
+// value bias, output weight, output bias, and, where the layer has them, query
+// norm, key norm, relative bias, each row-major, n counted through all of them
+// from 0; mix is SplitMix64's (Steele, Lea, Flood 2014). bound is
 // float32(sqrt(3 / inputs)) for a weight, so that inputs of variance 1 give
-// outputs of variance 1, and 1/2 for a bias. Every step but the last is exact,
-// so the layer is the same everywhere. sha256 is of a text that lists the spec.
-// INVALID_ARGUMENT where the sizes do not fit each other or the layer has more
-// than 2^30 parameters.
+// outputs of variance 1, 1/2 for a bias, 1/2 for a norm, to which 1 is added, and
+// 1 for a relative bias. Every step but the last is exact, so the layer is the
+// same everywhere. sha256 is of a text that lists the spec. INVALID_ARGUMENT where
+// the sizes do not fit each other or the layer has more than 2^30 parameters.
 absl::StatusOr<LayerParameters> DrawRandomLayer(const RandomLayerSpec& spec);
 
 }  // namespace attend

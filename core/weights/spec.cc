@@ -1,4 +1,6 @@
+#include <cmath>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -56,6 +58,59 @@ absl::Status GetSize(const Options& options, const std::string& key, int64_t& va
       absl::StrCat(key, "=", Quoted(found->second), ": must be a positive integer"));
 }
 
+// A count that may be 0.
+absl::Status GetCount(const Options& options, const std::string& key,
+                      std::optional<int64_t>& value) {
+  const auto found = options.find(key);
+  if (found == options.end()) return absl::OkStatus();
+  if (absl::SimpleAtoi(found->second, &value.emplace()) && *value >= 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(key, "=", Quoted(found->second), ": must be an integer from 0 on"));
+}
+
+template <typename Number>
+absl::Status GetPositive(const Options& options, const std::string& key, Number& value) {
+  const auto found = options.find(key);
+  if (found == options.end()) return absl::OkStatus();
+  double number = 0.0;
+  if (absl::SimpleAtod(found->second, &number)) {
+    value = static_cast<Number>(number);
+    if (value > 0 && std::isfinite(value)) return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(key, "=", Quoted(found->second), ": must be a positive number"));
+}
+
+absl::Status GetSwitch(const Options& options, const std::string& key, bool& value) {
+  const auto found = options.find(key);
+  if (found == options.end()) return absl::OkStatus();
+  value = found->second == "on";
+  if (value || found->second == "off") return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(key, "=", Quoted(found->second), ": must be on or off"));
+}
+
+// What checkpoints of families set, beside the sizes.
+absl::Status GetVariants(const Options& options, RandomLayerSpec& spec) {
+  ATTEND_RETURN_IF_ERROR(GetPositive(options, "scale", spec.scale));
+  ATTEND_RETURN_IF_ERROR(GetPositive(options, "softcap", spec.softcap));
+  ATTEND_RETURN_IF_ERROR(GetCount(options, "window_left", spec.window_left));
+  ATTEND_RETURN_IF_ERROR(GetCount(options, "window_right", spec.window_right));
+  ATTEND_RETURN_IF_ERROR(GetSwitch(options, "qk_norm", spec.qk_norm));
+  RandomLayerSpec::Rotary rotary;
+  ATTEND_RETURN_IF_ERROR(GetSize(options, "rotary_dim", rotary.dim));
+  ATTEND_RETURN_IF_ERROR(GetPositive(options, "rotary_theta", rotary.theta));
+  ATTEND_RETURN_IF_ERROR(GetSwitch(options, "rotary_interleaved", rotary.interleaved));
+  for (const char* one : {"rotary_dim", "rotary_theta", "rotary_interleaved"}) {
+    if (options.count(one) > 0) spec.rotary = rotary;
+  }
+  ATTEND_RETURN_IF_ERROR(GetSize(options, "relative_buckets", spec.relative_buckets));
+  if (options.count("relative_max_distance") > 0 && spec.relative_buckets == 0) {
+    return absl::InvalidArgumentError("relative_max_distance needs relative_buckets");
+  }
+  return GetSize(options, "relative_max_distance", spec.relative_max_distance);
+}
+
 absl::Status GetCompute(const Options& options, ComputeType& compute) {
   const auto found = options.find("compute");
   if (found == options.end() || found->second == "f32") return absl::OkStatus();
@@ -105,9 +160,12 @@ absl::StatusOr<RandomLayerSpec> ParseRandomLayerSpec(absl::string_view text) {
   RandomLayerSpec spec;
   spec.name = std::string(parts.first);
   ATTEND_RETURN_IF_ERROR(CheckName(spec.name));
-  ATTEND_ASSIGN_OR_RETURN(const Options options,
-                          ParseOptions(parts.second, {"embed_dim", "num_heads", "num_kv_heads",
-                                                      "head_dim", "seed", "compute"}));
+  ATTEND_ASSIGN_OR_RETURN(
+      const Options options,
+      ParseOptions(parts.second, {"embed_dim", "num_heads", "num_kv_heads", "head_dim", "seed",
+                                  "compute", "scale", "softcap", "window_left", "window_right",
+                                  "qk_norm", "rotary_dim", "rotary_theta", "rotary_interleaved",
+                                  "relative_buckets", "relative_max_distance"}));
   for (const char* needed : {"embed_dim", "num_heads"}) {
     if (options.count(needed) == 0) {
       return absl::InvalidArgumentError(
@@ -119,6 +177,7 @@ absl::StatusOr<RandomLayerSpec> ParseRandomLayerSpec(absl::string_view text) {
   ATTEND_RETURN_IF_ERROR(GetSize(options, "num_kv_heads", spec.num_kv_heads));
   ATTEND_RETURN_IF_ERROR(GetSize(options, "head_dim", spec.head_dim));
   ATTEND_RETURN_IF_ERROR(GetCompute(options, spec.compute));
+  ATTEND_RETURN_IF_ERROR(GetVariants(options, spec));
   const auto seed = options.find("seed");
   if (seed != options.end() && !absl::SimpleAtoi(seed->second, &spec.seed)) {
     return absl::InvalidArgumentError(

@@ -114,7 +114,7 @@ void ExpectNothingIsMade(const std::string& what, const Run& run) {
 // later all are, and then nothing is made for a while, since nothing is made each time.
 template <typename Run>
 void ExpectNothingIsMadeInTheEnd(const std::string& what, const Run& run) {
-  constexpr int kRuns = 2000, kQuiet = 20;
+  constexpr int kRuns = 2000, kQuiet = 6;
   int quiet = 0;
   for (int i = 0; i < kRuns && quiet < kQuiet; ++i) {
     const int64_t before = allocations + primitives;

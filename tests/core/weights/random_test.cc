@@ -65,6 +65,42 @@ TEST(RandomLayer, HasTheShapesOfItsSpec) {
   EXPECT_EQ(layer->weights.output_bias.size(), 12u);
 }
 
+TEST(RandomLayer, HasTheSettingsOfItsSpec) {
+  RandomLayerSpec spec = Spec();
+  spec.scale = 1.0f;
+  spec.softcap = 2.0f;
+  spec.window_left = 3;
+  spec.window_right = 0;
+  spec.qk_norm = true;
+  spec.rotary.emplace().interleaved = true;
+  spec.relative_buckets = 8;
+  spec.relative_max_distance = 20;
+  const auto layer = DrawRandomLayer(spec);
+  ASSERT_TRUE(layer.ok()) << layer.status();
+  const LayerConfig& config = layer->config;
+  EXPECT_EQ(config.scale, 1.0f);
+  EXPECT_EQ(config.softcap, 2.0f);
+  EXPECT_EQ(config.window_left, 3);
+  EXPECT_EQ(config.window_right, 0);
+  EXPECT_TRUE(config.query_key_norm);
+  ASSERT_TRUE(config.rotary.has_value());
+  EXPECT_EQ(config.rotary->width, 4);  // the head's
+  EXPECT_EQ(config.rotary->theta, 10000.0);
+  EXPECT_EQ(config.rotary->pairs, RotaryConfig::Pairs::kInterleaved);
+  ASSERT_TRUE(config.relative_bias.has_value());
+  EXPECT_EQ(config.relative_bias->buckets, 8);
+  EXPECT_EQ(config.relative_bias->max_distance, 20);
+  EXPECT_EQ(layer->weights.relative_bias.size(), 8u * 6u);
+  for (const auto* norm : {&layer->weights.query_norm, &layer->weights.key_norm}) {
+    ASSERT_EQ(norm->size(), 4u);
+    for (const float weight : *norm) EXPECT_TRUE(weight >= 0.5f && weight < 1.5f) << weight;
+  }
+  // The projections are those of the plain layer, its name is not.
+  EXPECT_EQ(Checksum(layer->weights), Checksum(DrawRandomLayer(Spec())->weights));
+  EXPECT_NE(config.sha256, DrawRandomLayer(Spec())->config.sha256);
+  EXPECT_TRUE(MakeRandomLayer(spec).ok());
+}
+
 TEST(RandomLayer, NamesItsDefinitionByChecksum) {
   EXPECT_EQ(DrawRandomLayer(Spec())->config.sha256,
             Sha256Hex("attend random layer 1\nembed_dim=12\nnum_heads=6\nnum_kv_heads=2\n"
@@ -96,6 +132,17 @@ TEST(RandomLayer, RefusesSizesThatDoNotFit) {
                 spec.head_dim = 1 << 20;
               }),
               HasSubstr("more than 1073741824 parameters"));
+  EXPECT_THAT(refusal([](auto& spec) { spec.rotary.emplace().dim = 3; }),
+              HasSubstr("rotary_dim=3 is not an even number up to head_dim=4"));
+  EXPECT_THAT(refusal([](auto& spec) { spec.rotary.emplace().dim = 6; }),
+              HasSubstr("rotary_dim=6"));
+  EXPECT_THAT(refusal([](auto& spec) {
+                spec.head_dim = 5;
+                spec.rotary.emplace();
+              }),
+              HasSubstr("rotary_dim=5 is not an even number up to head_dim=5"));
+  EXPECT_THAT(refusal([](auto& spec) { spec.relative_buckets = 7; }),
+              HasSubstr("relative_buckets=7"));
 }
 
 }  // namespace

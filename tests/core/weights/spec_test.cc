@@ -57,6 +57,31 @@ TEST(ParseRandomLayerSpec, TakesEveryOption) {
   EXPECT_EQ(ParseRandomLayerSpec("r:embed_dim=8,num_heads=2")->seed, 1u);
 }
 
+TEST(ParseRandomLayerSpec, TakesTheSettingsOfFamilies) {
+  const auto spec = ParseRandomLayerSpec(
+      "r:embed_dim=64,num_heads=2,scale=1,softcap=2.5,window_left=0,window_right=7,qk_norm=on,"
+      "rotary_dim=8,rotary_theta=5e5,rotary_interleaved=on,relative_buckets=32,"
+      "relative_max_distance=64");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->scale, 1.0f);
+  EXPECT_EQ(spec->softcap, 2.5f);
+  EXPECT_EQ(spec->window_left, 0);
+  EXPECT_EQ(spec->window_right, 7);
+  EXPECT_TRUE(spec->qk_norm);
+  EXPECT_EQ(spec->rotary->dim, 8);
+  EXPECT_EQ(spec->rotary->theta, 5e5);
+  EXPECT_TRUE(spec->rotary->interleaved);
+  EXPECT_EQ(spec->relative_buckets, 32);
+  EXPECT_EQ(spec->relative_max_distance, 64);
+
+  const auto theta = ParseRandomLayerSpec("r:embed_dim=64,num_heads=2,rotary_theta=100");
+  ASSERT_TRUE(theta.ok()) << theta.status();
+  EXPECT_EQ(theta->rotary->dim, 0);
+  EXPECT_FALSE(theta->rotary->interleaved);
+  const auto plain = ParseRandomLayerSpec("r:embed_dim=64,num_heads=2,qk_norm=off");
+  EXPECT_FALSE(plain->rotary.has_value() || plain->window_left.has_value() || plain->qk_norm);
+}
+
 TEST(ParseRandomLayerSpec, NamesThePartThatIsWrong) {
   const auto refusal = [](const char* text) {
     return std::string(ParseRandomLayerSpec(text).status().message());
@@ -68,6 +93,18 @@ TEST(ParseRandomLayerSpec, NamesThePartThatIsWrong) {
   EXPECT_THAT(refusal("r:embed_dim=8,num_heads=2,x=1"), HasSubstr("unknown option \"x\""));
   EXPECT_THAT(refusal("r:embed_dim=-8,num_heads=2"), HasSubstr("embed_dim=\"-8\""));
   EXPECT_THAT(refusal("r:embed_dim=8,num_heads=2,seed=-1"), HasSubstr("seed=\"-1\""));
+  const auto setting = [&](const char* text) {
+    return refusal((std::string("r:embed_dim=8,num_heads=2,") + text).c_str());
+  };
+  EXPECT_THAT(setting("softcap=0"), HasSubstr("softcap=\"0\": must be a positive number"));
+  EXPECT_THAT(setting("softcap=1e-60"), HasSubstr("must be a positive number"));
+  EXPECT_THAT(setting("scale=1e60"), HasSubstr("must be a positive number"));
+  EXPECT_THAT(setting("scale=nan"), HasSubstr("must be a positive number"));
+  EXPECT_THAT(setting("window_left=-1"), HasSubstr("must be an integer from 0 on"));
+  EXPECT_THAT(setting("qk_norm=1"), HasSubstr("qk_norm=\"1\": must be on or off"));
+  EXPECT_THAT(setting("rotary_dim=0"), HasSubstr("rotary_dim=\"0\": must be a positive integer"));
+  EXPECT_THAT(setting("rotary_theta=x"), HasSubstr("rotary_theta=\"x\""));
+  EXPECT_THAT(setting("relative_max_distance=5"), HasSubstr("needs relative_buckets"));
 }
 
 }  // namespace

@@ -10,6 +10,13 @@
 namespace attend {
 namespace {
 
+// Half a unit in the last place of a type, relative.
+double UnitRoundoff(DataType type) {
+  return type == DataType::kFloat32 ? 0x1p-24 : type == DataType::kFloat16 ? 0x1p-11 : 0x1p-9;
+}
+
+}  // namespace
+
 double MaxError(const std::vector<float>& truth, const std::vector<float>& got) {
   double worst = 0.0;
   for (size_t i = 0; i < truth.size(); ++i) {
@@ -26,13 +33,6 @@ double MaxMagnitude(const std::vector<float>& values) {
   }
   return max;
 }
-
-// Half a unit in the last place of a type, relative.
-double UnitRoundoff(DataType type) {
-  return type == DataType::kFloat32 ? 0x1p-24 : type == DataType::kFloat16 ? 0x1p-11 : 0x1p-9;
-}
-
-}  // namespace
 
 void Compute(const RandomProblem& random, int workers) {
   WorkerPool pool(workers);

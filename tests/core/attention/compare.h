@@ -17,8 +17,14 @@ void Compute(const RandomProblem& random, int workers = 2);
 void ExpectNear(const std::vector<float>& truth, const std::vector<float>& got, double bound,
                 const std::string& what);
 
+// The largest difference; of equal infinities 0.
+double MaxError(const std::vector<float>& truth, const std::vector<float>& got);
+// The largest finite magnitude.
+double MaxMagnitude(const std::vector<float>& values);
+
 // Runs kernels and reference. Output and log-sum-exp must be within twice the error
-// of a plain float32 (or bfloat16) computation, plus the rounding of the result;
+// of a plain float32 (or bfloat16) computation, plus the rounding of the result, each
+// by its largest error in the problem;
 // weights within what their few roundings give. Leaves the reference's results.
 void ExpectMatchesReference(RandomProblem& random, const std::string& what);
 

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <memory>
 
 #include "core/attention/attention.h"
+#include "core/attention/reference.h"
+#include "core/tensor/convert.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/core/attention/compare.h"
@@ -16,6 +19,8 @@ namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+class TypedKernels : public ::testing::TestWithParam<DataType> {};
 
 TEST(Kernels, MatchTheReferenceOverShapesOptionsAndTypes) {
   const std::vector<int64_t> lengths = {0, 1, 2, 3, 7, 13, 15, 16, 17, 31, 37, 63, 64, 65, 97, 130};
@@ -60,6 +65,53 @@ TEST(Kernels, MatchTheReferenceOverManyKeys) {
   }
 }
 
+// Statistic: the root mean square of the errors of all outputs, and their largest, over
+// some problems of usual shapes, against the reference in double (rounded to float32);
+// nothing is allowed on top, unlike in ExpectMatchesReference, whose single problems may
+// be so small that plain loops are exact by luck.
+TEST_P(TypedKernels, ErrAtMostTwiceAsMuchAsPlainLoopsInTheirType) {
+  double squares = 0, naive_squares = 0, largest = 0, naive_largest = 0;
+  for (uint32_t seed = 0; seed < 24; ++seed) {
+    Draw draw(seed);
+    ProblemShape shape;
+    shape.num_kv_heads = 2;
+    shape.num_heads = draw.Of<int64_t>({2, 4});
+    shape.head_dim = shape.value_head_dim = draw.Of<int64_t>({32, 64, 80, 128});
+    const int64_t rows = draw.Coin() ? draw.In(1, 4) : draw.In(17, 90);
+    shape.lengths = {{rows, draw.In(rows, 300)}};
+    shape.type = shape.output_type = GetParam();
+    RandomProblem random(shape, seed);
+    shape.output_type = DataType::kFloat32;
+    RandomProblem reference(shape, seed);  // the same, its output not rounded
+    for (RandomProblem* one : {&random, &reference}) {
+      one->problem.causal = seed % 2 == 0;
+      one->problem.sequences[0].query_offset = shape.lengths[0].second - rows;
+      if (seed % 4 == 3) one->AddBias(0, DataType::kFloat32, true, true, true, 0.1);
+      if (seed % 5 == 0) one->problem.softcap = 3.0f;
+    }
+    Compute(random);
+    ReferenceAttention(reference.problem);
+    const std::vector<float> truth = reference.Output(), got = random.Output();
+    const bool bfloat16 = GetParam() == DataType::kBFloat16;
+    std::vector<float> naive = NaiveAttention(random.problem, bfloat16).output;
+    std::vector<std::byte> stored(naive.size() * ElementSize(GetParam()));
+    const auto count = static_cast<int64_t>(naive.size());
+    ConvertFromFloat(naive.data(), GetParam(), stored.data(), count);
+    ConvertToFloat(GetParam(), stored.data(), naive.data(), count);
+    for (size_t i = 0; i < truth.size(); ++i) {
+      squares += std::pow(got[i] - static_cast<double>(truth[i]), 2);
+      naive_squares += std::pow(naive[i] - static_cast<double>(truth[i]), 2);
+    }
+    largest = std::max(largest, MaxError(truth, got));
+    naive_largest = std::max(naive_largest, MaxError(truth, naive));
+  }
+  EXPECT_LE(std::sqrt(squares), 2 * std::sqrt(naive_squares));
+  EXPECT_LE(largest, 2 * naive_largest);
+  RecordProperty("error_to_naive", std::to_string(std::sqrt(squares / naive_squares)));
+  std::printf("%s: %.2f of the naive error, largest %.2f\n", std::string(Name(GetParam())).c_str(),
+              std::sqrt(squares / naive_squares), largest / naive_largest);
+}
+
 // Scores that grow with the key move the maximum in every block.
 TEST(Kernels, MatchTheReferenceWhereTheMaximumKeepsMoving) {
   for (const float scale : {30.0f, -30.0f}) {
@@ -74,8 +126,6 @@ TEST(Kernels, MatchTheReferenceWhereTheMaximumKeepsMoving) {
     ExpectMatchesReference(random, "moving maximum");
   }
 }
-
-class TypedKernels : public ::testing::TestWithParam<DataType> {};
 
 // The trap: 0 * NaN is NaN, so a probability of 0 does not hide a value.
 TEST_P(TypedKernels, WhatIsNotReadableChangesNoBit) {

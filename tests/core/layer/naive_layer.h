@@ -13,11 +13,14 @@
 namespace attend {
 
 // Multi-head attention written from its formula, in the arithmetic of T: in
-// double the truth, in float the plain computation whose error is the measure.
+// double the truth, in float the plain computation whose error is the measure. With
+// `bfloat16`, as a layer in that type may do: inputs, weights, q, k, v, P and what the
+// heads give are rounded to bfloat16, sums are in T.
 template <typename T>
 class NaiveLayer {
  public:
-  NaiveLayer(const LayerConfig& config, const LayerWeights& weights) : c_(config), w_(weights) {}
+  NaiveLayer(const LayerConfig& config, const LayerWeights& weights, bool bfloat16)
+      : c_(config), w_(weights), bfloat16_(bfloat16) {}
 
   // query [Lq, E], key [Lk, key_dim], value [Lk, value_dim] -> [Lq, E].
   std::vector<T> Run(const std::vector<float>& query, const std::vector<float>& key,
@@ -27,10 +30,13 @@ class NaiveLayer {
                      c_.embed_dim);
     auto k =
         Project(std::vector<T>(key.begin(), key.end()), w_.key_weight, w_.key_bias, c_.key_dim);
-    const auto v = Project(std::vector<T>(value.begin(), value.end()), w_.value_weight,
-                           w_.value_bias, c_.value_dim);
+    auto v = Project(std::vector<T>(value.begin(), value.end()), w_.value_weight, w_.value_bias,
+                     c_.value_dim);
     const int64_t rows = static_cast<int64_t>(query.size()) / c_.embed_dim;
     const int64_t keys = static_cast<int64_t>(key.size()) / c_.key_dim;
+    Round(q);
+    Round(k);
+    Round(v);
     NormAndRotate(q, c_.num_heads, w_.query_norm, offset);
     NormAndRotate(k, c_.num_kv_heads, w_.key_norm, 0);
     std::vector<T> context(rows * c_.num_heads * c_.value_head_dim);
@@ -40,19 +46,29 @@ class NaiveLayer {
         Attend(q, k, v, h, i, offset, end, gates.empty() ? T(1) : T(gates[h]), bias, context);
       }
     }
+    Round(context);
     return Project(context, w_.output_weight, w_.output_bias, c_.num_heads * c_.value_head_dim);
   }
 
  private:
-  static std::vector<T> Project(const std::vector<T>& x, const std::vector<float>& weight,
-                                const std::vector<float>& bias, int64_t inputs) {
+  T Rounded(T value) const {
+    return bfloat16_ ? T(BFloat16ToFloat(FloatToBFloat16(float(value)))) : value;
+  }
+  void Round(std::vector<T>& values) const {
+    for (T& value : values) value = Rounded(value);
+  }
+
+  std::vector<T> Project(std::vector<T> x, const std::vector<float>& weight,
+                         const std::vector<float>& bias, int64_t inputs) const {
     const int64_t rows = static_cast<int64_t>(x.size()) / inputs;
     const int64_t outputs = static_cast<int64_t>(weight.size()) / inputs;
-    std::vector<T> y(rows * outputs);
+    std::vector<T> y(rows * outputs), w(weight.begin(), weight.end());
+    Round(x);
+    Round(w);
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t o = 0; o < outputs; ++o) {
         T sum = 0;
-        for (int64_t i = 0; i < inputs; ++i) sum += x[r * inputs + i] * T(weight[o * inputs + i]);
+        for (int64_t i = 0; i < inputs; ++i) sum += x[r * inputs + i] * w[o * inputs + i];
         y[r * outputs + o] = bias.empty() ? sum : sum + T(bias[o]);
       }
     }
@@ -83,6 +99,7 @@ class NaiveLayer {
         right = b * cos + a * sin;
       }
     }
+    if (c_.query_key_norm || c_.rotary.has_value()) Round(x);
   }
 
   static double Frequency(const RotaryConfig& r, int64_t m) {
@@ -147,7 +164,7 @@ class NaiveLayer {
     for (int64_t d = 0; d < c_.value_head_dim; ++d) {
       T out = 0;
       for (int64_t j = 0; j < end; ++j) {
-        out += p[j] / sum * v[(j * c_.num_kv_heads + kv) * c_.value_head_dim + d];
+        out += Rounded(p[j] / sum) * v[(j * c_.num_kv_heads + kv) * c_.value_head_dim + d];
       }
       context[(i * c_.num_heads + h) * c_.value_head_dim + d] = gate * out;
     }
@@ -155,6 +172,7 @@ class NaiveLayer {
 
   const LayerConfig& c_;
   const LayerWeights& w_;
+  const bool bfloat16_;
 };
 
 }  // namespace attend

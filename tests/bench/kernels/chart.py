@@ -31,8 +31,9 @@ text { font: 11px system-ui, sans-serif; fill: #24292f; }
 }
 """
 CONTENDERS = ("attend", "torch", "onnxruntime", "openvino")
-LABELS = 150  # width left of the bars
-BARS = 270
+NAMES = {"openvino": "OpenVINO"}  # where they differ from the package's
+LABELS = 170  # width left of the bars
+BARS = 260
 PANEL = LABELS + BARS + 40
 BAR = 7
 GAP = 7
@@ -42,8 +43,6 @@ HEAD, FOOT = 34, 34  # of a panel: title, axis
 PANELS = (
     ("Prefill, float32, 1 thread", "prefill", "f32", 1),
     ("Prefill, bfloat16, 1 thread", "prefill", "bf16", 1),
-    ("Short sequences, float32, 1 thread", "short", "f32", 1),
-    ("Short sequences, bfloat16, 1 thread", "short", "bf16", 1),
     ("Whole layer, float32, 1 thread", "layer", "f32", 1),
     ("Whole layer, bfloat16, 1 thread", "layer", "bf16", 1),
     ("Decode over 4,096 keys, float32, 1 thread", "decode", "f32", 1),
@@ -66,6 +65,10 @@ def text(x, y, content, kind="", anchor="start"):
             + (f' class="{kind}"' if kind else "") + f">{escape(str(content))}</text>")
 
 
+def upright(kind, x, top, bottom):
+    return f'<line class="{kind}" x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{bottom}"/>'
+
+
 def bars_of(row):
     """[(contender, value)] of those that have one."""
     values = {"attend": row["value"]}
@@ -75,7 +78,9 @@ def bars_of(row):
 
 def peak_of(report, row):
     peak = next(p for p in report["peaks"] if p["threads"] == 1)
-    return peak["read_gb_per_second"] if row["unit"] == "GB/s" else peak[f"{row['case']['type']}_gflops"]
+    if row["unit"] == "GB/s":
+        return peak["read_gb_per_second"]
+    return peak[f"{row['case']['type']}_gflops"]
 
 
 def panel(report, title, rows, left, top):
@@ -89,7 +94,7 @@ def panel(report, title, rows, left, top):
     tick = step(most)
     for number in range(int(most / tick) + 1):
         x = start + BARS * number * tick / most
-        parts.append(f'<line class="grid" x1="{x:.1f}" y1="{top + HEAD}" x2="{x:.1f}" y2="{bottom}"/>')
+        parts.append(upright("grid", x, top + HEAD, bottom))
         parts.append(text(x, bottom + 13, f"{number * tick:,.10g}", "small", "middle"))
     parts.append(text(start + BARS / 2, bottom + 27, f"{rows[0]['unit']} (more is better)", "small",
                       "middle"))
@@ -104,7 +109,7 @@ def panel(report, title, rows, left, top):
         y += height
     if peak:
         x = start + BARS * peak / most
-        parts.append(f'<line class="peak" x1="{x:.1f}" y1="{top + HEAD - 4}" x2="{x:.1f}" y2="{bottom}"/>')
+        parts.append(upright("peak", x, top + HEAD - 4, bottom))
         parts.append(text(x, top + HEAD - 7, f"peak {peak:,.0f}", "peaktext", "end"))
     return parts, HEAD + sum(heights) + FOOT
 
@@ -112,15 +117,17 @@ def panel(report, title, rows, left, top):
 def draw(report):
     """The SVG document."""
     machine = report["machine"]
+    peers = ", ".join(f"{NAMES.get(name, name)} {version}"
+                      for name, version in report["peers"].items())
     parts = [text(8, 20, "Speed of attention, one machine, one run", "title"),
-             text(8, 36, f"{machine['cores']} x {machine['cpu']}, {', '.join(machine['features'])}; "
-                         + ", ".join(f"{n} {v}" for n, v in report["peers"].items()), "small")]
+             text(8, 36, f"{machine['cores']} x {machine['cpu']}, "
+                         f"{', '.join(machine['features'])}; {peers}", "small")]
     present = [name for name in CONTENDERS
                if name == "attend" or any(name in row["peers"] for row in report["rows"])]
     for place, name in enumerate(present):
         x = 8 + 110 * place
         parts.append(f'<rect class="{name}" x="{x}" y="46" width="10" height="10"/>')
-        parts.append(text(x + 15, 55, name))
+        parts.append(text(x + 15, 55, NAMES.get(name, name)))
     x = 8 + 110 * len(present)
     parts.append(f'<line class="peak" x1="{x}" y1="51" x2="{x + 20}" y2="51"/>')
     parts.append(text(x + 25, 55, "the machine's measured peak"))
@@ -139,6 +146,7 @@ def draw(report):
             top, column, tallest = top + tallest + 8, 0, 0
     bottom = top + tallest + 8
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * PANEL}" height="{bottom:.0f}" '
-            f'viewBox="0 0 {2 * PANEL} {bottom:.0f}" role="img">\n<title>Speed of attention</title>\n'
+            f'viewBox="0 0 {2 * PANEL} {bottom:.0f}" role="img">\n'
+            '<title>Speed of attention</title>\n'
             f'<style>{STYLE}</style>\n<rect class="back" width="100%" height="100%" rx="6"/>\n'
             + "\n".join(parts) + "\n</svg>\n")

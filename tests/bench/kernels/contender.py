@@ -21,7 +21,7 @@ class Contender:
         self.process = None
         self.log = None
 
-    def ask(self, request, seconds=300):
+    def ask(self, request, seconds=120):
         """The answer's fields. Raises Failure."""
         if self.process is None:
             self._start()

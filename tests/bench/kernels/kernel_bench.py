@@ -4,11 +4,11 @@ torch, onnxruntime and OpenVINO?
 
 Method: bench_kernels and, with --peers, one program a peer hold their operands and run each row's
 case in turn, in bursts, for several rounds (measure.py). All get the same number of threads. One
-thread is timed by its processor time, more by the wall clock, as are two cases of ours that are
-compared; a peer's single thread by the smaller of both. A peer is called from Python, as its users
-do. Every result that is timed is checked against double:
-ours in the program, a peer's beside it. Peaks are taken by bench_kernels before each burst.
-What is held against the memory's bandwidth reads 256 MiB in turn, so that no cache helps.
+thread is timed by its processor time, more by the wall clock, as is one when it is compared with
+more; a peer's single thread by the smaller of both. A peer is called from Python, as its users do.
+Every result that is timed is checked against double: ours in the program, a peer's beside it. Peaks
+are taken by bench_kernels before each burst. What is held against the memory's bandwidth reads
+256 MiB in turn, so that no cache helps.
 Statistic: medians over the rounds, of speeds and of the ratios within a round; the JSON has the
 lowest and the highest as well. Causal counts as the work that it leaves, about half.
 """
@@ -28,6 +28,8 @@ from contender import Contender, Failure
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 PEERS = rows.SDPA_PEERS
+BUSY_LOAD = 0.5
+NAME_WIDTH = 46
 
 
 def cpu_name():
@@ -67,26 +69,28 @@ def take_peaks(ours, cores):
                       "read_gb_per_second": peak["read"] * 1e-9})
         bf16 = (f"{peak['bf16'] * 1e-9:,.0f} GFLOP/s bf16 ({peak['bf16_by']})" if peak["bf16"]
                 else "no bf16 instructions")
-        print(f"peaks, {threads} thread{'s' * (threads > 1)}: {peak['f32'] * 1e-9:,.0f} GFLOP/s f32, "
-              f"{bf16}, {peak['read'] * 1e-9:.1f} GB/s read", flush=True)
+        print(f"peaks, {threads} thread{'s' * (threads > 1)}: {peak['f32'] * 1e-9:,.0f} GFLOP/s "
+              f"f32, {bf16}, {peak['read'] * 1e-9:.1f} GB/s read", flush=True)
     return peaks
 
 
 def heading(peers):
-    return (f"{'':44} {'thr':>3} {'':>17} {'peak':>5} "
+    return (f"{'':{NAME_WIDTH}} {'thr':>3} {'':>17} {'peak':>5} "
             + "".join(f"{name:>12}" for name in peers) + "  met  target")
 
 
 def line(row, peers):
     """One row of the table on the terminal: a peer's figure is our speed over its."""
     share = f"{row['share_of_peak']:.0%}" if row["share_of_peak"] else ""
-    ratios = [row["peers"].get(name, {}) for name in peers]
-    cells = "".join(f"{f'''{r['ratio']:.2f}x''' if r.get('ratio') else '-' if r else '':>12}"
-                    for r in ratios)
+    cells = ""
+    for name in peers:
+        peer = row["peers"].get(name)
+        ratio = "" if peer is None else f"{peer['ratio']:.2f}x" if peer["ratio"] else "-"
+        cells += f"{ratio:>12}"
     digits = {"x": 2, "bytes": 0}.get(row["unit"], 1)
     met = {True: "yes", False: "NO", None: "?"}[row["met"]]
-    text = (f"{row['name']:44} {row['threads']:>3} {row['value']:>9,.{digits}f} {row['unit']:<7} "
-            f"{share:>5} {cells}  {met:<3}  {row['target']}")
+    text = (f"{row['name']:{NAME_WIDTH}} {row['threads']:>3} {row['value']:>9,.{digits}f} "
+            f"{row['unit']:<7} {share:>5} {cells}  {met:<3}  {row['target']}")
     text += f"; {row['note']}" if "note" in row else ""
     return text if row["correct"] else text + f"  WRONG, error {row['error']:.2g}"
 
@@ -115,7 +119,7 @@ def measure_all(wanted, pair, peers, args):
             print(line(result, peers), flush=True)
         except Failure as failure:
             result = failed(row, failure)
-            print(f"{row.name:44} FAILED: {failure}", flush=True)
+            print(f"{row.name:{NAME_WIDTH}} FAILED: {failure}", flush=True)
         results.append(result)
         for name, peer in result["peers"].items():
             reason = (name, peer.get("failure"))
@@ -142,8 +146,12 @@ def main():
     cores = usable_cores()
     pair = [Contender("attend", [args.program]) for _ in range(2)]
     features = pair[0].ask({"do": "machine"})["features"]
-    machine = {"cpu": cpu_name(), "cores": cores, "features": features, "system": platform.platform()}
+    machine = {"cpu": cpu_name(), "cores": cores, "features": features,
+               "system": platform.platform(), "load_average": os.getloadavg()[0]}
     print(f"{cores} x {machine['cpu']}, {', '.join(features)}")
+    if machine["load_average"] > BUSY_LOAD:
+        print(f"others keep {machine['load_average']:.1f} threads busy here: what takes more than "
+              "one thread is not to be trusted")
     peaks = take_peaks(pair[0], cores)
     peers, versions = start_peers(args.peers)
     wanted = [row for row in rows.all_rows(cores)

@@ -20,8 +20,8 @@ import rows  # noqa: E402
 from contender import Contender, Failure  # noqa: E402
 
 PROGRAM = pathlib.Path(os.environ["ATTEND_SERVER_PROGRAM"]).with_name("bench_kernels")
-ATTENTION = {"kind": "attention", "type": "f32", "queries": 3, "keys": 70, "heads": 4, "kv_heads": 2,
-             "head_dim": 8, "causal": True}
+ATTENTION = {"kind": "attention", "type": "f32", "queries": 3, "keys": 70, "heads": 4,
+             "kv_heads": 2, "head_dim": 8, "causal": True}
 
 # A peer that takes a second a run and does what its first argument says when it is to run.
 PEER = """
@@ -182,7 +182,8 @@ def with_peers(found):
 def test_the_chart_draws_every_bar_and_names_machine_and_units(quick):
     found = with_peers(json.loads(json.dumps(quick)))
     drawn = xml.etree.ElementTree.fromstring(chart.draw(found))
-    texts = " ".join("".join(text.itertext()) for text in drawn.iter() if text.tag.endswith("}text"))
+    texts = " ".join("".join(part.itertext()) for part in drawn.iter()
+                     if part.tag.endswith("}text"))
     assert found["machine"]["cpu"] in texts and "GFLOP/s" in texts and "GB/s" in texts
     bars = [bar for bar in drawn.iter() if bar.tag.endswith("}rect") and len(bar)]
     shown = [r for r in found["rows"]

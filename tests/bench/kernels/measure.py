@@ -79,7 +79,8 @@ def measure_row(row, ours, peers, rounds, seconds):
     share_of_read, arithmetic_bound = 0, False
     if by_reading:
         reads = [burst["read"] for burst in own]
-        share_of_read = statistics.median(facts["bytes"] / s / r for s, r in zip(seconds_each, reads))
+        share_of_read = statistics.median(
+            facts["bytes"] / s / r for s, r in zip(seconds_each, reads))
         arithmetic_bound = bool(min(peaks)) and (
             facts["flops"] / statistics.median(peaks) > facts["bytes"] / statistics.median(reads))
     result = {
@@ -115,10 +116,11 @@ def measure_row(row, ours, peers, rounds, seconds):
 def measure_comparison(row, pair, rounds, seconds):
     """The same of two of our programs, each with one of the cases."""
     facts, prepared = [], {}
-    for label, ours, case, threads in zip(("attend", "attend second"), pair, row.cases, row.threads):
+    wall = row.threads[0] != row.threads[1]  # one clock for both
+    labels = ("attend", "attend second")
+    for label, ours, case, threads in zip(labels, pair, row.cases, row.threads):
         facts.append(ours.ask({"do": "prepare", "case": case, "threads": threads}))
-        # One clock for both, though they may differ in threads.
-        prepared[label] = lambda s, one=ours: one.ask({"do": "run", "seconds": s, "wall": True})
+        prepared[label] = lambda s, one=ours: one.ask({"do": "run", "seconds": s, "wall": wall})
     found = bursts(prepared, rounds, seconds)
     amounts = [fact["flops"] if row.of == "rate" else 1 for fact in facts]
     ratio = spread([(amounts[1] / b["seconds"]) / (amounts[0] / a["seconds"])
@@ -131,7 +133,9 @@ def measure_comparison(row, pair, rounds, seconds):
         "peers": {}, "target": f">= {row.at_least:g}x",
         "met": correct and ratio["median"] >= row.at_least,
     }
-    if row.threads[0] != row.threads[1]:
+    if row.note:
+        result["note"] = row.note
+    if wall:
         peaks = [statistics.median(b["peak"] for b in found[label]) for label in found]
         if peaks[0]:
             result["note"] = f"the machine's own peak: {peaks[1] / peaks[0]:.2f}x"

@@ -15,8 +15,8 @@ import chart
 
 BEGIN, END = "<!-- kernels -->\n", "<!-- /kernels -->\n"
 TITLES = {
-    "prefill": "Prefill of one sequence, GFLOP/s, causal counted as half the work (the share of peak is a "
-               "target at S=2048)",
+    "prefill": "Prefill of one sequence, GFLOP/s, causal counted as half the work (the share of "
+               "peak is a target at S=2048)",
     "short": "Short sequences, GFLOP/s",
     "layer": "Whole layer, projections included, sequences x length; GFLOP/s",
     "decode": "A few query rows over 4,096 keys, 32 query heads, 8 key/value heads, D=128; GB/s of "
@@ -87,7 +87,8 @@ def machine_text(report):
 def fragment(report, chart_path):
     """The whole text, lines of Markdown."""
     rows = report["rows"]
-    peers = ", ".join(f"{name} {version}" for name, version in report["peers"].items())
+    peers = ", ".join(f"{chart.NAMES.get(name, name)} {version}"
+                      for name, version in report["peers"].items())
     yield f"`./dev bench kernels{' --peers' * bool(peers)}` on {machine_text(report)}"
     yield ("In brackets the share of the machine's peak, of multiply-adds or of reading, measured "
            "beside each run" + (f", and our speed over the best of {peers}, run in turn with us on "
@@ -100,8 +101,9 @@ def fragment(report, chart_path):
         yield f"\n{TITLES.get(group, group)}:\n"
         yield from table(here)
     judged = [row["met"] for row in rows]
-    yield (f"\n{judged.count(True)} of {len(judged)} rows reach their target; † does not, ‡ could "
-           "not be judged: no peer computes it, or arithmetic alone takes longer than reading.")
+    yield (f"\n{judged.count(True)} of {len(judged)} rows reach their target; † does not, ‡ "
+           "could not be judged: no peer computes it, or arithmetic alone takes longer than "
+           "reading.")
 
 
 def put(path, text):

@@ -74,8 +74,8 @@ def attention_error(case, query, key, value, got):
 
 
 def serve(package, prepare):
-    """Under the name of the Python package. `prepare(case, threads)` gives a function that runs the case once and one that gives the
-    error of its result. An error beyond bfloat16's is a failure."""
+    """Under the name of the Python package. `prepare(case, threads)` gives a function that runs the
+    case once and one that gives the error of its result; more than the type's is a failure."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints is no answer
     run = threads = None

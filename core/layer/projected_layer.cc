@@ -9,6 +9,7 @@
 #include "core/base/scratch.h"
 #include "core/layer/packing.h"
 #include "core/layer/problem_list.h"
+#include "core/layer/staging.h"
 #include "core/tensor/convert.h"
 
 namespace attend::internal {
@@ -17,9 +18,6 @@ namespace {
 // Kept by an executor's thread between batches: what a batch of 4,096 tokens of
 // width 768 in float32 needs, about.
 constexpr size_t kKeptBytes = size_t{96} << 20;
-
-// Rows of input or output that one task converts.
-constexpr int64_t kCopyRows = 64;
 
 // The largest block of rows that a projection may run past its last row with.
 constexpr int64_t kSlackRows = 64;
@@ -59,38 +57,13 @@ struct Matrices {
   }
 };
 
-// A copy of some rows between an item and a packed matrix.
-struct Copy {
-  DataType from, to;
-  const std::byte* source;
-  std::byte* destination;
-  int64_t elements;
-};
-
-void Run(const std::vector<Copy>& copies, WorkerPool& pool) {
-  pool.ParallelFor(static_cast<int64_t>(copies.size()), [&](int64_t i, int) {
-    const Copy& copy = copies[i];
-    ConvertFloats(copy.from, copy.source, copy.to, copy.destination, copy.elements);
-  });
-}
-
-void AddCopies(DataType from, const std::byte* source, DataType to, std::byte* destination,
-               int64_t rows, int64_t width, std::vector<Copy>& copies) {
-  const int64_t from_bytes = width * static_cast<int64_t>(ElementSize(from));
-  const int64_t to_bytes = width * static_cast<int64_t>(ElementSize(to));
-  for (int64_t row = 0; row < rows; row += kCopyRows) {
-    const int64_t count = std::min(kCopyRows, rows - row);
-    copies.push_back(
-        {from, to, source + row * from_bytes, destination + row * to_bytes, count * width});
-  }
-}
-
 // One projection of a batch: y[rows] = linear(x[rows]).
 struct Projection {
   const Linear* linear;
   int64_t rows;
-  std::byte* x;
-  std::byte* y;
+  LinearRows<const std::byte> x;
+  LinearRows<std::byte> y;
+  DataType output_type;
 };
 
 // Projections may read past the last row, up to the end of their last block:
@@ -109,7 +82,7 @@ void Run(absl::Span<const Projection> projections, WorkerPool& pool) {
   pool.ParallelFor(tasks, [&](int64_t task, int) {
     for (const Projection& p : projections) {
       const int64_t here = p.linear->NumTasks(p.rows);
-      if (task < here) return p.linear->RunTask(task, p.rows, p.x, p.y);
+      if (task < here) return p.linear->RunTaskOn(task, p.rows, p.x, p.y, p.output_type);
       task -= here;
     }
   });
@@ -119,12 +92,51 @@ void Run(absl::Span<const Projection> projections, WorkerPool& pool) {
 struct Workspace {
   Scratch memory{kKeptBytes};
   Packing packing;
+  Staging<const std::byte> query_input, key_input, value_input;
+  Staging<std::byte> output;
   std::vector<Copy> copies;
   std::vector<HeadPass::Rows> head_rows;
   std::vector<float*> bias_data;  // of packing.sequences, with a relative bias only
   std::vector<ScoreTerm> biases;
   ProblemList problems;
 };
+
+void StageInputs(const LayerConfig& c, const Projections& projections, const Matrices& m,
+                 Workspace& work) {
+  const bool scatter =
+      projections.query->Scatters() && projections.key->Scatters() && projections.value->Scatters();
+  const DataType type = projections.query->config().input_type;
+  work.copies.clear();
+  work.query_input.Start(m.query_input, type, c.embed_dim, scatter);
+  work.key_input.Start(m.key_input, type, c.key_dim, scatter);
+  work.value_input.Start(m.value_input, type, c.value_dim, scatter);
+  for (const PackedSequence& packed : work.packing.sequences) {
+    const LayerSequence& s = *packed.sequence;
+    const DataType from = packed.item->type;
+    work.query_input.Add(from, s.query, s.query_length, work.copies);
+    if (packed.self) continue;
+    work.key_input.Add(from, s.key, s.key_length, work.copies);
+    work.value_input.Add(from, s.value, s.key_length, work.copies);
+  }
+}
+
+// Of the output projection: the type of all items where it can write that, so that
+// nothing is left to convert. The bits are those of float32, converted.
+DataType OutputType(const Linear& out, absl::Span<const LayerItem* const> items) {
+  const auto is_bfloat16 = [](const LayerItem* item) { return item->type == DataType::kBFloat16; };
+  const bool all = std::all_of(items.begin(), items.end(), is_bfloat16);
+  return all && out.Scatters() ? DataType::kBFloat16 : out.config().output_type;
+}
+
+void StageOutputs(const LayerConfig& c, const Linear& out, DataType type, const Matrices& m,
+                  Workspace& work) {
+  work.copies.clear();
+  work.output.Start(m.output, type, c.embed_dim, out.Scatters());
+  for (const PackedSequence& packed : work.packing.sequences) {
+    work.output.Add(packed.item->type, packed.sequence->output, packed.sequence->query_length,
+                    work.copies);
+  }
+}
 
 // Norm and rotary embedding of the rows that were projected.
 void RunHeadPass(const HeadPass& pass, const LayerConfig& c, DataType type, const Matrices& m,
@@ -253,22 +265,8 @@ void ProjectedLayer::Run(absl::Span<const LayerItem* const> items, WorkerPool& p
   m.Carve(work.memory.Reserve(bytes), c, type, packing.self_rows, packing.query_rows,
           packing.cross_rows, biases);
 
-  const auto row = [](std::byte* matrix, DataType element, int64_t index, int64_t width) {
-    return matrix + index * width * static_cast<int64_t>(ElementSize(element));
-  };
-  work.copies.clear();
-  for (const PackedSequence& packed : packing.sequences) {
-    const LayerSequence& s = *packed.sequence;
-    const DataType from = packed.item->type;
-    AddCopies(from, s.query, type, row(m.query_input, type, packed.query_begin, c.embed_dim),
-              s.query_length, c.embed_dim, work.copies);
-    if (packed.self) continue;
-    AddCopies(from, s.key, type, row(m.key_input, type, packed.key_begin, c.key_dim), s.key_length,
-              c.key_dim, work.copies);
-    AddCopies(from, s.value, type, row(m.value_input, type, packed.key_begin, c.value_dim),
-              s.key_length, c.value_dim, work.copies);
-  }
-  internal::Run(work.copies, pool);
+  StageInputs(c, projections_, m, work);
+  RunCopies(work.copies, pool);
 
   const Linear &query = *projections_.query, &key = *projections_.key;
   const Linear &value = *projections_.value, &out = *projections_.output;
@@ -279,11 +277,13 @@ void ProjectedLayer::Run(absl::Span<const LayerItem* const> items, WorkerPool& p
   ClearSlack(m.key_input, type, packing.cross_rows, key.PaddedRows(packing.cross_rows), c.key_dim);
   ClearSlack(m.value_input, type, packing.cross_rows, value.PaddedRows(packing.cross_rows),
              c.value_dim);
-  internal::Run({{&query, packing.query_rows, m.query_input, m.query},
-                 {&key, packing.self_rows, m.query_input, m.key},
-                 {&value, packing.self_rows, m.query_input, m.value},
-                 {&key, packing.cross_rows, m.key_input, m.cross_key},
-                 {&value, packing.cross_rows, m.value_input, m.cross_value}},
+  const LinearRows<const std::byte> rows = work.query_input.rows();
+  const LinearRows<const std::byte> keys = work.key_input.rows(), values = work.value_input.rows();
+  internal::Run({{&query, packing.query_rows, rows, {m.query}, type},
+                 {&key, packing.self_rows, rows, {m.key}, type},
+                 {&value, packing.self_rows, rows, {m.value}, type},
+                 {&key, packing.cross_rows, keys, {m.cross_key}, type},
+                 {&value, packing.cross_rows, values, {m.cross_value}, type}},
                 pool);
   if (!head_pass_.empty()) RunHeadPass(head_pass_, c, type, m, work, pool);
   work.bias_data.clear();
@@ -295,15 +295,10 @@ void ProjectedLayer::Run(absl::Span<const LayerItem* const> items, WorkerPool& p
 
   ClearSlack(m.context, type, packing.query_rows, out.PaddedRows(packing.query_rows),
              out.config().inputs);
-  internal::Run({{&out, packing.query_rows, m.context, m.output}}, pool);
-
-  work.copies.clear();
-  for (const PackedSequence& packed : packing.sequences) {
-    AddCopies(DataType::kFloat32,
-              row(m.output, DataType::kFloat32, packed.query_begin, c.embed_dim), packed.item->type,
-              packed.sequence->output, packed.sequence->query_length, c.embed_dim, work.copies);
-  }
-  internal::Run(work.copies, pool);
+  const DataType output_type = OutputType(out, items);
+  StageOutputs(c, out, output_type, m, work);
+  internal::Run({{&out, packing.query_rows, {m.context}, work.output.rows(), output_type}}, pool);
+  RunCopies(work.copies, pool);
 }
 
 double ProjectedLayer::Flops(const LayerItem& item) const {

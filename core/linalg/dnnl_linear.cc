@@ -64,12 +64,14 @@ class DnnlLinear final : public Linear {
     return NumBlocks(rows) * static_cast<int64_t>(chunks_.size());
   }
 
-  void RunTask(int64_t task, int64_t rows, const std::byte* x, std::byte* y) const override {
+  void RunTaskOn(int64_t task, int64_t rows, const LinearRows<const std::byte>& x,
+                 const LinearRows<std::byte>& y, DataType /*output_type*/) const override {
     const int64_t blocks = NumBlocks(rows);
     const Block block = BlockAt(task % blocks, rows);
-    RunBlock(chunks_[task / blocks], block.size_index, x + block.begin * InputRowBytes(),
-             bias_.data(), y + block.begin * OutputRowBytes());
+    RunBlock(chunks_[task / blocks], block.size_index, x.data + block.begin * InputRowBytes(),
+             bias_.data(), y.data + block.begin * OutputRowBytes());
   }
+  bool Scatters() const override { return false; }
 
  private:
   struct Chunk {

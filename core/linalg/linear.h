@@ -19,6 +19,13 @@ struct LinearConfig {
   DataType output_type = DataType::kFloat32;  // of y: kFloat32, or kBFloat16 with that input
 };
 
+// Rows of x or y: each where `pointers` says, or, without, one after the other from `data`.
+template <typename Byte>
+struct LinearRows {
+  Byte* data = nullptr;
+  Byte* const* pointers = nullptr;
+};
+
 // y = x W^T + b over rows: x [rows, inputs], y [rows, outputs], both contiguous;
 // W [outputs, inputs]. Sums are float32. The weights are packed for this CPU
 // once, when it is made. A row's bits depend on that row alone, neither on the
@@ -43,11 +50,19 @@ class Linear {
   virtual int64_t PaddedRows(int64_t rows) const = 0;
 
   // The work on `rows` in independent tasks, each a block of rows times some of
-  // the outputs. Tasks with neighbouring numbers share weights in the cache.
+  // the outputs. Tasks with neighbouring numbers share memory in the cache.
   virtual int64_t NumTasks(int64_t rows) const = 0;
 
   // Runs one of them on the calling thread.
-  virtual void RunTask(int64_t task, int64_t rows, const std::byte* x, std::byte* y) const = 0;
+  void RunTask(int64_t task, int64_t rows, const std::byte* x, std::byte* y) const {
+    RunTaskOn(task, rows, {x}, {y}, config().output_type);
+  }
+
+  // The same, where Scatters, on rows given by pointer, and with an output_type of
+  // kFloat32 or kBFloat16. Elsewhere there are no pointers, and it is the config's.
+  virtual void RunTaskOn(int64_t task, int64_t rows, const LinearRows<const std::byte>& x,
+                         const LinearRows<std::byte>& y, DataType output_type) const = 0;
+  virtual bool Scatters() const = 0;
 };
 
 namespace internal {

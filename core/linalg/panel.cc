@@ -27,11 +27,11 @@ namespace hn = hwy::HWY_NAMESPACE;
 constexpr int kPanelLanes = kMaxVectors * static_cast<int>(hn::MaxLanes(F32()));
 static_assert(kStripOutputs % kPanelLanes == 0);
 
-// Words of a panel that all rows of a block meet before the next ones: 96 KiB with
+// Words of a panel that all rows of a block meet before the next ones: 128 KiB with
 // AVX-512, which stay in the second-level cache beside the rows. It gives 64 bytes a
 // cycle and six rows need 21, so smaller pieces for the first level gain nothing:
 // measured, 128 words are 3 % slower and 768 no faster.
-constexpr int64_t kChunkWords = 384;
+constexpr int64_t kChunkWords = 512;
 
 // A panel that few rows meet streams by at what memory gives. The hardware looks ahead
 // within a page of 4 KiB only; 16 words of 256 bytes reach into the next one in time.
@@ -39,11 +39,54 @@ constexpr int kAheadWords = 16;
 constexpr int64_t kFewRows = 12;
 
 struct Chunk {
+  const StripProduct* product;
   const float* panel;
-  WordRows x;
-  float* sums;  // [rows][kPanelLanes]
-  bool first;   // nothing to add to yet
+  int64_t word;  // the first
+  int64_t words;
+  int64_t output;   // of the strip: the first lane
+  int64_t outputs;  // from there on
+  float* sums;      // [rows][kPanelLanes], from that lane on
+  bool first;       // nothing to add to yet
+  bool last;        // nothing to be added any more
 };
+
+// Asks for the lines that FinishRows writes, far apart in memory.
+HWY_INLINE void PrefetchOutputs(const Chunk& chunk, int64_t row, int64_t rows) {
+  const StripProduct& p = *chunk.product;
+  const int64_t element = p.output_type == DataType::kFloat32 ? 4 : 2;
+  const int64_t begin = (p.first_output + chunk.output) * element;
+  for (int64_t r = row; r < row + rows; ++r) {
+    const std::byte* const y = p.y.row(r) + begin;
+    for (int64_t at = 0; at < chunk.outputs * element; at += 64) hwy::Prefetch(y + at);
+  }
+}
+
+// Adds the bias to sums and writes them.
+HWY_NOINLINE void FinishRows(const Chunk& chunk, int64_t row, int64_t rows) {
+  const F32 df;
+  const hn::Rebind<uint16_t, F32> dh;
+  const int n = VectorLanes();
+  const StripProduct& p = *chunk.product;
+  const float* const bias = p.bias + chunk.output;
+  const int64_t output = p.first_output + chunk.output;
+  for (int64_t r = row; r < row + rows; ++r) {
+    const float* const sums = chunk.sums + r * kPanelLanes;
+    std::byte* const y = p.y.row(r);
+    const auto value = [&](int64_t i) HWY_ATTR {
+      return hn::Add(hn::Load(df, sums + i), hn::Load(df, bias + i));
+    };
+    int64_t i = 0;
+    if (p.output_type == DataType::kFloat32) {
+      float* const to = reinterpret_cast<float*>(y) + output;
+      for (; i + n <= chunk.outputs; i += n) hn::StoreU(value(i), df, to + i);
+      for (; i < chunk.outputs; ++i) to[i] = sums[i] + bias[i];
+    } else {
+      uint16_t* const to = reinterpret_cast<uint16_t*>(y) + output;
+      for (; i + n <= chunk.outputs; i += n) hn::StoreU(RoundToBFloat16(value(i)), dh, to + i);
+      for (; i < chunk.outputs; ++i) to[i] = FloatToBFloat16(sums[i] + bias[i]);
+    }
+  }
+}
 
 template <class Product, int kAhead, int kRows, int kVectors>
 HWY_INLINE void ChunkRows(const Chunk& chunk, int64_t row) {
@@ -53,7 +96,7 @@ HWY_INLINE void ChunkRows(const Chunk& chunk, int64_t row) {
   const std::byte* rows[kRows];
   float* HWY_RESTRICT to = chunk.sums + row * kPanelLanes;
   ATTEND_UNROLL for (int r = 0; r < kRows; ++r) {
-    rows[r] = chunk.x.row(row + r);
+    rows[r] = chunk.product->x.row(row + r) + chunk.word * 4;
     ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(df);
   }
   if (!chunk.first) {
@@ -63,12 +106,14 @@ HWY_INLINE void ChunkRows(const Chunk& chunk, int64_t row) {
       }
     }
   }
-  AddProducts<Product, kPanelLanes, kAhead>(chunk.panel, rows, chunk.x.words, sums);
+  if (chunk.last) PrefetchOutputs(chunk, row, kRows);
+  AddProducts<Product, kPanelLanes, kAhead>(chunk.panel, rows, chunk.words, sums);
   ATTEND_UNROLL for (int r = 0; r < kRows; ++r) {
     ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) {
       hn::Store(sums[r][v], df, to + r * kPanelLanes + v * n);
     }
   }
+  if (chunk.last) FinishRows(chunk, row, kRows);
 }
 
 template <class Product, int kAhead, int kRows, int kVectors>
@@ -93,65 +138,37 @@ HWY_NOINLINE void RunChunk(const Chunk& chunk, int64_t rows) {
   if (row < rows) ChunkTail<Product, kAhead, kRows, kVectors>(rows - row, chunk, row);
 }
 
+// Of outputs [begin, begin + outputs), a panel.
 template <class Product>
-void MultiplyPanel(const StripProduct& p, const float* panel, int outputs, float* sums) {
+void RunPanel(const StripProduct& p, int64_t begin, int64_t outputs, float* sums) {
+  const float* const panel = p.weights + begin * p.words;
   const bool few = p.rows <= kFewRows;
   const int64_t chunks = few ? 1 : (p.words + kChunkWords - 1) / kChunkWords;
   const int64_t step = (p.words + chunks - 1) / chunks;
   for (int64_t word = 0; word < p.words; word += step) {
     const int64_t words = std::min(step, p.words - word);
-    ForVectors(0, outputs, [&](auto vectors, int lane) HWY_ATTR {
+    ForVectors(0, static_cast<int>(outputs), [&](auto vectors, int lane) HWY_ATTR {
       constexpr int kVectors = decltype(vectors)::value;
-      const Chunk chunk = {panel + word * kPanelLanes + lane,
-                           {p.x + word * 4, p.x_stride, words},
+      const Chunk chunk = {&p,
+                           panel + word * kPanelLanes + lane,
+                           word,
+                           words,
+                           begin + lane,
+                           std::min<int64_t>(outputs - lane, kVectors * VectorLanes()),
                            sums + lane,
-                           word == 0};
+                           word == 0,
+                           word + words == p.words};
       if (few) return RunChunk<Product, kAheadWords, kVectors>(chunk, p.rows);
       RunChunk<Product, 0, kVectors>(chunk, p.rows);
     });
   }
 }
 
-// Adds the bias to sums [rows][kPanelLanes] and writes them as outputs from `begin` on.
-void Finish(const StripProduct& p, int64_t begin, int64_t outputs, const float* sums) {
-  const F32 df;
-  const hn::Rebind<uint16_t, F32> dh;
-  const int n = VectorLanes();
-  const float* const bias = p.bias + begin;
-  for (int64_t r = 0; r < p.rows; ++r, sums += kPanelLanes) {
-    std::byte* const y = p.y + r * p.y_stride;
-    const auto value = [&](int64_t i) HWY_ATTR {
-      return hn::Add(hn::Load(df, sums + i), hn::Load(df, bias + i));
-    };
-    int64_t i = 0;
-    if (p.output_type == DataType::kFloat32) {
-      float* const row = reinterpret_cast<float*>(y) + begin;
-      for (; i + n <= outputs; i += n) hn::StoreU(value(i), df, row + i);
-      for (; i < outputs; ++i) row[i] = sums[i] + bias[i];
-    } else {
-      uint16_t* const row = reinterpret_cast<uint16_t*>(y) + begin;
-      for (; i + n <= outputs; i += n) hn::StoreU(RoundToBFloat16(value(i)), dh, row + i);
-      for (; i < outputs; ++i) row[i] = FloatToBFloat16(sums[i] + bias[i]);
-    }
-  }
-}
-
-// Asks for the lines that Finish writes, far apart in memory.
-void PrefetchOutputs(const StripProduct& p) {
-  const int64_t bytes = p.outputs * static_cast<int64_t>(ElementSize(p.output_type));
-  for (int64_t r = 0; r < p.rows; ++r) {
-    for (int64_t at = 0; at < bytes; at += 64) hwy::Prefetch(p.y + r * p.y_stride + at);
-  }
-}
-
 template <class Product>
 void RunStripAs(const StripProduct& p) {
   alignas(64) float sums[kStripRows * kPanelLanes];
-  PrefetchOutputs(p);
   for (int64_t begin = 0; begin < p.outputs; begin += kPanelLanes) {
-    const int64_t outputs = std::min<int64_t>(kPanelLanes, p.outputs - begin);
-    MultiplyPanel<Product>(p, p.weights + begin * p.words, static_cast<int>(outputs), sums);
-    Finish(p, begin, outputs, sums);
+    RunPanel<Product>(p, begin, std::min<int64_t>(kPanelLanes, p.outputs - begin), sums);
   }
 }
 

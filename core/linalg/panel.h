@@ -22,18 +22,27 @@ inline constexpr int64_t kStripRows = 96;
 // The number of outputs whose words stand side by side. Divides kStripOutputs.
 int64_t PanelLanes();
 
+// Rows by pointer, or, without, `stride` bytes apart from `data`.
+template <typename Byte>
+struct StripRows {
+  Byte* data = nullptr;
+  int64_t stride = 0;
+  Byte* const* pointers = nullptr;
+
+  Byte* row(int64_t r) const { return pointers != nullptr ? pointers[r] : data + r * stride; }
+};
+
 struct StripProduct {
   bool pairs = false;            // words are pairs of bfloat16; needs avx512_bf16
-  const std::byte* x = nullptr;  // rows of `words`, no alignment needed
-  int64_t x_stride = 0;          // bytes
+  StripRows<const std::byte> x;  // no alignment needed
+  StripRows<std::byte> y;        // whole rows of y
   int64_t rows = 0;              // 1..kStripRows
-  int64_t words = 0;
+  int64_t words = 0;             // of a row of x
   const float* weights = nullptr;
   const float* bias = nullptr;                // [kStripOutputs]; it and weights on a cache line
+  int64_t first_output = 0;                   // of the strip, in a row of y
   int64_t outputs = 0;                        // 1..kStripOutputs: those of the strip that exist
   DataType output_type = DataType::kFloat32;  // or kBFloat16
-  std::byte* y = nullptr;                     // rows of `outputs`
-  int64_t y_stride = 0;                       // bytes
 };
 
 // y = x W^T + b. Each output is one float32 sum in the order of its words, whatever the

@@ -20,6 +20,13 @@ int64_t DivideUp(int64_t value, int64_t unit) {
   return (value + unit - 1) / unit;
 }
 
+// From a row on.
+template <typename Byte>
+StripRows<Byte> From(int64_t row, int64_t row_bytes, const LinearRows<Byte>& rows) {
+  if (rows.pointers != nullptr) return {nullptr, row_bytes, rows.pointers + row};
+  return {rows.data + row * row_bytes, row_bytes, nullptr};
+}
+
 }  // namespace
 
 PanelLinear::PanelLinear(const LinearConfig& config, absl::Span<const float> weight,
@@ -59,41 +66,40 @@ int64_t PanelLinear::NumTasks(int64_t rows) const {
 
 // All strips of a block of rows, then the next block: the rows stay in the cache, and
 // weights, which lie in the order of use, come ahead of it.
-void PanelLinear::RunTask(int64_t task, int64_t rows, const std::byte* x, std::byte* y) const {
+void PanelLinear::RunTaskOn(int64_t task, int64_t rows, const LinearRows<const std::byte>& x,
+                            const LinearRows<std::byte>& y, DataType output_type) const {
   const int64_t block_rows = DivideUp(rows, DivideUp(rows, kStripRows));  // of equal size
   const int64_t row = task / strips_ * block_rows;
   const int64_t output = task % strips_ * kStripOutputs;
-  const auto element = static_cast<int64_t>(ElementSize(config_.output_type));
   StripProduct product;
   product.pairs = pairs_;
-  product.x = x + row * row_bytes_;
-  product.x_stride = row_bytes_;
+  product.x = From(row, row_bytes_, x);
+  product.y = From(row, config_.outputs * static_cast<int64_t>(ElementSize(output_type)), y);
   product.rows = std::min(block_rows, rows - row);
   product.words = words_;
   product.weights = weights_.as<float>() + output * words_;
   product.bias = bias_.as<float>() + output;
+  product.first_output = output;
   product.outputs = std::min(kStripOutputs, config_.outputs - output);
-  product.output_type = config_.output_type;
-  product.y_stride = config_.outputs * element;
-  product.y = y + row * product.y_stride + output * element;
+  product.output_type = output_type;
   if (row_bytes_ == words_ * kWordBytes) return RunStrip(product);
   RunConverted(product);
 }
 
 // Where a row is not made of words as the kernel reads them: bfloat16 to be widened, or
 // an odd number of them, whose last word would reach into the row that follows.
-void PanelLinear::RunConverted(StripProduct product) const {
+void PanelLinear::RunConverted(const StripProduct& product) const {
   thread_local Scratch scratch(2 * kConvertedBytes);
   const int64_t bytes = words_ * kWordBytes;
-  const int64_t end = product.rows;
-  const int64_t step = std::clamp<int64_t>(kConvertedBytes / bytes, 1, end);
+  const int64_t step = std::clamp<int64_t>(kConvertedBytes / bytes, 1, product.rows);
   std::byte* const words = scratch.Reserve(static_cast<size_t>(step * bytes));
-  const std::byte* from = product.x;
-  product.x = words;
-  product.x_stride = bytes;
-  for (int64_t row = 0; row < end; row += step) {
-    product.rows = std::min(step, end - row);
-    for (int64_t r = 0; r < product.rows; ++r, from += row_bytes_) {
+  StripProduct part = product;
+  part.x = {words, bytes, nullptr};
+  for (int64_t row = 0; row < product.rows; row += step) {
+    part.rows = std::min(step, product.rows - row);
+    part.y = From<std::byte>(row, product.y.stride, {product.y.data, product.y.pointers});
+    for (int64_t r = 0; r < part.rows; ++r) {
+      const std::byte* const from = product.x.row(row + r);
       std::byte* const to = words + r * bytes;
       if (pairs_) {
         std::memcpy(to, from, static_cast<size_t>(row_bytes_));
@@ -102,8 +108,7 @@ void PanelLinear::RunConverted(StripProduct product) const {
         ConvertToFloat(config_.input_type, from, reinterpret_cast<float*>(to), config_.inputs);
       }
     }
-    RunStrip(product);
-    product.y += product.rows * product.y_stride;
+    RunStrip(part);
   }
 }
 

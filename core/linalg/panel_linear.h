@@ -24,11 +24,13 @@ class PanelLinear final : public Linear {
   const LinearConfig& config() const override { return config_; }
   int64_t PaddedRows(int64_t rows) const override { return rows; }
   int64_t NumTasks(int64_t rows) const override;
-  void RunTask(int64_t task, int64_t rows, const std::byte* x, std::byte* y) const override;
+  void RunTaskOn(int64_t task, int64_t rows, const LinearRows<const std::byte>& x,
+                 const LinearRows<std::byte>& y, DataType output_type) const override;
+  bool Scatters() const override { return true; }
 
  private:
   void Pack(absl::Span<const float> weight);
-  void RunConverted(StripProduct product) const;
+  void RunConverted(const StripProduct& product) const;
 
   const LinearConfig config_;
   const int64_t row_bytes_;  // of x

@@ -254,6 +254,42 @@ TEST_P(EachLinear, HasNoWorkOnNoRows) {
   EXPECT_EQ(linear->PaddedRows(128), 128);
 }
 
+// Rows anywhere in memory, in any order, and the same sums in either output type.
+TEST(Linear, TakesAndGivesRowsWhereTheyLie) {
+  for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
+    if (!Supported(type)) continue;
+    for (const int64_t inputs : {64, 67}) {
+      constexpr int64_t kRows = 131, kOutputs = 70;
+      const Case c(kRows, inputs, kOutputs, type, DataType::kFloat32, true);
+      const internal::PanelLinear linear(c.config, c.weight, c.bias);
+      ASSERT_TRUE(linear.Scatters());
+      const std::vector<float> expected = c.Run(linear);
+      for (const DataType output : {DataType::kFloat32, DataType::kBFloat16}) {
+        std::vector<std::vector<std::byte>> x(kRows), y(kRows);
+        std::vector<const std::byte*> x_rows;
+        std::vector<std::byte*> y_rows;
+        for (int64_t r = kRows - 1; r >= 0; --r) {
+          x[r].resize(inputs * ElementSize(type));
+          y[r].resize(kOutputs * ElementSize(output));
+          ConvertFromFloat(c.x.data() + r * inputs, type, x[r].data(), inputs);
+        }
+        for (int64_t r = 0; r < kRows; ++r) {
+          x_rows.push_back(x[r].data());
+          y_rows.push_back(y[r].data());
+        }
+        for (int64_t task = 0; task < linear.NumTasks(kRows); ++task) {
+          linear.RunTaskOn(task, kRows, {nullptr, x_rows.data()}, {nullptr, y_rows.data()}, output);
+        }
+        for (int64_t r = 0; r < kRows; ++r) {
+          std::vector<std::byte> row(y[r].size());
+          ConvertFromFloat(expected.data() + r * kOutputs, output, row.data(), kOutputs);
+          ASSERT_EQ(row, y[r]) << "row " << r << " to " << Name(output);
+        }
+      }
+    }
+  }
+}
+
 TEST(Linear, ComputesNoRowForPaddingInPanels) {
   const Case c(1, 64, 64, DataType::kFloat32, DataType::kFloat32, false);
   const internal::PanelLinear linear(c.config, c.weight, c.bias);

@@ -1,0 +1,56 @@
+#ifndef ATTEND_CORE_LAYER_STAGING_H_
+#define ATTEND_CORE_LAYER_STAGING_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "core/base/worker_pool.h"
+#include "core/linalg/linear.h"
+#include "core/tensor/tensor.h"
+
+namespace attend::internal {
+
+// A copy of elements between an item and a packed matrix, which may change their type.
+struct Copy {
+  DataType from, to;
+  const std::byte* source;
+  std::byte* destination;
+  int64_t elements;
+};
+
+// Blocks until all are done.
+void RunCopies(absl::Span<const Copy> copies, WorkerPool& pool);
+
+// One input or output of a batch's projections, row by row. Where projections scatter,
+// rows of their type are used where the item has them. All others stand in a packed
+// matrix, and are copied into it before, or out of it afterwards. Byte is const for an
+// input. Thread-compatible.
+template <typename Byte>
+class Staging {
+ public:
+  // `packed` has room for all rows of the batch, `width` elements of `type` each.
+  void Start(std::byte* packed, DataType type, int64_t width, bool scatters);
+
+  // The next rows of the batch, contiguous. Appends the copies that they need.
+  void Add(DataType item_type, Byte* rows, int64_t count, std::vector<Copy>& copies);
+
+  // Valid until the next call of another function.
+  LinearRows<Byte> rows() const;
+
+ private:
+  std::byte* packed_ = nullptr;
+  DataType type_ = DataType::kFloat32;
+  int64_t width_ = 0;
+  bool scatters_ = false;
+  int64_t count_ = 0;
+  std::vector<Byte*> pointers_;  // where they scatter
+};
+
+extern template class Staging<std::byte>;
+extern template class Staging<const std::byte>;
+
+}  // namespace attend::internal
+
+#endif  // ATTEND_CORE_LAYER_STAGING_H_

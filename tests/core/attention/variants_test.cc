@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -133,45 +134,58 @@ class GuardedRows {
   std::byte* data_;
 };
 
+// Of prefill and decode alike: what causal, windows and lengths keep from all rows.
 TEST_P(Variants, KeysOutOfReachAreNeverTouched) {
   const int64_t page = sysconf(_SC_PAGESIZE);
-  const int64_t keys = 400, queries = 70;
-  ProblemShape shape;
-  shape.num_heads = 2;
-  shape.type = GetParam();
-  const int64_t element = static_cast<int64_t>(ElementSize(shape.type));
-  shape.head_dim = shape.value_head_dim = page / element;  // a row a page
-  shape.lengths = {{queries, keys}};
+  const int64_t capacity = 400;  // rows of memory; keys behind the length are padding
   struct Case {
     std::optional<int64_t> left, right;
     bool causal;
-    int64_t offset, begin, end;  // keys that some row reads
+    int64_t offset, keys;
   };
   for (const Case& test :
-       {Case{10, std::nullopt, true, 200, 190, 270}, Case{10, 3, false, 200, 190, 273},
-        Case{0, 0, false, 150, 150, 220}, Case{std::nullopt, std::nullopt, true, 33, 0, 103},
-        Case{5, std::nullopt, false, 390, 385, 400}, Case{20, 20, false, -60, 0, 30},
-        Case{20, 20, false, 500, 0, 0}}) {
-    RandomProblem random(shape, 5);
-    GuardedRows key(keys, page), value(keys, page);
-    SequenceProblem& s = random.problem.sequences[0];
-    std::memcpy(key.data(), s.key.data, keys * page);
-    std::memcpy(value.data(), s.value.data, keys * page);
-    s.query_offset = test.offset;
-    random.problem.causal = test.causal;
-    random.problem.window_left = test.left;
-    random.problem.window_right = test.right;
-    random.AskForWeights(WeightsOutput::kPerHead, WeightsStage::kBiased);
-    Compute(random);
-    const std::vector<float> output = random.Output(), weights = random.Weights(0);
-    random.ClearResults();
-    s.key.data = key.data();
-    s.value.data = value.data();
-    key.ForbidOutside(test.begin * page, test.end * page);
-    value.ForbidOutside(test.begin * page, test.end * page);
-    Compute(random);
-    EXPECT_EQ(output, random.Output());
-    EXPECT_EQ(weights, random.Weights(0));
+       {Case{10, std::nullopt, true, 200, 400}, Case{10, 3, false, 200, 400},
+        Case{0, 0, false, 150, 400}, Case{std::nullopt, std::nullopt, true, 33, 400},
+        Case{5, std::nullopt, false, 390, 400}, Case{20, 20, false, -60, 400},
+        Case{20, 20, false, 500, 400}, Case{std::nullopt, std::nullopt, false, 0, 150},
+        Case{std::nullopt, std::nullopt, true, 130, 150}, Case{30, 5, false, 140, 150},
+        Case{std::nullopt, std::nullopt, false, 0, 0}}) {
+    for (const int64_t queries : {2, 70}) {
+      ProblemShape shape;
+      shape.num_heads = 2;
+      shape.type = GetParam();
+      const int64_t element = static_cast<int64_t>(ElementSize(shape.type));
+      shape.head_dim = shape.value_head_dim = page / element;  // a row a page
+      shape.lengths = {{queries, capacity}};
+      RandomProblem random(shape, 5);
+      GuardedRows key(capacity, page), value(capacity, page);
+      SequenceProblem& s = random.problem.sequences[0];
+      std::memcpy(key.data(), s.key.data, capacity * page);
+      std::memcpy(value.data(), s.value.data, capacity * page);
+      s.key_length = test.keys;
+      s.query_offset = test.offset;
+      random.problem.causal = test.causal;
+      random.problem.window_left = test.left;
+      random.problem.window_right = test.right;
+      random.AskForWeights(WeightsOutput::kPerHead, WeightsStage::kBiased);
+      Compute(random);
+      const std::vector<float> output = random.Output(), weights = random.Weights(0);
+      random.ClearResults();
+      // The first key of the first row, and behind the last of the last.
+      const int64_t last = test.offset + queries - 1;
+      const int64_t begin =
+          std::clamp<int64_t>(test.left ? test.offset - *test.left : 0, 0, test.keys);
+      int64_t end = test.keys;
+      if (test.right) end = std::min(end, last + *test.right + 1);
+      if (test.causal) end = std::min(end, last + 1);
+      s.key.data = key.data();
+      s.value.data = value.data();
+      key.ForbidOutside(begin * page, std::max(begin, end) * page);
+      value.ForbidOutside(begin * page, std::max(begin, end) * page);
+      Compute(random);
+      EXPECT_EQ(output, random.Output());
+      EXPECT_EQ(weights, random.Weights(0));
+    }
   }
 }
 

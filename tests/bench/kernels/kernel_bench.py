@@ -154,7 +154,7 @@ def main():
               "one thread is not to be trusted")
     peaks = take_peaks(pair[0], cores)
     peers, versions = start_peers(args.peers)
-    wanted = [row for row in rows.all_rows(cores)
+    wanted = [row for row in rows.all_rows(cores, features)
               if args.filter in f"{row.group} {row.name}" and (row.quick or not args.quick)]
     results = measure_all(wanted, pair, peers, args)
     for one in [*pair, *(peer for peer in peers.values() if isinstance(peer, Contender))]:

@@ -23,6 +23,8 @@ PROGRAM = pathlib.Path(os.environ["ATTEND_SERVER_PROGRAM"]).with_name("bench_ker
 ATTENTION = {"kind": "attention", "type": "f32", "queries": 3, "keys": 70, "heads": 4,
              "kv_heads": 2, "head_dim": 8, "causal": True}
 
+FEATURES = ["avx2", "avx512"]
+
 # A peer that takes a second a run and does what its first argument says when it is to run.
 PEER = """
 import json, os, sys
@@ -65,9 +67,8 @@ def fixture_quick(tmp_path_factory):
 
 
 def test_a_quick_run_has_a_right_result_in_every_group(quick):
-    cores = kernel_bench.usable_cores()
-    assert {r["group"] for r in quick["rows"]} == {
-        r.group for r in rows.all_rows(cores)} - {"mixed lengths"}
+    wanted = rows.all_rows(kernel_bench.usable_cores(), quick["machine"]["features"])
+    assert {r["group"] for r in quick["rows"]} == {r.group for r in wanted} - {"mixed lengths"}
     for result in quick["rows"]:
         assert result["correct"], result
         assert result["value"] > 0, result
@@ -82,8 +83,17 @@ def test_targets_against_peers_are_not_judged_without_peers(quick):
 
 
 def test_names_of_rows_are_distinct():
-    names = [(r.group, r.name, getattr(r, "threads", None)) for r in rows.all_rows(2)]
+    names = [(r.group, r.name, getattr(r, "threads", None)) for r in rows.all_rows(2, FEATURES)]
     assert len(names) == len(set(names))
+
+
+def test_bfloat16_projections_are_left_out_where_they_would_be_refused():
+    names = {(r.group, r.name) for r in rows.all_rows(2, FEATURES)}
+    fewer = {(r.group, r.name) for r in rows.all_rows(2, ["avx2"])}
+    assert fewer < names
+    assert {name.split()[0] for _, name in names - fewer} == {"bf16"}
+    assert {group for group, _ in names - fewer} == {
+        "layer", "projection", "1 -> 2 threads", "mixed lengths"}
 
 
 @pytest.mark.parametrize("case", [

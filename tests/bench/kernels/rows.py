@@ -196,8 +196,7 @@ def memory():
                          quick=queries == 1)
 
 
-def all_rows(cores):
-    """Every row of the target table, for a machine with that many cores."""
+def every_row(cores):
     thread_counts = (1, 2) if cores > 1 else (1,)
     yield from prefill()
     yield from short()
@@ -209,3 +208,15 @@ def all_rows(cores):
         yield from scaling()
     yield from mixed_lengths(thread_counts)
     yield from memory()
+
+
+def refused(row, features):
+    """Projections in bfloat16 are refused on a CPU without AVX-512; the bare operator is not."""
+    cases = row.cases if isinstance(row, Comparison) else (row.case,)
+    return "avx512" not in features and any(
+        case["type"] == "bf16" and case["kind"] != "attention" for case in cases)
+
+
+def all_rows(cores, features):
+    """Every row of the target table that a machine with these cores and SIMD features can run."""
+    return [row for row in every_row(cores) if not refused(row, features)]

@@ -43,10 +43,11 @@ Terms Evaluate(const AttentionProblem& p, const SequenceProblem& s, int64_t i, i
     t.s0.push_back(p.scale * dot);
     const long double cap = p.softcap;
     t.s1.push_back(cap == 0 ? t.s0[j] : cap * std::tanh(t.s0[j] / cap));
-    float bias = 0;
-    if (s.bias.data != nullptr) {
-      bias = LoadFloat(s.bias.type, s.bias.data,
-                       h * s.bias.head_stride + i * s.bias.row_stride + j * s.bias.key_stride);
+    long double bias = 0;
+    for (const ScoreTerm& term : {s.bias, s.more_bias}) {
+      if (term.data == nullptr) continue;
+      bias += LoadFloat(term.type, term.data,
+                        h * term.head_stride + i * term.row_stride + j * term.key_stride);
     }
     const float slope = s.alibi_slopes == nullptr ? 0.0f : s.alibi_slopes[h];
     const int64_t position = s.query_offset + i;
@@ -97,6 +98,7 @@ TEST(Reference, IsTheEquation) {
       p.sequences[n].query_offset = in(-6, 9);
       if (coin()) problem.AddMask(n, coin(), coin(), coin(), 0.7);
       if (coin()) problem.AddBias(n, DataType::kFloat32, coin(), coin(), coin(), 0.3);
+      if (coin()) problem.AddBias(n, DataType::kFloat16, coin(), coin(), coin(), 0.1);
       if (coin()) problem.AddAlibi(n);
     }
     problem.AskForWeights(WeightsOutput::kPerHead, static_cast<WeightsStage>(in(0, 3)));

@@ -40,12 +40,18 @@ function(attend_python_test name)
     ENVIRONMENT "${environment}")
 endfunction()
 
-# attend_test_on_each_isa(NAME): the same program once more on each lower SIMD path. The
-# variable holds for oneDNN and for our own kernels, and only from a process's start.
+# attend_test_on_each_isa(NAME): the same program once more on each SIMD path, highest to be
+# forced included. The variable holds for oneDNN and for our own kernels, and only from a
+# process's start. What the machine has not is reported as skipped.
 function(attend_test_on_each_isa name)
-  foreach(isa SSE41 AVX2 AVX512_CORE AVX512_CORE_BF16)
-    add_test(NAME ${name}_${isa} COMMAND ${name})
+  set(feature_SSE41 none)
+  set(feature_AVX2 avx2)
+  set(feature_AVX512_CORE avx512)
+  set(feature_AVX512_CORE_BF16 avx512_bf16)
+  set(feature_AVX512_CORE_AMX amx_bf16)
+  foreach(isa SSE41 AVX2 AVX512_CORE AVX512_CORE_BF16 AVX512_CORE_AMX)
+    add_test(NAME ${name}_${isa} COMMAND require_cpu ${feature_${isa}} $<TARGET_FILE:${name}>)
     set_tests_properties(${name}_${isa} PROPERTIES LABELS "unit;isa" TIMEOUT 600
-      ENVIRONMENT ONEDNN_MAX_CPU_ISA=${isa})
+      SKIP_RETURN_CODE 77 ENVIRONMENT ONEDNN_MAX_CPU_ISA=${isa})
   endforeach()
 endfunction()

@@ -6,6 +6,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "core/attention/amx_tiles.h"
 #include "core/attention/terms.h"
 #include "core/base/cpu.h"
 #include "core/base/scratch.h"
@@ -32,6 +33,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 #include "core/attention/simd/softmax-inl.h"
 #include "core/attention/simd/transpose-inl.h"
 #include "core/attention/simd/values-inl.h"
+// vectors, scores and transposition first
+#include "core/attention/simd/amx-inl.h"
 // the exponential before what uses it, the parts before the whole
 #include "core/attention/simd/score-terms-inl.h"
 #include "core/attention/simd/tile-inl.h"
@@ -41,7 +44,8 @@ void RunTileAs(const Tile& tile, const WeightsStep& weights) {
   // Grows to what the widest head needs: D = 128 takes about 200 KiB.
   thread_local Scratch scratch(size_t{4} << 20);
   TileMemory memory;
-  memory.Carve(scratch.Reserve(memory.Carve(nullptr, *tile.problem)), *tile.problem);
+  constexpr bool kAmx = kOnTiles<Product>;
+  memory.Carve(scratch.Reserve(memory.Carve(nullptr, *tile.problem, kAmx)), *tile.problem, kAmx);
   TileRun<Product, Store>(tile, memory).Run(weights);
 }
 
@@ -49,9 +53,14 @@ void RunTileHere(const Tile& tile, const WeightsStep& weights) {
 #if HWY_TARGET == HWY_AVX3
   const AttentionProblem& problem = *tile.problem;
   if (problem.input_type == DataType::kBFloat16 && problem.head_dim % 2 == 0 &&
-      GetCpuFeatures().avx512_bf16 &&
       !TileRun<BFloat16Product, BFloat16PairStore>::UnitIsUnsafe(problem.scale)) {
-    return RunTileAs<BFloat16Product, BFloat16PairStore>(tile, weights);
+    if (Tiles::Available()) {
+      const Tiles tiles;
+      return RunTileAs<AmxProduct, BFloat16PairStore>(tile, weights);
+    }
+    if (GetCpuFeatures().avx512_bf16) {
+      return RunTileAs<BFloat16Product, BFloat16PairStore>(tile, weights);
+    }
   }
 #endif
   RunTileAs<FloatProduct, FloatStore>(tile, weights);

@@ -8,6 +8,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #endif
 
 namespace attend {
@@ -44,8 +48,21 @@ bool Bit(uint32_t word, int bit) {
   return ((word >> bit) & 1) != 0;
 }
 
+// Linux gives a process the 8 KiB of tile data in each thread's state only if it asks
+// (Documentation/arch/x86/xstate.rst); without that the first tile instruction ends it.
+// For all threads, and asking again does no harm: oneDNN does too.
+bool AskForTileData() {
+#if defined(__linux__)
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;               // XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 // Bits from Intel's Software Developer's Manual, volume 2A, CPUID.
-CpuFeatures Detect() {
+CpuFeatures Detect(Level level) {
   CpuFeatures found;
   uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
   if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0) return found;
@@ -62,24 +79,23 @@ CpuFeatures Detect() {
   if (!found.avx512 || sub_leaves < 1) return found;
   if (__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) == 0) return found;
   found.avx512_bf16 = Bit(eax, 5);
-  found.amx_bf16 = amx && found.avx512_bf16;
+  found.amx_bf16 = amx && found.avx512_bf16 && level >= kAmx && AskForTileData();
   return found;
 }
 
 #else
 
-CpuFeatures Detect() {
+CpuFeatures Detect(Level /*level*/) {
   return {};
 }
 
 #endif
 
 CpuFeatures DetectWithin(Level level) {
-  CpuFeatures found = Detect();
+  CpuFeatures found = Detect(level);
   found.avx2 &= level >= kAvx2;
   found.avx512 &= level >= kAvx512;
   found.avx512_bf16 &= level >= kAvx512Bf16;
-  found.amx_bf16 &= level >= kAmx;
   return found;
 }
 

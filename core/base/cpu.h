@@ -11,10 +11,11 @@ struct CpuFeatures {
   bool avx2 = false;    // with FMA and F16C
   bool avx512 = false;  // F, BW, DQ and VL
   bool avx512_bf16 = false;
-  bool amx_bf16 = false;
+  bool amx_bf16 = false;  // TILE and BF16, and the process may use them
 };
 
-// Read once, at the first call. Thread-safe. Honours ONEDNN_MAX_CPU_ISA (the
+// Read once, at the first call, which also asks the operating system for the use of AMX
+// in all threads of the process. Thread-safe. Honours ONEDNN_MAX_CPU_ISA (the
 // variable that oneDNN reads), so that one setting forces one path everywhere.
 const CpuFeatures& GetCpuFeatures();
 

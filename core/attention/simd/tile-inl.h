@@ -15,15 +15,16 @@ struct TileMemory {
   float* wide;     // [kKeyBlock][row_floats]: keys or values, converted or paired
   float* dump;     // [row_floats]: what lanes without a query write
   uint64_t* bits;  // [kKeyBlock]: bit l of word i: lane l reads key i
+  AmxMemory amx;   // if asked for
   int64_t row_floats;
 
-  size_t Carve(std::byte* data, const AttentionProblem& problem) {
+  size_t Carve(std::byte* data, const AttentionProblem& problem, bool with_amx) {
     Carver carver(data);
     const int64_t d = problem.head_dim, dv = problem.value_head_dim;
     row_floats = (std::max<int64_t>({d, dv, kKeyBlock}) + 15) / 16 * 16;
-    q = carver.Take<float>(d * kTileLanes);
+    q = carver.Take<float>(WholeTiles(d) * kTileLanes);
     s = carver.Take<float>(kKeyBlock * kTileLanes);
-    o = carver.Take<float>(dv * kTileLanes);
+    o = carver.Take<float>(WholeTiles(dv) * kTileLanes);
     bias = carver.Take<float>(kKeyBlock * kTileLanes);
     for (float** one : {&max, &sum, &alpha, &factor, &slope, &row}) {
       *one = carver.Take<float>(kTileLanes);
@@ -32,8 +33,11 @@ struct TileMemory {
     wide = carver.Take<float>(kKeyBlock * row_floats);
     dump = carver.Take<float>(row_floats);
     bits = carver.Take<uint64_t>(kKeyBlock);
+    if (with_amx) amx.Carve(carver, dv);
     return carver.used();
   }
+
+  static int64_t WholeTiles(int64_t rows) { return (rows + 15) / 16 * 16; }
 };
 
 // Keys that are computed together, for lanes [begin_lane, end_lane): the others
@@ -134,10 +138,18 @@ class TileRun {
     first_ = false;
   }
 
+  void MultiplyKeys(KeyRange keys, int begin, int end) {
+    if constexpr (kOnTiles<Product>) {
+      Product::Scores(m_.q, Keys(keys), keys.count, begin, end, m_.amx, m_.s);
+    } else {
+      Scores<Product>(m_.q, Keys(keys), keys.count, begin, end, m_.s);
+    }
+  }
+
   // s = what exponents are taken of, in units of unit_; -inf where not readable.
   void ScoreBlock(const KeyBlock& block) {
     const int count = block.keys.count;
-    Scores<Product>(m_.q, Keys(block.keys), count, block.begin_lane, block.end_lane, m_.s);
+    MultiplyKeys(block.keys, block.begin_lane, block.end_lane);
     float scale = scale_;  // not applied yet
     if (p_.softcap != 0.0f) {
       CapScores(m_.s, count, block.begin_lane, block.end_lane, scale, p_.softcap);
@@ -257,7 +269,12 @@ class TileRun {
       values = Widen(data, stride, count, p_.value_head_dim);
       if (dirty) ReplaceNonFinite(count);
     }
-    Values<Product>(m_.s, values, rows, block.begin_lane, block.end_lane, {m_.o, m_.alpha, first_});
+    const Sums to{m_.o, m_.alpha, first_};
+    if constexpr (kOnTiles<Product>) {
+      Product::Values(m_.s, values, m_.wide, rows, block.begin_lane, block.end_lane, m_.amx, to);
+    } else {
+      Values<Product>(m_.s, values, rows, block.begin_lane, block.end_lane, to);
+    }
     if (dirty) AddNonFinite(block);
   }
 
@@ -382,6 +399,10 @@ class TileRun {
     }
     const int64_t words = p_.head_dim / Product::kElementsPerWord;
     GatherColumns(rows, words, tile_.lanes(), m_.q);
+    if constexpr (kOnTiles<Product>) {
+      const int64_t missing = TileMemory::WholeTiles(words) - words;
+      std::fill_n(m_.q + words * kTileLanes, missing * kTileLanes, 0.0f);
+    }
     if (query_factor_ != 1.0f) MultiplyQueries(words * kTileLanes);
   }
 
@@ -510,7 +531,7 @@ class TileRun {
     for (int64_t key = 0; key < sequence_.key_length; key += kKeyBlock) {
       const int count = static_cast<int>(std::min<int64_t>(kKeyBlock, sequence_.key_length - key));
       const KeyRange keys{key, count};
-      Scores<Product>(m_.q, Keys(keys), count, 0, tile_.lanes(), m_.s);
+      MultiplyKeys(keys, 0, tile_.lanes());
       if (cap) {
         CapScores(m_.s, count, 0, tile_.lanes(), scale_, p_.softcap);
       } else {

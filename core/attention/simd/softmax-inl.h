@@ -78,7 +78,7 @@ HWY_INLINE V32 FiniteMax(V32 max) {
 HWY_INLINE V32 Rounded(V32 product) {
 #if HWY_TARGET == HWY_AVX3
   __asm__("" : "+v"(product.raw));
-#elif HWY_TARGET != HWY_SCALAR && defined(__x86_64__)
+#elif HWY_TARGET == HWY_AVX2  // below it nothing is fused
   __asm__("" : "+x"(product.raw));
 #endif
   return product;

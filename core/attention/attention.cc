@@ -2,15 +2,30 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 #include <vector>
 
+#include "core/attention/partial.h"
+#include "core/attention/terms.h"
 #include "core/attention/tile.h"
+#include "core/base/scratch.h"
 
 namespace attend {
 namespace {
 
+using internal::kKeyBlock;
+using internal::kShortLanes;
 using internal::kTileLanes;
+using internal::MergePartials;
+using internal::Partial;
 using internal::Tile;
+
+// Long keys of few rows are split, so that one sequence fills many workers: into ranges
+// of at least so many keys and bytes (which take tens of microseconds, a task takes one),
+// and into at most so many ranges (their sums are at most so many times the output).
+constexpr int64_t kMinSplitKeys = 256;
+constexpr int64_t kMinSplitBytes = int64_t{512} << 10;
+constexpr int64_t kMaxSplits = 32;
 
 // Sum over rows i of clamp(first + i, 0, keys).
 double SumOfClamped(double first, double rows, double keys) {
@@ -107,23 +122,86 @@ class Tiling {
       : problem_(problem), sequence_(sequence) {
     mean_ = problem.weights == WeightsOutput::kMean;
     row_tiles_ = (sequence.query_length + kTileLanes - 1) / kTileLanes;
-    const int64_t group = problem.num_heads / problem.num_kv_heads;
+    group_ = problem.num_heads / problem.num_kv_heads;
     // Heads with one key/value head and few rows share a tile: what they read is
     // then read once. Gates of 0 need tiles of their own.
     const bool gated = std::count(problem.head_gates.begin(), problem.head_gates.end(), 0.0f) > 0;
     if (sequence.query_length > 0 && !mean_ && !gated) {
-      heads_ = std::clamp<int64_t>(kTileLanes / sequence.query_length, 1, group);
+      heads_ = std::clamp<int64_t>(kTileLanes / sequence.query_length, 1, group_);
     }
-    group_tiles_ = (group + heads_ - 1) / heads_;
+    group_tiles_ = (group_ + heads_ - 1) / heads_;
+    if (row_tiles_ != 1 || problem.weights != WeightsOutput::kNone) return;
+    const int64_t lanes = heads_ * sequence.query_length;
+    if (!gated && heads_ == group_ && lanes <= kShortLanes) {
+      // What all heads have of a key mostly lies together.
+      kv_heads_ = std::min(kTileLanes / lanes, problem.num_kv_heads);
+    }
+    Split(lanes <= kShortLanes);
   }
 
-  int64_t size() const {
-    return mean_ ? row_tiles_ : row_tiles_ * problem_.num_kv_heads * group_tiles_;
+  // Tasks that can run at once: tiles, or their splits.
+  int64_t size() const { return tiles() * std::max<int64_t>(splits_, 1); }
+
+  // Tasks for when those have run.
+  int64_t merges() const { return splits_ > 1 ? tiles() : 0; }
+
+  // Memory that tasks and merges share; the pieces of one task are independent of others.
+  size_t shared_bytes() const {
+    return splits_ > 1 ? static_cast<size_t>(size()) * PartialBytes() : 0;
   }
 
   // Head by head, so that neighbours share keys and values in the cache; the
   // longest rows first where causal makes them differ, for an even end.
-  void Run(int64_t index) const {
+  void Run(int64_t index, std::byte* shared) const {
+    Tile tile = TileAt(index / std::max<int64_t>(splits_, 1));
+    if (mean_) return RunMean(tile);
+    if (splits_ == 0 || Gate(problem_, tile.first_head) == 0.0f) {
+      // The merge clears the head once more, which costs little and is rare.
+      return RunHeads(tile);
+    }
+    if (splits_ == 1) {
+      thread_local Scratch scratch(size_t{1} << 20);
+      const Partial partial = PartialAt(0, scratch.Reserve(PartialBytes()));
+      RunPartial(tile, partial);
+      return MergePartials(tile, {&partial, 1});
+    }
+    tile.begin_key = begin_key_ + index % splits_ * split_keys_;
+    tile.end_key = tile.begin_key + split_keys_;
+    RunPartial(tile, PartialAt(index, shared));
+  }
+
+  void Merge(int64_t index, std::byte* shared) const {
+    const Tile tile = TileAt(index);
+    if (Gate(problem_, tile.first_head) == 0.0f) return;
+    Partial partials[kMaxSplits];
+    for (int64_t i = 0; i < splits_; ++i) partials[i] = PartialAt(index * splits_ + i, shared);
+    MergePartials(tile, {partials, static_cast<size_t>(splits_)});
+  }
+
+ private:
+  int64_t tiles() const {
+    if (mean_) return row_tiles_;
+    return row_tiles_ * ((problem_.num_kv_heads + kv_heads_ - 1) / kv_heads_) * group_tiles_;
+  }
+
+  void Split(bool is_short) {
+    Tile rows;
+    rows.problem = &problem_;
+    rows.sequence = &sequence_;
+    rows.rows = static_cast<int>(sequence_.query_length);
+    const internal::Reach reach = internal::ReachOf(rows);
+    begin_key_ = reach.begin / kKeyBlock * kKeyBlock;
+    const int64_t keys = std::max<int64_t>(reach.end - begin_key_, 0);
+    const int64_t key_bytes = kv_heads_ * (problem_.head_dim + problem_.value_head_dim) *
+                              static_cast<int64_t>(ElementSize(problem_.input_type));
+    const int64_t least = std::max(kMinSplitKeys, kMinSplitBytes / key_bytes);
+    splits_ = std::clamp<int64_t>(keys / least, 1, kMaxSplits);
+    split_keys_ = (keys / splits_ + kKeyBlock) / kKeyBlock * kKeyBlock;
+    // A tile that is not short has a faster way to its output.
+    if (splits_ == 1 && !is_short) splits_ = 0;
+  }
+
+  Tile TileAt(int64_t index) const {
     Tile tile;
     tile.problem = &problem_;
     tile.sequence = &sequence_;
@@ -131,29 +209,60 @@ class Tiling {
     tile.first_row = row_tile * kTileLanes;
     tile.rows =
         static_cast<int>(std::min<int64_t>(kTileLanes, sequence_.query_length - tile.first_row));
-    if (mean_) return RunMean(tile);
-    const int64_t group = problem_.num_heads / problem_.num_kv_heads;
+    if (mean_) return tile;
     const int64_t head_tile = index / row_tiles_;
     const int64_t in_group = head_tile % group_tiles_ * heads_;
-    tile.first_head = head_tile / group_tiles_ * group + in_group;
-    tile.heads = static_cast<int>(std::min(heads_, group - in_group));
-    RunHeads(tile);
+    const int64_t kv_head = head_tile / group_tiles_ * kv_heads_;
+    tile.first_head = kv_head * group_ + in_group;
+    tile.heads = static_cast<int>(std::min(heads_, group_ - in_group) *
+                                  std::min(kv_heads_, problem_.num_kv_heads - kv_head));
+    return tile;
   }
 
- private:
+  int MostLanes() const { return static_cast<int>(kv_heads_ * heads_ * sequence_.query_length); }
+
+  size_t PartialBytes() const {
+    Partial partial;
+    Carver carver(nullptr);
+    partial.Carve(carver, MostLanes(), problem_.value_head_dim);
+    return carver.used();
+  }
+
+  Partial PartialAt(int64_t index, std::byte* memory) const {
+    Partial partial;
+    Carver carver(memory + static_cast<size_t>(index) * PartialBytes());
+    partial.Carve(carver, MostLanes(), problem_.value_head_dim);
+    return partial;
+  }
+
   const AttentionProblem& problem_;
   const SequenceProblem& sequence_;
   bool mean_ = false;
   int64_t row_tiles_ = 0;
-  int64_t heads_ = 1;        // in a tile
+  int64_t group_ = 1;        // query heads of a key/value head
+  int64_t heads_ = 1;        // of a group in a tile
+  int64_t kv_heads_ = 1;     // in a tile
   int64_t group_tiles_ = 0;  // that the heads of a group need
+  int64_t splits_ = 0;       // of a tile's keys; 0: not through partials
+  int64_t split_keys_ = 0;
+  int64_t begin_key_ = 0;  // of the first split
 };
 
-// The tiles of one sequence among those of a call.
+// The tiles of one sequence among those of a call: the numbers after its last task and
+// merge, and where its memory is.
 struct Part {
   Tiling tiling;
-  int64_t end;  // number of the first tile after it
+  int64_t end, merge_end;
+  size_t shared;
 };
+
+// The part that task i belongs to, by one of its ends, and the task's number in it.
+template <int64_t Part::*kEnd>
+std::pair<const Part*, int64_t> Find(const std::vector<Part>& parts, int64_t i) {
+  const auto part = std::upper_bound(parts.begin(), parts.end(), i,
+                                     [](int64_t index, const Part& p) { return index < p.*kEnd; });
+  return {&*part, i - (part == parts.begin() ? 0 : (*std::prev(part)).*kEnd)};
+}
 
 }  // namespace
 
@@ -169,21 +278,29 @@ double AttentionFlops(const AttentionProblem& problem) {
 
 void ComputeAttention(absl::Span<const AttentionProblem* const> problems, WorkerPool& pool) {
   thread_local std::vector<Part> parts;  // keeps its memory for the next call
+  thread_local Scratch scratch(size_t{4} << 20);
   parts.clear();
-  int64_t end = 0;
+  int64_t end = 0, merge_end = 0;
+  size_t bytes = 0;
   for (const AttentionProblem* problem : problems) {
     for (const SequenceProblem& sequence : problem->sequences) {
       const Tiling tiling(*problem, sequence);
       end += tiling.size();
-      parts.push_back({tiling, end});
+      merge_end += tiling.merges();
+      parts.push_back({tiling, end, merge_end, bytes});
+      bytes += tiling.shared_bytes();
     }
   }
-  const std::vector<Part>& shared = parts;  // the workers' `parts` would be their own
-  pool.ParallelFor(end, [&shared](int64_t i, int) {
-    const auto part = std::upper_bound(shared.begin(), shared.end(), i,
-                                       [](int64_t index, const Part& p) { return index < p.end; });
-    const int64_t begin = part == shared.begin() ? 0 : std::prev(part)->end;
-    part->tiling.Run(i - begin);
+  const std::vector<Part>& all = parts;  // the workers' `parts` would be their own
+  std::byte* shared = scratch.Reserve(bytes);
+  pool.ParallelFor(end, [&all, shared](int64_t i, int) {
+    const auto [part, index] = Find<&Part::end>(all, i);
+    part->tiling.Run(index, shared + part->shared);
+  });
+  if (merge_end == 0) return;
+  pool.ParallelFor(merge_end, [&all, shared](int64_t i, int) {
+    const auto [part, index] = Find<&Part::merge_end>(all, i);
+    part->tiling.Merge(index, shared + part->shared);
   });
 }
 

@@ -71,14 +71,14 @@ struct Window {
 }  // namespace
 
 Reach ReachOf(const Tile& tile) {
-  const int64_t keys = tile.sequence->key_length;
+  const int64_t end_key = std::min(tile.sequence->key_length, tile.end_key);
   const int64_t first = tile.position(0), last = tile.position(tile.rows - 1);
   const Window window(*tile.problem);
   const auto begin = [&](int64_t position) {
-    return std::clamp<int64_t>(position - window.left, 0, keys);
+    return std::clamp(position - window.left, tile.begin_key, end_key);
   };
   const auto end = [&](int64_t position) {
-    return std::clamp<int64_t>(position + window.right + 1, 0, keys);
+    return std::clamp(position + window.right + 1, tile.begin_key, end_key);
   };
   return {begin(first), end(last), begin(last), end(first)};
 }

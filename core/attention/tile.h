@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "core/attention/problem.h"
 
@@ -24,8 +25,14 @@ inline constexpr int kKeyBlock = 64;
 // skip it.
 inline constexpr int kDiagonalBlock = 16;
 
+// Tiles with so few lanes for each head of keys and values are computed by the kernel for
+// few rows (simd/short-inl.h). It takes about D / 8 instructions for a key and a lane, the
+// other one 2 D for a key and a vector of up to 16 lanes.
+inline constexpr int kShortLanes = 16;
+
 // Lane l is query row first_row + l % rows of head first_head + l / rows. The
-// heads share one head of keys and values, and have gates other than 0.
+// heads share one head of keys and values, or are all that share several; they have gates
+// other than 0.
 struct Tile {
   const AttentionProblem* problem = nullptr;
   const SequenceProblem* sequence = nullptr;
@@ -33,6 +40,9 @@ struct Tile {
   int64_t first_row = 0;
   int rows = 0;   // of each head
   int heads = 1;  // rows * heads <= kTileLanes
+  // The keys of the sequence that it looks at.
+  int64_t begin_key = 0;
+  int64_t end_key = std::numeric_limits<int64_t>::max();
 
   int lanes() const { return rows * heads; }
   int64_t head(int lane) const { return first_head + lane / rows; }
@@ -54,6 +64,12 @@ struct WeightsStep {
 // not touched, but for weights of the scores before them. Uses memory that the
 // calling thread keeps between calls. The bits depend on the tile alone.
 void RunTile(const Tile& tile, const WeightsStep& weights);
+
+// Computes what the tile's keys give to its rows, as MergePartials takes it, and writes no
+// output. The only way for tiles of several heads of keys and values. In the rest like
+// RunTile.
+struct Partial;
+void RunPartial(const Tile& tile, const Partial& to);
 
 }  // namespace attend::internal
 

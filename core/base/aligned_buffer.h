@@ -7,7 +7,8 @@
 namespace attend {
 
 // Uninitialised memory on a cache-line boundary, so that no vector load of a
-// row that starts it splits a line. Move-only; size 0 holds nothing.
+// row that starts it splits a line; large blocks ask for huge pages, because keys of one
+// head lie a page apart and every row would miss the TLB. Move-only; size 0 holds nothing.
 // Thread-compatible.
 class AlignedBuffer {
  public:
@@ -33,6 +34,7 @@ class AlignedBuffer {
 
  private:
   struct Free {
+    size_t bytes;  // that were allocated
     void operator()(std::byte* data) const;
   };
   std::unique_ptr<std::byte, Free> data_;

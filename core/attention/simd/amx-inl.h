@@ -20,6 +20,12 @@ struct AmxMemory {
 template <class Product>
 inline constexpr bool kOnTiles = false;
 
+// The way to multiply that stands in for it where rows are few.
+template <class Many>
+struct ForFewRows {
+  using Product = Many;
+};
+
 #if HWY_TARGET == HWY_AVX3
 
 #ifndef ATTEND_AMX_TILES  // tests put a model in its place
@@ -163,5 +169,10 @@ struct AmxProduct {
 
 template <>
 inline constexpr bool kOnTiles<AmxProduct> = true;
+
+template <>
+struct ForFewRows<AmxProduct> {
+  using Product = BFloat16Product;
+};
 
 #endif

@@ -22,9 +22,9 @@ struct TileMemory {
     Carver carver(data);
     const int64_t d = problem.head_dim, dv = problem.value_head_dim;
     row_floats = (std::max<int64_t>({d, dv, kKeyBlock}) + 15) / 16 * 16;
-    q = carver.Take<float>(WholeTiles(d) * kTileLanes);
+    q = carver.Take<float>(ShortStride(d) * kTileLanes);
     s = carver.Take<float>(kKeyBlock * kTileLanes);
-    o = carver.Take<float>(WholeTiles(dv) * kTileLanes);
+    o = carver.Take<float>(ShortStride(dv) * kTileLanes);
     bias = carver.Take<float>(kKeyBlock * kTileLanes);
     for (float** one : {&max, &sum, &alpha, &factor, &slope, &row}) {
       *one = carver.Take<float>(kTileLanes);
@@ -37,7 +37,8 @@ struct TileMemory {
     return carver.used();
   }
 
-  static int64_t WholeTiles(int64_t rows) { return (rows + 15) / 16 * 16; }
+  // Whole vectors, of bfloat16 too.
+  static int64_t ShortStride(int64_t width) { return (width + 31) / 32 * 32; }
 };
 
 // Keys that are computed together, for lanes [begin_lane, end_lane): the others
@@ -48,6 +49,16 @@ struct KeyBlock {
   int end_lane = 0;
   bool partial = false;  // not every lane reads every key: see bits
 };
+
+// Heads of keys and values that a tile reads.
+inline int KvHeads(const Tile& tile) {
+  const int64_t group = tile.problem->num_heads / tile.problem->num_kv_heads;
+  return static_cast<int>((tile.heads + group - 1) / group);
+}
+
+inline bool IsShort(const Tile& tile) {
+  return tile.lanes() / KvHeads(tile) <= kShortLanes;
+}
 
 template <class Product, class Store>
 class TileRun {
@@ -83,10 +94,7 @@ class TileRun {
 
   void Run(const WeightsStep& weights) {
     PackQueries();
-    if (sequence_.alibi_slopes != nullptr) PackAlibi();
-    std::fill_n(m_.max, kTileLanes, kMinusInfinity);
-    std::fill_n(m_.sum, kTileLanes, 0.0f);
-    ForBlocks([&](const KeyBlock& block) { Attend(block); });
+    AttendAll();
     if (sequence_.log_sum_exp != nullptr) WriteLogSumExp();
     if (!p_.sinks.empty()) AddSinks();
     Finish();
@@ -98,8 +106,27 @@ class TileRun {
     }
   }
 
+  void RunPartial(const Partial& to) {
+    lanes_.heads = KvHeads(tile_);
+    lanes_.lanes = tile_.lanes() / lanes_.heads;
+    short_ = IsShort(tile_);
+    if (short_) {
+      PackShortQueries();
+    } else {
+      PackQueries();
+    }
+    AttendAll();
+    *to.lanes = readable_lanes_;
+    for (int lane = 0; lane < tile_.lanes(); ++lane) {
+      to.sum[lane] = m_.sum[lane];
+      to.shift[lane] = m_.max[lane] == kMinusInfinity ? kMinusInfinity : Shift(lane);
+    }
+    if (!first_) StoreSums(to.values);
+  }
+
  private:
   static constexpr bool kPaired = Product::kElementsPerWord == 2;
+  using FewRowsProduct = typename ForFewRows<Product>::Product;
 
   // Blocks in order of keys; those on the edges of what rows reach are smaller.
   template <typename Body>
@@ -117,13 +144,20 @@ class TileRun {
     for (int64_t key = begin; key < end; key += kDiagonalBlock) {
       const int count = static_cast<int>(std::min<int64_t>(kDiagonalBlock, end - key));
       KeyBlock block{{key, count}, 0, tile_.lanes(), true};
-      if (tile_.heads == 1) {
+      if (tile_.heads == 1 && !short_) {
         const RowRange rows = RowsThatReach(tile_, block.keys);
         block.begin_lane = rows.begin / VectorLanes() * VectorLanes();
         block.end_lane = rows.end;
       }
       body(block);
     }
+  }
+
+  void AttendAll() {
+    if (sequence_.alibi_slopes != nullptr) PackAlibi();
+    std::fill_n(m_.max, kTileLanes, kMinusInfinity);
+    std::fill_n(m_.sum, kTileLanes, 0.0f);
+    ForBlocks([&](const KeyBlock& block) { Attend(block); });
   }
 
   void Attend(const KeyBlock& block) {
@@ -138,7 +172,9 @@ class TileRun {
     first_ = false;
   }
 
+  // s = q k, unscaled.
   void MultiplyKeys(KeyRange keys, int begin, int end) {
+    if (short_) return MultiplyShort(keys);
     if constexpr (kOnTiles<Product>) {
       Product::Scores(m_.q, Keys(keys), keys.count, begin, end, m_.amx, m_.s);
     } else {
@@ -176,6 +212,33 @@ class TileRun {
       readable_lanes_ |= m_.bits[i];
       SelectReadable(i, block, kMinusInfinity);
     }
+  }
+
+  void MultiplyShort(KeyRange keys) {
+    const int64_t stride = TileMemory::ShortStride(p_.head_dim / Product::kElementsPerWord);
+    if (AsInMemory()) {
+      HeadRows rows = RowsOf(sequence_.key, keys, 0);
+      rows.width = p_.head_dim / Product::kElementsPerWord;
+      return ShortScores<FewRowsProduct>(m_.q, stride, lanes_, rows, m_.s);
+    }
+    for (int head = 0; head < lanes_.heads; ++head) {
+      const HeadRows rows = RowsOf(sequence_.key, keys, head);
+      const WordRows wide = Widen(rows.data, rows.row_stride, keys.count, p_.head_dim);
+      const int lane = head * lanes_.lanes;
+      ShortScores<FewRowsProduct>(m_.q + lane * stride, stride, {1, lanes_.lanes},
+                                  {wide.data, wide.stride, 0, wide.words, keys.count}, m_.s + lane);
+    }
+  }
+
+  // Whether keys and values can be multiplied as they come.
+  bool AsInMemory() const { return kPaired || p_.input_type == DataType::kFloat32; }
+
+  // Keys or values from one of the tile's heads on, but for their width.
+  HeadRows RowsOf(const Rows& rows, KeyRange keys, int head) const {
+    const int64_t element = static_cast<int64_t>(ElementSize(p_.input_type));
+    return {
+        rows.data + (keys.begin * rows.row_stride + (kv_head_ + head) * rows.head_stride) * element,
+        rows.row_stride * element, rows.head_stride * element, 0, keys.count};
   }
 
   void SelectReadable(int key, const KeyBlock& block, float otherwise) {
@@ -243,17 +306,12 @@ class TileRun {
     return {reinterpret_cast<const std::byte*>(m_.wide), m_.row_floats * 4, width};
   }
 
-  const std::byte* ValueRow(int64_t key) const {
-    return sequence_.value.data +
-           (key * sequence_.value.row_stride + kv_head_ * sequence_.value.head_stride) *
-               static_cast<int64_t>(ElementSize(p_.input_type));
-  }
-
   void AddValues(const KeyBlock& block) {
+    if (short_) return AddShortValues(block);
     const int count = block.keys.count;
     const int64_t stride =
         sequence_.value.row_stride * static_cast<int64_t>(ElementSize(p_.input_type));
-    const std::byte* data = ValueRow(block.keys.begin);
+    const std::byte* data = RowsOf(sequence_.value, block.keys, 0).data;
     // P = 0 times NaN or infinity would be NaN: such values must not reach lanes
     // that do not read their keys.
     const bool dirty = block.partial && HasNonFinite(data, stride, count);
@@ -275,7 +333,52 @@ class TileRun {
     } else {
       Values<Product>(m_.s, values, rows, block.begin_lane, block.end_lane, to);
     }
-    if (dirty) AddNonFinite(block);
+    if (dirty) AddNonFinite(block.keys, data, stride, block.begin_lane, block.end_lane);
+  }
+
+  void AddShortValues(const KeyBlock& block) {
+    const int64_t stride = TileMemory::ShortStride(p_.value_head_dim);
+    bool in_memory = AsInMemory();
+    for (int head = 0; block.partial && in_memory && head < lanes_.heads; ++head) {
+      const HeadRows rows = RowsOf(sequence_.value, block.keys, head);
+      in_memory = !HasNonFinite(rows.data, rows.row_stride, rows.rows);
+    }
+    if (in_memory) {
+      HeadRows rows = RowsOf(sequence_.value, block.keys, 0);
+      rows.width = p_.value_head_dim;
+      return ShortValues<FewRowsProduct>(m_.s, lanes_, rows, m_.alpha, first_, m_.o, stride);
+    }
+    for (int head = 0; head < lanes_.heads; ++head) {
+      const HeadRows rows = RowsOf(sequence_.value, block.keys, head);
+      const bool dirty = block.partial && HasNonFinite(rows.data, rows.row_stride, rows.rows);
+      HeadRows copy{reinterpret_cast<const std::byte*>(m_.wide), m_.row_floats * 4, 0,
+                    p_.value_head_dim, rows.rows};
+      if constexpr (kPaired) {
+        CopyFinite(rows);
+      } else {
+        Widen(rows.data, rows.row_stride, rows.rows, p_.value_head_dim);
+        if (dirty) ReplaceNonFinite(rows.rows);
+      }
+      const int lane = head * lanes_.lanes;
+      ShortValues<FewRowsProduct>(m_.s + lane, {1, lanes_.lanes}, copy, m_.alpha + lane, first_,
+                                  m_.o + lane * stride, stride);
+      if (dirty) {
+        AddNonFinite(block.keys, rows.data, rows.row_stride, lane, lane + lanes_.lanes);
+      }
+    }
+  }
+
+  // Rows of bfloat16 values in m_.wide, 0 for what is not finite.
+  void CopyFinite(const HeadRows& rows) {
+    for (int i = 0; i < rows.rows; ++i) {
+      const std::byte* from = rows.data + i * rows.row_stride;
+      uint16_t* to = reinterpret_cast<uint16_t*>(m_.wide + i * m_.row_floats);
+      for (int64_t d = 0; d < p_.value_head_dim; ++d) {
+        uint16_t value;
+        std::memcpy(&value, from + d * 2, sizeof(value));
+        to[d] = (value & 0x7f80u) == 0x7f80u ? 0 : value;
+      }
+    }
   }
 
   bool HasNonFinite(const std::byte* data, int64_t stride, int count) const {
@@ -354,18 +457,39 @@ class TileRun {
     }
   }
 
-  // What ReplaceNonFinite and Pair left out, for the lanes that do read it.
-  void AddNonFinite(const KeyBlock& block) {
-    for (int i = 0; i < block.keys.count; ++i) {
-      const std::byte* row = ValueRow(block.keys.begin + i);
+  // What ReplaceNonFinite, Pair and CopyFinite left out, for the lanes that do read it.
+  void AddNonFinite(KeyRange keys, const std::byte* data, int64_t stride, int begin_lane,
+                    int end_lane) {
+    for (int i = 0; i < keys.count; ++i) {
+      const std::byte* row = data + i * stride;
       for (int64_t d = 0; d < p_.value_head_dim; ++d) {
         const float value = LoadFloat(p_.input_type, row, d);
         if (std::isfinite(value)) continue;
-        for (int lane = block.begin_lane; lane < block.end_lane; ++lane) {
+        for (int lane = begin_lane; lane < end_lane; ++lane) {
           if (((m_.bits[i] >> lane) & 1) != 0) {
-            m_.o[d * kTileLanes + lane] += StoredProbability(i, lane) * value;
+            m_.o[SumAt(lane, d)] += StoredProbability(i, lane) * value;
           }
         }
+      }
+    }
+  }
+
+  // Where m_.o holds the sum of feature d.
+  int64_t SumAt(int lane, int64_t d) const {
+    if (!short_) return d * kTileLanes + lane;
+    return lane * TileMemory::ShortStride(p_.value_head_dim) +
+           ShortValueLoads<FewRowsProduct>::Position(d);
+  }
+
+  // Rows [lanes][Dv].
+  void StoreSums(float* to) const {
+    const int64_t width = p_.value_head_dim;
+    for (int lane = 0; lane < tile_.lanes(); ++lane) {
+      if (short_) {
+        StoreShortSums<FewRowsProduct>(m_.o + lane * TileMemory::ShortStride(width), width,
+                                       to + lane * width);
+      } else {
+        for (int64_t d = 0; d < width; ++d) to[lane * width + d] = m_.o[SumAt(lane, d)];
       }
     }
   }
@@ -400,10 +524,37 @@ class TileRun {
     const int64_t words = p_.head_dim / Product::kElementsPerWord;
     GatherColumns(rows, words, tile_.lanes(), m_.q);
     if constexpr (kOnTiles<Product>) {
-      const int64_t missing = TileMemory::WholeTiles(words) - words;
+      const int64_t missing = (words + 15) / 16 * 16 - words;
       std::fill_n(m_.q + words * kTileLanes, missing * kTileLanes, 0.0f);
     }
     if (query_factor_ != 1.0f) MultiplyQueries(words * kTileLanes);
+  }
+
+  // Rows as they are in memory, with zeros behind them.
+  void PackShortQueries() {
+    const int64_t element = static_cast<int64_t>(ElementSize(p_.input_type));
+    const int64_t words = p_.head_dim / Product::kElementsPerWord;
+    const int64_t stride = TileMemory::ShortStride(words);
+    std::fill_n(m_.q, tile_.lanes() * stride, 0.0f);
+    for (int lane = 0; lane < tile_.lanes(); ++lane) {
+      const std::byte* query =
+          sequence_.query.data + (tile_.row(lane) * sequence_.query.row_stride +
+                                  tile_.head(lane) * sequence_.query.head_stride) *
+                                     element;
+      if constexpr (kPaired) {
+        std::memcpy(m_.q + lane * stride, query, p_.head_dim * element);
+      } else {
+        ConvertToFloat(p_.input_type, query, m_.q + lane * stride, p_.head_dim);
+      }
+    }
+    if (query_factor_ != 1.0f) MultiplyQueries(tile_.lanes() * stride);
+    // The last vector of lanes has some without a query, which begin as numbers that take
+    // no longer.
+    for (int i = 0; i < kKeyBlock; ++i) {
+      for (int lane = tile_.lanes(); lane % VectorLanes() != 0; ++lane) {
+        m_.s[i * kTileLanes + lane] = 0.0f;
+      }
+    }
   }
 
   void MultiplyQueries(int64_t count) {
@@ -439,17 +590,9 @@ class TileRun {
   // them there.
   void WriteLogSumExp() {
     for (int lane = 0; lane < tile_.lanes(); ++lane) {
-      const double sink = Sink(lane);
-      double log = kMinusInfinity;
-      if (Readable(lane)) log = Shift(lane) + std::log(double{m_.sum[lane]});
-      if (log == kMinusInfinity) {
-        log = sink;
-      } else {
-        const double larger = std::isnan(log) ? log : std::max(log, sink);
-        log = larger + std::log1p(std::exp(std::min(log, sink) - larger));
-      }
       sequence_.log_sum_exp[tile_.head(lane) * p_.log_sum_exp_head_stride +
-                            tile_.row(lane) * p_.log_sum_exp_row_stride] = static_cast<float>(log);
+                            tile_.row(lane) * p_.log_sum_exp_row_stride] =
+          LogSumExp(Shift(lane), Readable(lane) ? m_.sum[lane] : 0.0, Sink(lane));
     }
   }
 
@@ -582,6 +725,8 @@ class TileRun {
   float scale_ = 1.0f;           // the rest, positive
   float unit_ = 1.0f;            // of s: exp(s * unit) in base 2
   int64_t kv_head_ = 0;
+  bool short_ = false;  // rows in m_.q and m_.o, not columns
+  ShortLanes lanes_{1, 1};
   bool limited_ = false;  // positions limit what a row reads
   bool scaled_ = false;   // scores are multiplied by scale_ before their softmax
   Reach reach_;

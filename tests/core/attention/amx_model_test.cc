@@ -39,7 +39,7 @@ TEST_F(OnAmxModel, EveryWidthMatchesTheReference) {
       ProblemShape shape;
       shape.head_dim = width;
       shape.value_head_dim = value_width;
-      shape.lengths = {{5, 35}};
+      shape.lengths = {{20, 35}};
       shape.type = DataType::kBFloat16;
       RandomProblem random(shape, static_cast<uint32_t>(width));
       const int64_t before = products();
@@ -76,12 +76,19 @@ TEST_F(OnAmxModel, EveryLengthMatchesTheReference) {
 // An odd head dimension has no pairs; a scale out of range needs scaled queries.
 TEST_F(OnAmxModel, IsNotUsedForWhatTilesCannotHold) {
   for (const int64_t width : {1, 33}) {
-    RandomProblem random({.head_dim = width, .lengths = {{5, 35}}, .type = DataType::kBFloat16}, 1);
+    RandomProblem random({.head_dim = width, .lengths = {{20, 35}}, .type = DataType::kBFloat16},
+                         1);
     ExpectMatchesReference(random, "odd");
   }
-  RandomProblem random({.head_dim = 32, .lengths = {{5, 35}}, .type = DataType::kBFloat16}, 1);
+  RandomProblem random({.head_dim = 32, .lengths = {{20, 35}}, .type = DataType::kBFloat16}, 1);
   random.problem.scale = 1e-30f;
   ExpectMatchesReference(random, "scale");
+  EXPECT_EQ(products(), 0);
+}
+
+TEST_F(OnAmxModel, IsNotUsedForFewRows) {
+  RandomProblem random({.head_dim = 32, .lengths = {{4, 35}}, .type = DataType::kBFloat16}, 1);
+  ExpectMatchesReference(random, "few rows");
   EXPECT_EQ(products(), 0);
 }
 

@@ -8,9 +8,12 @@
 namespace attend {
 
 // Computes all problems, sharing the pool's workers over
-// (problem, sequence, head, block of query rows). Lq x Lk is never held whole
+// (problem, sequence, head, block of query rows or of keys). Lq x Lk is never held whole
 // unless its weights are asked for. The bits of a problem's result depend on
 // that problem alone, not on its company or on the number of workers.
+// Working memory, kept between calls: a few hundred KiB a worker, by head widths; on the
+// calling thread float32 sums of what is split, at most 32 times the output of sequences of
+// up to 64 rows, and about a quarter of their keys and values. Neither grows with Lk.
 // Blocks the calling thread until done.
 void ComputeAttention(absl::Span<const AttentionProblem* const> problems, WorkerPool& pool);
 

@@ -27,7 +27,7 @@ class FewRows : public ::testing::TestWithParam<DataType> {};
 // Rows and heads from one lane of a vector to more than the kernel takes, widths that are
 // no multiple of a vector, keys around every boundary of blocks and splits.
 TEST_P(FewRows, MatchTheReferenceOverShapesOptionsAndKeys) {
-  for (uint32_t seed = 0; seed < 120; ++seed) {
+  for (uint32_t seed = 0; seed < 80; ++seed) {
     Draw draw(seed);
     const int64_t kv_heads = draw.Of<int64_t>({1, 2, 3, 8});
     ProblemShape shape = Shape(kv_heads * draw.Of<int64_t>({1, 2, 3, 4, 5, 8}), kv_heads,
@@ -52,9 +52,9 @@ TEST_P(FewRows, MatchTheReferenceOverShapesOptionsAndKeys) {
   }
 }
 
-// 8 heads of 128 are split from 512 keys on, a single head of 16 from 8192 (or twice that).
+// 8 heads of 128 are split from 512 keys on.
 TEST_P(FewRows, MatchTheReferenceWhereLongKeysAreSplit) {
-  for (const int64_t keys : {511, 512, 513, 1500, 4099}) {
+  for (const int64_t keys : {511, 512, 513, 1500}) {
     for (const bool options : {false, true}) {
       ProblemShape shape = Shape(16, 8, 128, GetParam());
       shape.lengths = {{1, keys}, {2, keys - 100}};
@@ -76,13 +76,13 @@ TEST_P(FewRows, MatchTheReferenceWhereLongKeysAreSplit) {
 }
 
 TEST_P(FewRows, MatchTheReferenceWhereTilesOfManyRowsAreSplit) {
-  ProblemShape shape = Shape(4, 2, 64, GetParam());
-  shape.lengths = {{30, 5000}};
+  ProblemShape shape = Shape(4, 2, 128, GetParam());
+  shape.lengths = {{20, 3000}};
   RandomProblem random(shape, 5);
   random.problem.causal = true;
-  random.problem.sequences[0].query_offset = 4000;
+  random.problem.sequences[0].query_offset = 2500;
   random.AskForLogSumExp(false);
-  ExpectMatchesReference(random, "30 rows");
+  ExpectMatchesReference(random, "20 rows");
 }
 
 TEST_P(FewRows, DoNotDependOnWorkers) {

@@ -209,8 +209,8 @@ void ExpectSameBitsInAnyBatch(const LayerRegistry& layers, const DrawOne& draw_o
       subjects.push_back(draw_one(draw, type, decode));
     }
   }
+  HeldEngine one(1, layers), three(3, layers);  // responses must not outlive their engine
   std::vector<absl::StatusOr<Response>> alone;
-  HeldEngine one(1, layers), three(3, layers);
   for (const Request& subject : subjects) {
     alone.push_back(Call(one.engine(), CopyOf(subject)));
     ASSERT_TRUE(alone.back().ok()) << alone.back().status();

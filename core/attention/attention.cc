@@ -14,7 +14,6 @@ namespace attend {
 namespace {
 
 using internal::kKeyBlock;
-using internal::kShortLanes;
 using internal::kTileLanes;
 using internal::MergePartials;
 using internal::Partial;
@@ -132,11 +131,12 @@ class Tiling {
     group_tiles_ = (group_ + heads_ - 1) / heads_;
     if (row_tiles_ != 1 || problem.weights != WeightsOutput::kNone) return;
     const int64_t lanes = heads_ * sequence.query_length;
-    if (!gated && heads_ == group_ && lanes <= kShortLanes) {
+    const bool few = lanes <= internal::MostFewLanes(sequence);
+    if (!gated && heads_ == group_ && few) {
       // What all heads have of a key mostly lies together.
       kv_heads_ = std::min(kTileLanes / lanes, problem.num_kv_heads);
     }
-    Split(lanes <= kShortLanes);
+    Split(few);
   }
 
   // Tasks that can run at once: tiles, or their splits.
@@ -184,7 +184,7 @@ class Tiling {
     return row_tiles_ * ((problem_.num_kv_heads + kv_heads_ - 1) / kv_heads_) * group_tiles_;
   }
 
-  void Split(bool is_short) {
+  void Split(bool few) {
     Tile rows;
     rows.problem = &problem_;
     rows.sequence = &sequence_;
@@ -197,8 +197,8 @@ class Tiling {
     const int64_t least = std::max(kMinSplitKeys, kMinSplitBytes / key_bytes);
     splits_ = std::clamp<int64_t>(keys / least, 1, kMaxSplits);
     split_keys_ = (keys / splits_ + kKeyBlock) / kKeyBlock * kKeyBlock;
-    // A tile that is not short has a faster way to its output.
-    if (splits_ == 1 && !is_short) splits_ = 0;
+    // A tile of more lanes has a faster way to its output.
+    if (splits_ == 1 && !few) splits_ = 0;
   }
 
   Tile TileAt(int64_t index) const {

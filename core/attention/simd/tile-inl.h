@@ -57,7 +57,7 @@ inline int KvHeads(const Tile& tile) {
 }
 
 inline bool IsShort(const Tile& tile) {
-  return tile.lanes() / KvHeads(tile) <= kShortLanes;
+  return tile.lanes() / KvHeads(tile) <= MostFewLanes(*tile.sequence);
 }
 
 template <class Product, class Store>

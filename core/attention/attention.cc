@@ -155,10 +155,9 @@ class Tiling {
   void Run(int64_t index, std::byte* shared) const {
     Tile tile = TileAt(index / std::max<int64_t>(splits_, 1));
     if (mean_) return RunMean(tile);
-    if (splits_ == 0 || Gate(problem_, tile.first_head) == 0.0f) {
-      // The merge clears the head once more, which costs little and is rare.
-      return RunHeads(tile);
-    }
+    const bool skipped = Gate(problem_, tile.first_head) == 0.0f;
+    if (skipped && splits_ > 1) return;  // the merge clears it, once
+    if (skipped || splits_ == 0) return RunHeads(tile);
     if (splits_ == 1) {
       thread_local Scratch scratch(size_t{1} << 20);
       const Partial partial = PartialAt(0, scratch.Reserve(PartialBytes()));
@@ -172,7 +171,7 @@ class Tiling {
 
   void Merge(int64_t index, std::byte* shared) const {
     const Tile tile = TileAt(index);
-    if (Gate(problem_, tile.first_head) == 0.0f) return;
+    if (Gate(problem_, tile.first_head) == 0.0f) return RunHeads(tile);
     Partial partials[kMaxSplits];
     for (int64_t i = 0; i < splits_; ++i) partials[i] = PartialAt(index * splits_ + i, shared);
     MergePartials(tile, {partials, static_cast<size_t>(splits_)});

@@ -38,11 +38,9 @@ void MergeLane(const Tile& tile, int lane, absl::Span<const Partial> partials) {
   const double gate = problem.head_gates.empty() ? 1.0 : problem.head_gates[head];
   const double shift = Shift(partials, lane);
   double sum = 0.0;
-  bool read = false;
   for (const Partial& partial : partials) {
     if (!Read(partial, lane)) continue;
     sum += Ratio(partial.shift[lane], shift) * partial.sum[lane];
-    read = true;
   }
   if (sequence.log_sum_exp != nullptr) {
     sequence.log_sum_exp[head * problem.log_sum_exp_head_stride +
@@ -58,7 +56,7 @@ void MergeLane(const Tile& tile, int lane, absl::Span<const Partial> partials) {
     const int64_t count = std::min(kPiece, width - begin);
     std::fill_n(output.begin(), count, 0.0f);
     for (const Partial& partial : partials) {
-      if (!read || !Read(partial, lane)) continue;
+      if (!Read(partial, lane)) continue;
       const auto factor = static_cast<float>(Ratio(partial.shift[lane], shift) * (gate / sum));
       const float* values = partial.values + lane * width + begin;
       for (int64_t d = 0; d < count; ++d) output[d] += factor * values[d];

@@ -85,6 +85,16 @@ TEST_P(FewRows, MatchTheReferenceWhereTilesOfManyRowsAreSplit) {
   ExpectMatchesReference(random, "20 rows");
 }
 
+// Splits of a head that is not computed must not write its output beside each other.
+TEST_P(FewRows, MatchTheReferenceWhereSplitHeadsHaveGates) {
+  ProblemShape shape = Shape(4, 2, 128, GetParam());
+  shape.lengths = {{1, 4100}};
+  RandomProblem random(shape, 6);
+  random.problem.head_gates = {1.0f, 0.0f, -2.0f, 0.0f};
+  random.AskForLogSumExp(true);
+  ExpectMatchesReference(random, "gates");
+}
+
 TEST_P(FewRows, DoNotDependOnWorkers) {
   ProblemShape shape = Shape(8, 8, 64, GetParam());
   shape.lengths = {{1, 3000}, {3, 900}, {20, 2500}};

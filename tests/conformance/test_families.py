@@ -38,16 +38,9 @@ def read_safetensors(path):
 @pytest.fixture(scope="module", params=["f32", "bf16"])
 def running(request):
     arguments = [f"--model={name}={FAMILIES / name}:compute={request.param}" for name in MODELS]
-    starting = server.Server(*arguments)
-    try:
-        started = starting.__enter__()
-    except server.StartFailure as failure:
-        if request.param == "bf16" and server.bfloat16_is_missing(failure):
-            pytest.skip("this CPU cannot compute in bfloat16, and the server says so")
-        raise
-    started.compute = request.param
-    yield started
-    starting.__exit__(None, None, None)
+    with server.computing(request.param, *arguments) as started:
+        started.compute = request.param
+        yield started
 
 
 def ask(running, model, call, tensors):

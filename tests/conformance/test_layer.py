@@ -85,15 +85,8 @@ class Running:
 @pytest.fixture(scope="module", params=["f32", "bf16"])
 def running(request, tmp_path_factory):
     state = Running(tmp_path_factory.mktemp("layers"), request.param)
-    starting = server.Server(*state.arguments)
-    try:
-        state.server = starting.__enter__()
-    except server.StartFailure as failure:
-        if request.param == "bf16" and server.bfloat16_is_missing(failure):
-            pytest.skip("this CPU cannot compute in bfloat16, and the server says so")
-        raise
-    yield state
-    starting.__exit__(None, None, None)
+    with server.computing(request.param, *state.arguments) as state.server:
+        yield state
 
 
 @pytest.mark.parametrize("seed", range(CASES), ids=lambda seed: f"seed{seed}")

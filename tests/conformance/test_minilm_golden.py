@@ -27,16 +27,9 @@ def model_dir():
 
 @pytest.fixture(scope="module", params=["f32", "bf16"])
 def running(request, model_dir):
-    starting = server.Server(f"--model=minilm={model_dir}:compute={request.param}")
-    try:
-        started = starting.__enter__()
-    except server.StartFailure as failure:
-        if request.param == "bf16" and server.bfloat16_is_missing(failure):
-            pytest.skip("this CPU cannot compute in bfloat16, and the server says so")
-        raise
-    started.compute = request.param
-    yield started
-    starting.__exit__(None, None, None)
+    with server.computing(request.param, f"--model=minilm={model_dir}:compute={request.param}") as started:
+        started.compute = request.param
+        yield started
 
 
 def test_packed_sentences_give_the_golden_embeddings(running, model_dir, record_property):

@@ -41,16 +41,9 @@ def running(request, tmp_path_factory):
         path = folder / f"{name}.safetensors"
         safetensors.numpy.save_file(torch_calls.parameters(name), path)
         arguments.append(f"--model={name}={path}:num_heads={heads},compute={request.param}")
-    starting = server.Server(*arguments)
-    try:
-        started = starting.__enter__()
-    except server.StartFailure as failure:
-        if request.param == "bf16" and server.bfloat16_is_missing(failure):
-            pytest.skip("this CPU cannot compute in bfloat16, and the server says so")
-        raise
-    started.dtype = request.param
-    yield started
-    starting.__exit__(None, None, None)
+    with server.computing(request.param, *arguments) as started:
+        started.dtype = request.param
+        yield started
 
 
 def options_of(running, call):

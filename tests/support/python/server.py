@@ -4,6 +4,7 @@
         stub = running.attention
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import subprocess
 import tempfile
 
 import attend_client
+import pytest
 
 START_SECONDS = 120  # sanitizer builds on a loaded machine included
 STOP_SECONDS = 60
@@ -88,3 +90,16 @@ def bfloat16_is_missing(failure):
     """Whether a start failed because this CPU cannot compute in bfloat16, as it then must."""
     flags = pathlib.Path("/proc/cpuinfo").read_text()
     return " avx512bw " not in flags and ("bf16" in str(failure) or "bfloat16" in str(failure))
+
+
+@contextlib.contextmanager
+def computing(compute, *arguments):
+    """A Server whose layers compute in "f32" or "bf16"; skips the test where the CPU cannot."""
+    with contextlib.ExitStack() as stack:
+        try:
+            started = stack.enter_context(Server(*arguments))
+        except StartFailure as failure:
+            if compute == "bf16" and bfloat16_is_missing(failure):
+                pytest.skip("this CPU cannot compute in bfloat16, and the server says so")
+            raise
+        yield started

@@ -5,12 +5,8 @@
 
 namespace attend::bench {
 
-// Whether tile instructions may run: the CPU has AMX-BF16 and the kernel grants
-// this process the tiles' state. Asked once. Thread-safe.
-bool AmxGranted();
-
 // Multiplies tiles on registers alone, `rounds` times four independent products.
-// Returns the operations done. Precondition: AmxGranted().
+// Returns the operations done. Precondition: GetCpuFeatures().amx_bf16.
 double MultiplyTiles(int64_t rounds);
 
 }  // namespace attend::bench

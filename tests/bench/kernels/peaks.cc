@@ -164,7 +164,7 @@ double FloatPeak(WorkerPool& pool) {
 
 double BFloat16Peak(WorkerPool& pool) {
   LimitSimdTargets();
-  if (AmxGranted())
+  if (GetCpuFeatures().amx_bf16)
     return Best(
         pool, [](int64_t) { return MultiplyTiles(30000); }, Attempts(pool));
   if (!GetCpuFeatures().avx512_bf16) return 0.0;
@@ -180,7 +180,7 @@ double BFloat16Peak(WorkerPool& pool) {
 }
 
 const char* BFloat16PeakInstruction() {
-  if (AmxGranted()) return "tdpbf16ps";
+  if (GetCpuFeatures().amx_bf16) return "tdpbf16ps";
   return GetCpuFeatures().avx512_bf16 ? "vdpbf16ps" : "";
 }
 

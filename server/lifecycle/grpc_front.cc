@@ -114,6 +114,11 @@ void GrpcFront::SetServing(bool serving) {
 
 void GrpcFront::Shutdown() {
   if (server_ == nullptr) return;
+  // First the connections, then gRPC: a call that reaches a server whose shutdown
+  // has begun is dropped without a status, which its caller sees as CANCELLED
+  // (gRPC 1.51, Server::CallData::KillZombie). The end of the connection makes
+  // it UNAVAILABLE, which clients retry.
+  EndConnections(addresses_);
   server_->Shutdown(std::chrono::system_clock::now());
   server_->Wait();
   server_.reset();

@@ -1,6 +1,8 @@
 #include "server/net/address.h"
 
+#include <dirent.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -23,6 +25,33 @@ int Resolve(const HostPort& address, addrinfo** found) {
   hints.ai_flags = AI_PASSIVE;
   return getaddrinfo(std::string(host).c_str(), std::to_string(address.port).c_str(), &hints,
                      found);
+}
+
+// The port that the socket `fd` is bound to; 0: it is none of TCP.
+int LocalPort(const sockaddr_storage& name) {
+  if (name.ss_family == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in&>(name).sin_port);
+  if (name.ss_family == AF_INET6) {
+    return ntohs(reinterpret_cast<const sockaddr_in6&>(name).sin6_port);
+  }
+  return 0;
+}
+
+// Whether `fd` is a connection whose own end is `address`.
+bool IsConnectionOn(int fd, absl::string_view address) {
+  int listens = 1;
+  socklen_t size = sizeof(listens);
+  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens != 0) return false;
+  sockaddr_storage name = {};
+  size = sizeof(name);
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) return false;
+  const absl::string_view path = UnixPath(address);
+  if (path.empty()) {
+    const absl::StatusOr<HostPort> tcp = ParseHostPort(address);
+    return tcp.ok() && tcp->port == LocalPort(name);
+  }
+  if (name.ss_family != AF_UNIX) return false;
+  const auto& local = reinterpret_cast<const sockaddr_un&>(name);
+  return path == absl::string_view(local.sun_path, strnlen(local.sun_path, sizeof(local.sun_path)));
 }
 
 }  // namespace
@@ -92,6 +121,19 @@ bool UnixSocketInUse(absl::string_view path) {
       connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
   close(fd);
   return in_use;
+}
+
+void EndConnections(const std::vector<std::string>& addresses) {
+  DIR* const open_files = opendir("/proc/self/fd");
+  if (open_files == nullptr) return;
+  while (const dirent* entry = readdir(open_files)) {
+    int fd = -1;
+    if (!absl::SimpleAtoi(entry->d_name, &fd)) continue;
+    for (const std::string& address : addresses) {
+      if (IsConnectionOn(fd, address)) shutdown(fd, SHUT_RDWR);
+    }
+  }
+  closedir(open_files);
 }
 
 }  // namespace attend

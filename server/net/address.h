@@ -2,6 +2,7 @@
 #define ATTEND_SERVER_NET_ADDRESS_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -31,6 +32,12 @@ absl::string_view UnixPath(absl::string_view address);
 // Whether a process listens on the Unix socket at `path`. gRPC takes over a
 // socket file without asking.
 bool UnixSocketInUse(absl::string_view path);
+
+// Ends, in both directions, each connection that this process took as a server
+// on one of `addresses` ("HOST:PORT" with the port in use, or "unix:PATH").
+// What was written before still reaches the peer; who owns a socket learns of
+// the end as if the peer had closed it. Listening goes on.
+void EndConnections(const std::vector<std::string>& addresses);
 
 }  // namespace attend
 

@@ -1,12 +1,15 @@
 // Starting, refusing to start, draining and ending, seen from outside.
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "attend/v1/attention.grpc.pb.h"
 #include "gmock/gmock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "gtest/gtest.h"
@@ -196,6 +199,39 @@ TEST(LifecycleTest, TellsWatchersOfTheDrainAndEndsTheirStreams) {
   EXPECT_GE(told, 1);
   EXPECT_FALSE(watch->Finish().ok());
   EXPECT_EQ(server.process().Wait(), 0);
+}
+
+// Callers who keep calling while the server leaves, as in every deployment: a
+// code that they do not retry would be a lost request.
+TEST(LifecycleTest, EndsEveryCallWithOkOrUnavailableWhileItLeaves) {
+  for (int round = 0; round < 5; ++round) {
+    ServerProcess server;
+    std::atomic<bool> gone{false};
+    std::atomic<int> answered{0};
+    std::vector<std::thread> callers;
+    for (int i = 0; i < 4; ++i) {
+      callers.emplace_back([&, i] {
+        const auto stub = v1::AttentionService::NewStub(
+            ServerProcess::Channel(i % 2 == 0 ? server.tcp() : server.unix_socket()));
+        while (!gone) {
+          grpc::ClientContext context;
+          v1::ScaledDotProductAttentionResponse response;
+          const grpc::Status status =
+              stub->ScaledDotProductAttention(&context, OperatorRequest(4, 2, 8), &response);
+          if (status.ok()) {
+            ++answered;
+          } else {
+            EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE) << status.error_message();
+          }
+        }
+      });
+    }
+    EXPECT_TRUE(Eventually([&] { return answered >= 40; }));
+    server.process().Signal(SIGTERM);
+    EXPECT_EQ(server.process().Wait(), 0);
+    gone = true;
+    for (std::thread& caller : callers) caller.join();
+  }
 }
 
 TEST(HealthTest, KnowsTheServerAndEachService) {

@@ -275,6 +275,14 @@ double AttentionFlops(const AttentionProblem& problem) {
   return 2.0 * heads * pairs * static_cast<double>(problem.head_dim + problem.value_head_dim);
 }
 
+int64_t AttentionWorkingBytes(const AttentionProblem& problem) {
+  size_t bytes = 0;
+  for (const SequenceProblem& sequence : problem.sequences) {
+    bytes += Tiling(problem, sequence).shared_bytes();
+  }
+  return static_cast<int64_t>(bytes);
+}
+
 void ComputeAttention(absl::Span<const AttentionProblem* const> problems, WorkerPool& pool) {
   thread_local std::vector<Part> parts;  // keeps its memory for the next call
   thread_local Scratch scratch(size_t{4} << 20);

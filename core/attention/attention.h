@@ -1,6 +1,8 @@
 #ifndef ATTEND_CORE_ATTENTION_ATTENTION_H_
 #define ATTEND_CORE_ATTENTION_ATTENTION_H_
 
+#include <cstdint>
+
 #include "absl/types/span.h"
 #include "core/attention/problem.h"
 #include "core/base/worker_pool.h"
@@ -20,6 +22,9 @@ void ComputeAttention(absl::Span<const AttentionProblem* const> problems, Worker
 // Floating-point operations that the problem needs: 2 * D and 2 * Dv for each
 // (head with gate != 0, query row, key that causal and window allow).
 double AttentionFlops(const AttentionProblem& problem);
+
+// Bytes of sums that the problem adds to what ComputeAttention holds on the calling thread.
+int64_t AttentionWorkingBytes(const AttentionProblem& problem);
 
 }  // namespace attend
 

@@ -179,6 +179,45 @@ void FillBiases(const RelativeBias& relative, float* data, Workspace& work, Work
   });
 }
 
+// What the layer and an item's options say of an attention problem.
+void SetProblem(const LayerConfig& c, DataType type, const LayerItem& item,
+                AttentionProblem& problem) {
+  problem.num_heads = c.num_heads;
+  problem.num_kv_heads = c.num_kv_heads;
+  problem.head_dim = c.head_dim;
+  problem.value_head_dim = c.value_head_dim;
+  problem.scale = item.scale;
+  problem.causal = item.causal;
+  problem.window_left = item.window_left;
+  problem.window_right = item.window_right;
+  problem.softcap = item.softcap;
+  problem.sinks = item.sinks;
+  problem.input_type = problem.output_type = type;
+  problem.head_gates = item.head_gates;
+  problem.weights = item.weights;
+  problem.weights_head_stride = item.weights_head_stride;
+  problem.weights_row_stride = item.weights_row_stride;
+  problem.weights_stage = item.weights_stage;
+  problem.log_sum_exp_head_stride = item.log_sum_exp_head_stride;
+  problem.log_sum_exp_row_stride = item.log_sum_exp_row_stride;
+}
+
+SequenceProblem& AddSequence(const LayerSequence& from, AttentionProblem& problem) {
+  SequenceProblem& sequence = problem.sequences.emplace_back();
+  sequence.query_length = from.query_length;
+  sequence.key_length = from.key_length;
+  sequence.query_offset = from.query_offset;
+  return sequence;
+}
+
+// The item's problem without its data, to know what it costs.
+AttentionProblem ProblemOf(const LayerConfig& c, DataType type, const LayerItem& item) {
+  AttentionProblem problem;
+  SetProblem(c, type, item, problem);
+  for (const LayerSequence& from : item.sequences) AddSequence(from, problem);
+  return problem;
+}
+
 // The operator's view of each item that has sequences in the packing: items
 // differ in options, so each is a problem of its own.
 void PlanAttention(const LayerConfig& c, DataType type, const Matrices& m, Workspace& work) {
@@ -194,31 +233,10 @@ void PlanAttention(const LayerConfig& c, DataType type, const Matrices& m, Works
     if (packed.item != current) {
       current = packed.item;
       current_problem = &work.problems.Add();
-      AttentionProblem& problem = *current_problem;
-      problem.num_heads = c.num_heads;
-      problem.num_kv_heads = c.num_kv_heads;
-      problem.head_dim = c.head_dim;
-      problem.value_head_dim = c.value_head_dim;
-      problem.scale = current->scale;
-      problem.causal = current->causal;
-      problem.window_left = current->window_left;
-      problem.window_right = current->window_right;
-      problem.softcap = current->softcap;
-      problem.sinks = current->sinks;
-      problem.input_type = problem.output_type = type;
-      problem.head_gates = current->head_gates;
-      problem.weights = current->weights;
-      problem.weights_head_stride = current->weights_head_stride;
-      problem.weights_row_stride = current->weights_row_stride;
-      problem.weights_stage = current->weights_stage;
-      problem.log_sum_exp_head_stride = current->log_sum_exp_head_stride;
-      problem.log_sum_exp_row_stride = current->log_sum_exp_row_stride;
+      SetProblem(c, type, *current, *current_problem);
     }
     const LayerSequence& from = *packed.sequence;
-    SequenceProblem& sequence = current_problem->sequences.emplace_back();
-    sequence.query_length = from.query_length;
-    sequence.key_length = from.key_length;
-    sequence.query_offset = from.query_offset;
+    SequenceProblem& sequence = AddSequence(from, *current_problem);
     const std::byte* key = packed.self ? m.key : m.cross_key;
     const std::byte* value = packed.self ? m.value : m.cross_value;
     sequence.query = {m.query + packed.query_begin * query_stride * element, query_stride,
@@ -302,48 +320,35 @@ void ProjectedLayer::Run(absl::Span<const LayerItem* const> items, WorkerPool& p
 }
 
 double ProjectedLayer::Flops(const LayerItem& item) const {
-  const LayerConfig& c = config_;
-  AttentionProblem problem;
-  problem.num_heads = c.num_heads;
-  problem.num_kv_heads = c.num_kv_heads;
-  problem.head_dim = c.head_dim;
-  problem.value_head_dim = c.value_head_dim;
-  problem.causal = item.causal;
-  problem.window_left = item.window_left;
-  problem.window_right = item.window_right;
-  problem.head_gates = item.head_gates;
   double query_rows = 0, key_rows = 0;
-  for (const LayerSequence& from : item.sequences) {
-    SequenceProblem& sequence = problem.sequences.emplace_back();
-    sequence.query_length = from.query_length;
-    sequence.key_length = from.key_length;
-    sequence.query_offset = from.query_offset;
-    query_rows += static_cast<double>(from.query_length);
-    key_rows += static_cast<double>(from.key_length);
+  for (const LayerSequence& sequence : item.sequences) {
+    query_rows += static_cast<double>(sequence.query_length);
+    key_rows += static_cast<double>(sequence.key_length);
   }
   const auto projection = [](const Linear& linear, double rows) {
     return 2.0 * rows * static_cast<double>(linear.config().inputs) *
            static_cast<double>(linear.config().outputs);
   };
-  return AttentionFlops(problem) + projection(*projections_.query, query_rows) +
-         projection(*projections_.key, key_rows) + projection(*projections_.value, key_rows) +
-         projection(*projections_.output, query_rows);
+  return AttentionFlops(ProblemOf(config_, projections_.query->config().input_type, item)) +
+         projection(*projections_.query, query_rows) + projection(*projections_.key, key_rows) +
+         projection(*projections_.value, key_rows) + projection(*projections_.output, query_rows);
 }
 
 int64_t ProjectedLayer::WorkingBytes(const LayerItem& item) const {
   Packing packing;
   const LayerItem* items[] = {&item};
   packing.Plan(items);
+  const DataType type = projections_.query->config().input_type;
   const auto carve = [&](int64_t times) {
     return static_cast<int64_t>(Matrices().Carve(
-        nullptr, config_, projections_.query->config().input_type, times * packing.self_rows,
-        times * packing.query_rows, times * packing.cross_rows,
-        times * BiasElements(relative_bias_, packing)));
+        nullptr, config_, type, times * packing.self_rows, times * packing.query_rows,
+        times * packing.cross_rows, times * BiasElements(relative_bias_, packing)));
   };
   // What its rows add to a batch: slack is there once, however many items. Of many copies,
   // so that the rounding of each matrix to cache lines hardly counts.
   constexpr int64_t kCopies = 64;
-  return (carve(1 + kCopies) - carve(1)) / kCopies;
+  return (carve(1 + kCopies) - carve(1)) / kCopies +
+         AttentionWorkingBytes(ProblemOf(config_, type, item));
 }
 
 }  // namespace attend::internal

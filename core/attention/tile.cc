@@ -37,48 +37,78 @@ namespace hn = hwy::HWY_NAMESPACE;
 #include "core/attention/simd/values-inl.h"
 // vectors, scores and transposition first
 #include "core/attention/simd/amx-inl.h"
-// the exponential before what uses it, the parts before the whole
+// the exponential before what uses it
 #include "core/attention/simd/score-terms-inl.h"
+// the parts of a tile before the whole
+#include "core/attention/simd/tile-memory-inl.h"
+#include "core/attention/simd/tile-state-inl.h"
+// the state before its blocks and operands
+#include "core/attention/simd/key-blocks-inl.h"
+#include "core/attention/simd/operands-inl.h"
+// operands before products and scores
+#include "core/attention/simd/block-scores-inl.h"
+#include "core/attention/simd/non-finite-inl.h"
+// what is not finite before products
+#include "core/attention/simd/few-rows-inl.h"
+#include "core/attention/simd/many-rows-inl.h"
+#include "core/attention/simd/output-inl.h"
+#include "core/attention/simd/weights-inl.h"
+// last
 #include "core/attention/simd/tile-inl.h"
 
-template <class Product, class Store, class Body>
+template <class Products, class Store, class Body>
 void WithTile(const Tile& tile, const Body& body) {
   // Grows to what the widest head needs: D = 128 takes about 200 KiB.
   thread_local Scratch scratch(size_t{4} << 20);
   TileMemory memory;
-  constexpr bool kAmx = kOnTiles<Product>;
+  constexpr bool kAmx = kOnTiles<typename Products::Product>;
   memory.Carve(scratch.Reserve(memory.Carve(nullptr, *tile.problem, kAmx)), *tile.problem, kAmx);
-  TileRun<Product, Store> run(tile, memory);
+  TileRun<Products, Store> run(tile, memory);
   body(run);
 }
 
-// The way to multiply that suits the problem and the machine. For few rows tiles of AMX
-// would mostly hold nothing.
+// Whether the problem's numbers can be multiplied as pairs of bfloat16.
+inline bool InPairs(const AttentionProblem& problem) {
+  return problem.input_type == DataType::kBFloat16 && problem.head_dim % 2 == 0 &&
+         !UnitIsUnsafe(problem.scale);
+}
+
+// The way to multiply that suits the problem and the machine.
 template <class Body>
-void Choose(const Tile& tile, bool few_rows, const Body& body) {
+void WithManyRows(const Tile& tile, const Body& body) {
 #if HWY_TARGET == HWY_AVX3
-  const AttentionProblem& problem = *tile.problem;
-  if (problem.input_type == DataType::kBFloat16 && problem.head_dim % 2 == 0 &&
-      !TileRun<BFloat16Product, BFloat16PairStore>::UnitIsUnsafe(problem.scale)) {
-    if (!few_rows && Tiles::Available()) {
+  if (InPairs(*tile.problem)) {
+    if (Tiles::Available()) {
       const Tiles tiles;
-      return WithTile<AmxProduct, BFloat16PairStore>(tile, body);
+      return WithTile<ManyRows<AmxProduct>, BFloat16PairStore>(tile, body);
     }
     if (GetCpuFeatures().avx512_bf16) {
-      return WithTile<BFloat16Product, BFloat16PairStore>(tile, body);
+      return WithTile<ManyRows<BFloat16Product>, BFloat16PairStore>(tile, body);
     }
   }
 #endif
-  (void)few_rows;
-  WithTile<FloatProduct, FloatStore>(tile, body);
+  WithTile<ManyRows<FloatProduct>, FloatStore>(tile, body);
+}
+
+// The same without tiles of AMX, which would mostly hold nothing.
+template <class Body>
+void WithFewRows(const Tile& tile, const Body& body) {
+#if HWY_TARGET == HWY_AVX3
+  if (InPairs(*tile.problem) && GetCpuFeatures().avx512_bf16) {
+    return WithTile<FewRows<BFloat16Product>, BFloat16PairStore>(tile, body);
+  }
+#endif
+  WithTile<FewRows<FloatProduct>, FloatStore>(tile, body);
 }
 
 void RunTileHere(const Tile& tile, const WeightsStep& weights) {
-  Choose(tile, false, [&](auto& run) { run.Run(weights); });
+  WithManyRows(tile, [&](auto& run) { run.Run(weights); });
 }
 
 void RunPartialHere(const Tile& tile, const Partial& to) {
-  Choose(tile, IsShort(tile), [&](auto& run) { run.RunPartial(to); });
+  const auto body = [&](auto& run) { run.RunPartial(to); };
+  if (IsShort(tile)) return WithFewRows(tile, body);
+  WithManyRows(tile, body);
 }
 
 }  // namespace HWY_NAMESPACE

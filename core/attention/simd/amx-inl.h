@@ -20,12 +20,6 @@ struct AmxMemory {
 template <class Product>
 inline constexpr bool kOnTiles = false;
 
-// The way to multiply that stands in for it where rows are few.
-template <class Many>
-struct ForFewRows {
-  using Product = Many;
-};
-
 #if HWY_TARGET == HWY_AVX3
 
 #ifndef ATTEND_AMX_TILES  // tests put a model in its place
@@ -135,7 +129,7 @@ HWY_NOINLINE void AmxValueBlocks(const float* p, const float* values, int rows, 
   }
 }
 
-// The way to multiply of a TileRun, with Tiles of its thread alive. q and o have rows
+// A product of ManyRows, with Tiles of its thread alive. q and o have rows
 // in whole tiles; those of q beyond the head dimension are 0.
 struct AmxProduct {
   static constexpr int kElementsPerWord = 2;
@@ -169,10 +163,5 @@ struct AmxProduct {
 
 template <>
 inline constexpr bool kOnTiles<AmxProduct> = true;
-
-template <>
-struct ForFewRows<AmxProduct> {
-  using Product = BFloat16Product;
-};
 
 #endif

@@ -37,6 +37,7 @@ class FewRows {
     if (AsInMemory<Product>(state_)) {
       HeadRows rows = RowsOf(state_, state_.sequence.key, keys, 0);
       rows.width = p_.head_dim / Product::kElementsPerWord;
+      rows.next = FirstOf(state_.sequence.value, keys.begin);
       return ShortScores<Product>(m_.q, query_stride_, lanes_, rows, m_.s);
     }
     for (int head = 0; head < lanes_.heads; ++head) {
@@ -54,8 +55,9 @@ class FewRows {
       in_memory = !HasNonFinite(state_, ValueRowsOf(block, head));
     }
     if (in_memory) {
-      return ShortValues<Product>(m_.s, lanes_, ValueRowsOf(block, 0), m_.alpha, state_.first, m_.o,
-                                  sum_stride_);
+      HeadRows rows = ValueRowsOf(block, 0);
+      rows.next = FirstOf(state_.sequence.key, block.keys.begin + block.keys.count);
+      return ShortValues<Product>(m_.s, lanes_, rows, m_.alpha, state_.first, m_.o, sum_stride_);
     }
     for (int head = 0; head < lanes_.heads; ++head) AddCopiedValues(block, head);
   }
@@ -69,6 +71,12 @@ class FewRows {
   }
 
  private:
+  // The tile's first head from a key on.
+  RowsAt FirstOf(const Rows& rows, int64_t key) const {
+    const HeadRows first = RowsOf(state_, rows, {key, 0}, 0);
+    return {first.data, first.row_stride};
+  }
+
   HeadRows ValueRowsOf(const KeyBlock& block, int head) const {
     HeadRows rows = RowsOf(state_, state_.sequence.value, block.keys, head);
     rows.width = p_.value_head_dim;

@@ -7,22 +7,30 @@
 // matrix s[key][lane]; sums are rows o[lane][stride]. A key/value head serves `lanes`
 // lanes that follow each other, and the next head the next ones.
 
-// Values that are summed in registers together, with one or two rows of P: enough to hide
-// the latency of multiply-add, few enough for 32 or 16 registers.
+// Lanes, and vectors of values, that are summed in registers together: enough to hide the
+// latency of multiply-add, few enough for 32 or 16 registers. A value is loaded, and paired
+// with that of the next row, once for all of them.
 #if HWY_TARGET == HWY_AVX3
-constexpr int kShortVectors = 8;
+constexpr int kShortLanes = 4;
 #else
+constexpr int kShortLanes = 2;
+#endif
 constexpr int kShortVectors = 4;
+
+// Keys that are scored in one go for four lanes: queries are loaded once for all.
+#if HWY_TARGET == HWY_AVX3
+constexpr int kShortKeys = 4;
+#else
+constexpr int kShortKeys = 2;
 #endif
 
-// Keys that are scored in one go for four lanes of many, so that queries are loaded once
-// for all; a single group of four takes key by key, strictly in the order of memory.
-constexpr int kShortKeys = 2;
-
-// How far ahead of a load its like is asked for: what eight to sixteen keys take, more than
-// the latency of memory. Not so far that the second-level cache has to hold it: past
-// distances of 16 KiB the time grew again. Into the first level, as nothing is read twice.
+// How far ahead of a load its like is asked for: more than the latency of memory times its
+// bandwidth (4 KiB), and little beside the first-level cache. Measured from 3 to 16 KiB: 8
+// KiB was best or near it for groups of 1, 4 and 8 heads, float32 and bfloat16.
 constexpr int64_t kFetchBytes = 8192;
+
+// Rows of values at least between two visits of their sums, which take as long as a row.
+constexpr int64_t kShortRows = 8;
 
 // The first `count` of a vector's numbers, then zeros; reads no byte after them.
 template <class D>
@@ -44,9 +52,41 @@ HWY_INLINE hn::Vec<D> LoadBytes(D d, const std::byte* from) {
   return hn::LoadU(d, reinterpret_cast<const hn::TFromD<D>*>(from));
 }
 
-HWY_INLINE void FetchAhead(const std::byte* p) {
-  __builtin_prefetch(p + kFetchBytes, 0, 0);
-}
+constexpr int64_t kLineBytes = 64;
+
+// Asks for rows, line by line in the order of memory: only so, and spread over the
+// arithmetic, did memory deliver near what it can. Into the first level: into the second
+// was slower by a sixth.
+class Fetch {
+ public:
+  Fetch(const std::byte* rows, int64_t stride, int64_t row_bytes, int64_t count)
+      : at_(rows),
+        row_end_(rows + row_bytes),
+        stride_(stride),
+        row_bytes_(row_bytes),
+        rows_(count) {
+    if (stride != row_bytes || count == 0) return;
+    row_end_ = rows + row_bytes * count;  // as one row
+    rows_ = 1;
+  }
+
+  // The next `count` lines, if there are as many.
+  HWY_INLINE void Lines(int64_t count) {
+    for (; count > 0 && rows_ > 0; --count) {
+      __builtin_prefetch(at_, 0, 3);
+      at_ += kLineBytes;
+      if (at_ < row_end_) continue;
+      row_end_ += stride_;
+      at_ = row_end_ - row_bytes_;
+      --rows_;
+    }
+  }
+
+ private:
+  const std::byte* at_;
+  const std::byte* row_end_;
+  int64_t stride_, row_bytes_, rows_;
+};
 
 #if HWY_TARGET != HWY_SCALAR
 
@@ -85,66 +125,99 @@ struct ShortLanes {
   int lanes;  // of each
 };
 
+// Rows of keys or values; strides in bytes.
+struct RowsAt {
+  const std::byte* data;
+  int64_t stride;
+
+  HWY_INLINE const std::byte* row(int64_t i) const { return data + i * stride; }
+};
+
 // Keys or values of several heads, in elements of the input's type; strides in bytes.
 struct HeadRows {
   const std::byte* data;
   int64_t row_stride, head_stride;
   int64_t width;  // words of a key, features of a value
   int rows;
+  RowsAt next{};  // what is read after the last head; null: unknown
 
-  // Rows to go through before the next head, in the order of memory.
-  int Step(int most) const { return head_stride < row_stride ? std::min(most, rows) : rows; }
+  // Rows from `row` on.
+  RowsAt At(int head, int row) const {
+    return {data + head * head_stride + row * row_stride, row_stride};
+  }
 };
 
-// s[key][lane] for kKeys keys and kLanes lanes; of less than four lanes at most four in all.
-template <class Product, int kKeys, int kLanes, bool kFetch>
-HWY_INLINE void ShortScoreKeys(const float* HWY_RESTRICT q, int64_t q_stride,
-                               const std::byte* HWY_RESTRICT k, int64_t k_stride, int64_t words,
-                               float* HWY_RESTRICT s) {
+// The order in which rows of several heads are gone through: that of memory, in steps of
+// some rows of one head, or of all heads where their rows lie between each other.
+struct ShortOrder {
+  ShortOrder(const HeadRows& all, int heads, int64_t row_bytes)
+      : at_once(all.head_stride < all.row_stride ? heads : 1),
+        bytes((at_once - 1) * all.head_stride + row_bytes) {}
+
+  // The rows `ahead` after `row` of the heads from `head` on, or of those after them.
+  Fetch Ahead(const HeadRows& all, int heads, int head, int row, int ahead, int count) const {
+    RowsAt from = all.At(head, row + ahead);
+    if (row + ahead >= all.rows) {
+      from = head + at_once < heads ? all.At(head + at_once, 0) : all.next;
+      if (from.data != nullptr) from.data += (row + ahead - all.rows) * from.stride;
+    }
+    return Fetch(from.data, from.stride, bytes, from.data == nullptr ? 0 : count);
+  }
+
+  int at_once;    // heads
+  int64_t bytes;  // of a row of these
+};
+
+HWY_INLINE int64_t DivideUp(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// s[key][lane] for kKeys keys and kLanes lanes, at most four.
+template <class Product, int kKeys, int kLanes>
+HWY_INLINE void ShortScoreKeys(const float* HWY_RESTRICT q, int64_t q_stride, RowsAt k,
+                               int64_t words, float* HWY_RESTRICT s) {
   const F32 df;
   const int64_t n = VectorLanes();
-  constexpr int kSums = (kKeys * kLanes + 3) / 4 * 4;
-  V32 sums[kSums];
-  ATTEND_UNROLL for (int i = 0; i < kSums; ++i) sums[i] = hn::Zero(df);
+  V32 sums[kKeys][4];
+  ATTEND_UNROLL for (int r = 0; r < kKeys; ++r) {
+    ATTEND_UNROLL for (int l = 0; l < 4; ++l) sums[r][l] = hn::Zero(df);
+  }
   const auto add = [&](int64_t at, auto whole) HWY_ATTR {
     V32 keys[kKeys];
     ATTEND_UNROLL for (int r = 0; r < kKeys; ++r) {
-      const std::byte* from = k + r * k_stride + at * 4;
-      if (kFetch) FetchAhead(from);
+      const std::byte* from = k.row(r) + at * 4;
       keys[r] = decltype(whole)::value ? LoadBytes(df, from) : LoadFirst(df, from, words - at);
     }
     ATTEND_UNROLL for (int l = 0; l < kLanes; ++l) {
       const V32 query = hn::Load(df, q + l * q_stride + at);
       ATTEND_UNROLL for (int r = 0; r < kKeys; ++r) {
-        sums[r * kLanes + l] = Product::MulAdd(keys[r], query, sums[r * kLanes + l]);
+        sums[r][l] = Product::MulAdd(keys[r], query, sums[r][l]);
       }
     }
   };
   int64_t at = 0;
   for (; at + n <= words; at += n) add(at, std::true_type());
   if (at < words) add(at, std::false_type());
-  if constexpr (kLanes == 4) {
-    ATTEND_UNROLL for (int r = 0; r < kKeys; ++r) StoreLaneSums(sums + 4 * r, s + r * kTileLanes);
-  } else {
-    float to[4];
-    StoreLaneSums(sums, to);
-    ATTEND_UNROLL for (int r = 0; r < kKeys; ++r) {
-      ATTEND_UNROLL for (int l = 0; l < kLanes; ++l) s[r * kTileLanes + l] = to[r * kLanes + l];
+  ATTEND_UNROLL for (int r = 0; r < kKeys; ++r) {
+    if constexpr (kLanes == 4) {
+      StoreLaneSums(sums[r], s + r * kTileLanes);
+    } else {
+      float to[4];
+      StoreLaneSums(sums[r], to);
+      ATTEND_UNROLL for (int l = 0; l < kLanes; ++l) s[r * kTileLanes + l] = to[l];
     }
   }
 }
 
-template <class Product, int kKeys, int kLanes, bool kFetch>
-HWY_INLINE void ShortScoreLanes(const float* q, int64_t q_stride, const std::byte* k,
-                                const HeadRows& all, int keys, float* s) {
-  int key = 0;
-  for (; key + kKeys <= keys; key += kKeys) {
-    ShortScoreKeys<Product, kKeys, kLanes, kFetch>(q, q_stride, k + key * all.row_stride,
-                                                   all.row_stride, all.width, s + key * kTileLanes);
+template <class Product, int kLanes>
+HWY_INLINE void ShortScoreLanes(const float* q, int64_t q_stride, RowsAt k, int64_t words, int keys,
+                                float* s) {
+  if (keys == kShortKeys) {
+    return ShortScoreKeys<Product, kShortKeys, kLanes>(q, q_stride, k, words, s);
   }
-  for (; key < keys; ++key) {
-    ShortScoreKeys<Product, 1, kLanes, kFetch>(q, q_stride, k + key * all.row_stride,
-                                               all.row_stride, all.width, s + key * kTileLanes);
+  for (int key = 0; key < keys; ++key) {
+    ShortScoreKeys<Product, 1, kLanes>(q, q_stride, {k.row(key), k.stride}, words,
+                                       s + key * kTileLanes);
   }
 }
 
@@ -152,30 +225,32 @@ HWY_INLINE void ShortScoreLanes(const float* q, int64_t q_stride, const std::byt
 template <class Product>
 HWY_NOINLINE void ShortScores(const float* q, int64_t q_stride, const ShortLanes& lanes,
                               const HeadRows& k, float* s) {
-  const int step = k.Step(lanes.lanes == 4 ? 1 : lanes.lanes > 4 ? kShortKeys : 4);
-  for (int key = 0; key < k.rows; key += step) {
-    const int keys = std::min(step, k.rows - key);
-    for (int head = 0; head < lanes.heads; ++head) {
-      const std::byte* rows = k.data + key * k.row_stride + head * k.head_stride;
-      for (int lane = 0; lane < lanes.lanes; lane += 4) {
-        const int at = head * lanes.lanes + lane;
-        const float* queries = q + at * q_stride;
-        float* to = s + key * kTileLanes + at;
-        const int left = lanes.lanes - lane;
-        if (left >= 4) {
-          if (lanes.lanes == 4) {
-            ShortScoreLanes<Product, 1, 4, true>(queries, q_stride, rows, k, keys, to);
-          } else if (lane == 0) {
-            ShortScoreLanes<Product, kShortKeys, 4, true>(queries, q_stride, rows, k, keys, to);
+  const int64_t row_bytes = k.width * 4;
+  const ShortOrder order(k, lanes.heads, row_bytes);
+  const int ahead = static_cast<int>(
+      std::min<int64_t>(DivideUp(kFetchBytes, order.bytes * kShortKeys) * kShortKeys, k.rows));
+  const int64_t lines = DivideUp(row_bytes * kShortKeys, kLineBytes * DivideUp(lanes.lanes, 4));
+  for (int first = 0; first < lanes.heads; first += order.at_once) {
+    for (int key = 0; key < k.rows; key += kShortKeys) {
+      const int keys = std::min(kShortKeys, k.rows - key);
+      Fetch fetch = order.Ahead(k, lanes.heads, first, key, ahead, kShortKeys);
+      for (int head = first; head < first + order.at_once; ++head) {
+        const RowsAt rows = k.At(head, key);
+        for (int lane = 0; lane < lanes.lanes; lane += 4) {
+          const int at = head * lanes.lanes + lane;
+          const float* queries = q + at * q_stride;
+          float* to = s + key * kTileLanes + at;
+          const int left = lanes.lanes - lane;
+          fetch.Lines(lines);
+          if (left >= 4) {
+            ShortScoreLanes<Product, 4>(queries, q_stride, rows, k.width, keys, to);
+          } else if (left == 3) {
+            ShortScoreLanes<Product, 3>(queries, q_stride, rows, k.width, keys, to);
+          } else if (left == 2) {
+            ShortScoreLanes<Product, 2>(queries, q_stride, rows, k.width, keys, to);
           } else {
-            ShortScoreLanes<Product, kShortKeys, 4, false>(queries, q_stride, rows, k, keys, to);
+            ShortScoreLanes<Product, 1>(queries, q_stride, rows, k.width, keys, to);
           }
-        } else if (left == 3) {
-          ShortScoreLanes<Product, 1, 3, true>(queries, q_stride, rows, k, keys, to);
-        } else if (left == 2) {
-          ShortScoreLanes<Product, 2, 2, true>(queries, q_stride, rows, k, keys, to);
-        } else {
-          ShortScoreLanes<Product, 4, 1, true>(queries, q_stride, rows, k, keys, to);
         }
       }
     }
@@ -235,38 +310,47 @@ struct ShortValueLoads<BFloat16Product> {
 };
 #endif
 
+// Rows of values that are added in one go, and what their sums are first multiplied by.
+struct ShortValueStep {
+  RowsAt rows;
+  int count;
+  int64_t width;
+  const float* alpha;  // null: 1
+  bool first;          // no sums yet
+  int64_t lines;       // to ask for beside each row, or pair of rows
+};
+
 // o = alpha * o + P v for kLanes lanes and kVectors vectors from feature d on; without
 // alpha * o at first.
-template <class Product, int kLanes, int kVectors, bool kFetch>
-HWY_INLINE void ShortValueColumns(const float* HWY_RESTRICT p, const std::byte* v,
-                                  const HeadRows& all, int64_t d, const float* alpha, bool first,
-                                  float* HWY_RESTRICT o, int64_t o_stride) {
+template <class Product, int kLanes, int kVectors>
+HWY_INLINE void ShortValueColumns(const float* HWY_RESTRICT p, const ShortValueStep& v, int lane,
+                                  int64_t d, float* HWY_RESTRICT o, int64_t o_stride,
+                                  Fetch& ahead) {
+  Fetch fetch = ahead;  // in registers
   using Loads = ShortValueLoads<Product>;
   const F32 df;
   const int64_t n = VectorLanes();
+  p += lane;
+  o += lane * o_stride;
   V32 sums[kLanes][kVectors];
   ATTEND_UNROLL for (int l = 0; l < kLanes; ++l) {
     ATTEND_UNROLL for (int i = 0; i < kVectors; ++i) {
       sums[l][i] = hn::Zero(df);
-      if (first) continue;
-      sums[l][i] = hn::Mul(hn::Load(df, o + l * o_stride + i * n), hn::Set(df, alpha[l]));
+      if (v.first) continue;
+      sums[l][i] = hn::Load(df, o + l * o_stride + i * n);
+      if (v.alpha != nullptr) sums[l][i] = hn::Mul(sums[l][i], hn::Set(df, v.alpha[lane + l]));
     }
   }
   const auto add = [&](int r, auto whole) HWY_ATTR {
     const std::byte* from[Loads::kRows];
     ATTEND_UNROLL for (int i = 0; i < Loads::kRows; ++i) {
-      from[i] = r + i < all.rows ? v + (r + i) * all.row_stride : nullptr;
+      from[i] = r + i < v.count ? v.rows.row(r + i) : nullptr;
     }
+    fetch.Lines(v.lines);
     V32 values[kVectors];
     ATTEND_UNROLL for (int i = 0; i < kVectors; i += Loads::kVectors) {
       const int64_t at = d + i / Loads::kVectors * Loads::Features();
-      if (kFetch) {
-        ATTEND_UNROLL for (int j = 0; j < Loads::kRows; ++j) {
-          FetchAhead(v + (r + j) * all.row_stride + at * (4 / Loads::kRows));
-        }
-      }
-      Loads::Load(from, at, decltype(whole)::value ? Loads::Features() : all.width - at,
-                  values + i);
+      Loads::Load(from, at, decltype(whole)::value ? Loads::Features() : v.width - at, values + i);
     }
     ATTEND_UNROLL for (int l = 0; l < kLanes; ++l) {
       const V32 weight = hn::Set(df, p[r / Loads::kRows * kTileLanes + l]);
@@ -275,56 +359,71 @@ HWY_INLINE void ShortValueColumns(const float* HWY_RESTRICT p, const std::byte* 
       }
     }
   };
-  if (d + kVectors / Loads::kVectors * Loads::Features() <= all.width) {
-    for (int r = 0; r < all.rows; r += Loads::kRows) add(r, std::true_type());
+  if (d + kVectors / Loads::kVectors * Loads::Features() <= v.width) {
+    for (int r = 0; r < v.count; r += Loads::kRows) add(r, std::true_type());
   } else {
-    for (int r = 0; r < all.rows; r += Loads::kRows) add(r, std::false_type());
+    for (int r = 0; r < v.count; r += Loads::kRows) add(r, std::false_type());
   }
   ATTEND_UNROLL for (int l = 0; l < kLanes; ++l) {
     ATTEND_UNROLL for (int i = 0; i < kVectors; ++i) {
       hn::Store(sums[l][i], df, o + l * o_stride + i * n);
     }
   }
+  ahead = fetch;
 }
 
 template <class Product, int kVectors>
-HWY_INLINE void ShortValueLanes(const float* p, int lanes, const std::byte* v, const HeadRows& all,
-                                int64_t d, const float* alpha, bool first, float* o,
-                                int64_t o_stride) {
-  if (lanes == 1) {
-    return ShortValueColumns<Product, 1, kVectors, true>(p, v, all, d, alpha, first, o, o_stride);
+HWY_INLINE void ShortValueLanes(const float* p, int lanes, const ShortValueStep& v, int64_t d,
+                                float* o, int64_t o_stride, Fetch& fetch) {
+  int lane = 0;
+  for (; lane + kShortLanes <= lanes; lane += kShortLanes) {
+    ShortValueColumns<Product, kShortLanes, kVectors>(p, v, lane, d, o, o_stride, fetch);
   }
-  ShortValueColumns<Product, 2, kVectors, true>(p, v, all, d, alpha, first, o, o_stride);
-  int lane = 2;
-  for (; lane + 2 <= lanes; lane += 2) {
-    ShortValueColumns<Product, 2, kVectors, false>(p + lane, v, all, d, alpha + lane, first,
-                                                   o + lane * o_stride, o_stride);
+  if constexpr (kShortLanes > 2) {
+    if (lane + 2 <= lanes) {
+      ShortValueColumns<Product, 2, kVectors>(p, v, lane, d, o, o_stride, fetch);
+      lane += 2;
+    }
   }
-  if (lane < lanes) {
-    ShortValueColumns<Product, 1, kVectors, false>(p + lane, v, all, d, alpha + lane, first,
-                                                   o + lane * o_stride, o_stride);
-  }
+  if (lane < lanes) ShortValueColumns<Product, 1, kVectors>(p, v, lane, d, o, o_stride, fetch);
 }
 
 // Sums of all lanes.
 template <class Product>
 HWY_NOINLINE void ShortValues(const float* p, const ShortLanes& lanes, const HeadRows& v,
-                              const float* alpha, bool first, float* o, int64_t o_stride) {
+                              const float* alpha, bool first_block, float* o, int64_t o_stride) {
   using Loads = ShortValueLoads<Product>;
   const int64_t n = VectorLanes();
   const int64_t whole = kShortVectors / Loads::kVectors * Loads::Features();
-  for (int head = 0; head < lanes.heads; ++head) {
-    const int lane = head * lanes.lanes;
-    const std::byte* from = v.data + head * v.head_stride;
-    float* to = o + lane * o_stride;
-    int64_t d = 0;
-    for (; d + whole <= v.width; d += whole, to += kShortVectors * n) {
-      ShortValueLanes<Product, kShortVectors>(p + lane, lanes.lanes, from, v, d, alpha + lane,
-                                              first, to, o_stride);
-    }
-    for (; d < v.width; d += Loads::Features(), to += Loads::kVectors * n) {
-      ShortValueLanes<Product, Loads::kVectors>(p + lane, lanes.lanes, from, v, d, alpha + lane,
-                                                first, to, o_stride);
+  const int64_t row_bytes = v.width * 4 / Loads::kRows;
+  const ShortOrder order(v, lanes.heads, row_bytes);
+  const int step = static_cast<int>(
+      std::clamp<int64_t>(kFetchBytes / order.bytes / 2 * 2, kShortRows, kKeyBlock));
+  const int64_t passes = DivideUp(v.width, whole) * DivideUp(lanes.lanes, kShortLanes);
+  const int64_t lines = DivideUp(row_bytes * Loads::kRows, kLineBytes * passes);
+  for (int first = 0; first < lanes.heads; first += order.at_once) {
+    for (int row = 0; row < v.rows; row += step) {
+      Fetch fetch = order.Ahead(v, lanes.heads, first, row, step, step);
+      for (int head = first; head < first + order.at_once; ++head) {
+        const int lane = head * lanes.lanes;
+        const ShortValueStep rows{v.At(head, row),
+                                  std::min(step, v.rows - row),
+                                  v.width,
+                                  row == 0 ? alpha + lane : nullptr,
+                                  first_block && row == 0,
+                                  lines};
+        const float* weights = p + row / Loads::kRows * kTileLanes + lane;
+        float* to = o + lane * o_stride;
+        int64_t d = 0;
+        for (; d + whole <= v.width; d += whole, to += kShortVectors * n) {
+          ShortValueLanes<Product, kShortVectors>(weights, lanes.lanes, rows, d, to, o_stride,
+                                                  fetch);
+        }
+        for (; d < v.width; d += Loads::Features(), to += Loads::kVectors * n) {
+          ShortValueLanes<Product, Loads::kVectors>(weights, lanes.lanes, rows, d, to, o_stride,
+                                                    fetch);
+        }
+      }
     }
   }
 }

@@ -14,9 +14,11 @@ namespace attend {
 namespace {
 
 using internal::kKeyBlock;
+using internal::kMostTiles;
 using internal::kTileLanes;
 using internal::MergePartials;
 using internal::Partial;
+using internal::RunTiles;
 using internal::Tile;
 
 // Long keys of few rows are split, so that one sequence fills many workers: into ranges
@@ -25,6 +27,10 @@ using internal::Tile;
 constexpr int64_t kMinSplitKeys = 256;
 constexpr int64_t kMinSplitBytes = int64_t{512} << 10;
 constexpr int64_t kMaxSplits = 32;
+
+// Tiles of a sequence go through keys together as far as so many tasks are left: 16 for
+// each of two workers, so that under causal, too, they end within a few percent of each other.
+constexpr int64_t kLeastTasks = 32;
 
 // Sum over rows i of clamp(first + i, 0, keys).
 double SumOfClamped(double first, double rows, double keys) {
@@ -88,7 +94,7 @@ void ClearHead(const AttentionProblem& problem, const Tile& tile) {
 void RunHeads(const Tile& tile) {
   const AttentionProblem& problem = *tile.problem;
   const bool write = problem.weights == WeightsOutput::kPerHead;
-  if (Gate(problem, tile.first_head) != 0.0f) return RunTile(tile, {write, false, 1.0f});
+  if (Gate(problem, tile.first_head) != 0.0f) return RunTiles({&tile, 1}, {write, false, 1.0f});
   ClearHead(problem, tile);
   if (write) ClearWeights(problem, tile);
 }
@@ -105,7 +111,7 @@ void RunMean(Tile tile) {
     if (Gate(problem, head) == 0.0f) {
       ClearHead(problem, tile);
     } else {
-      RunTile(tile, {true, add, share});
+      RunTiles({&tile, 1}, {true, add, share});
       add = true;
     }
   }
@@ -129,6 +135,9 @@ class Tiling {
       heads_ = std::clamp<int64_t>(kTileLanes / sequence.query_length, 1, group_);
     }
     group_tiles_ = (group_ + heads_ - 1) / heads_;
+    if (row_tiles_ > 1 && !mean_) {
+      together_ = std::clamp<int64_t>(tiles() / kLeastTasks, 1, kMostTiles);
+    }
     if (row_tiles_ != 1 || problem.weights != WeightsOutput::kNone) return;
     const int64_t lanes = heads_ * sequence.query_length;
     const bool few = lanes <= internal::MostFewLanes(sequence);
@@ -140,7 +149,7 @@ class Tiling {
   }
 
   // Tasks that can run at once: tiles, or their splits.
-  int64_t size() const { return tiles() * std::max<int64_t>(splits_, 1); }
+  int64_t size() const { return head_tiles() * row_groups() * std::max<int64_t>(splits_, 1); }
 
   // Tasks for when those have run.
   int64_t merges() const { return splits_ > 1 ? tiles() : 0; }
@@ -153,6 +162,7 @@ class Tiling {
   // Head by head, so that neighbours share keys and values in the cache; the
   // longest rows first where causal makes them differ, for an even end.
   void Run(int64_t index, std::byte* shared) const {
+    if (together_ > 1) return RunTogether(index);
     Tile tile = TileAt(index / std::max<int64_t>(splits_, 1));
     if (mean_) return RunMean(tile);
     const bool skipped = Gate(problem_, tile.first_head) == 0.0f;
@@ -178,10 +188,29 @@ class Tiling {
   }
 
  private:
-  int64_t tiles() const {
-    if (mean_) return row_tiles_;
-    return row_tiles_ * ((problem_.num_kv_heads + kv_heads_ - 1) / kv_heads_) * group_tiles_;
+  int64_t row_groups() const { return (row_tiles_ + together_ - 1) / together_; }
+
+  // Neighbouring tiles of one head.
+  void RunTogether(int64_t index) const {
+    const int64_t head = index / row_groups(), begin = index % row_groups() * together_;
+    const int64_t count = std::min(together_, row_tiles_ - begin);
+    Tile tiles[kMostTiles];
+    for (int64_t i = 0; i < count; ++i) tiles[i] = TileAt(head * row_tiles_ + begin + i);
+    if (Gate(problem_, tiles[0].first_head) == 0.0f) {
+      for (int64_t i = 0; i < count; ++i) RunHeads(tiles[i]);
+      return;
+    }
+    RunTiles({tiles, static_cast<size_t>(count)},
+             {problem_.weights == WeightsOutput::kPerHead, false, 1.0f});
   }
+
+  // Of some rows.
+  int64_t head_tiles() const {
+    if (mean_) return 1;
+    return (problem_.num_kv_heads + kv_heads_ - 1) / kv_heads_ * group_tiles_;
+  }
+
+  int64_t tiles() const { return row_tiles_ * head_tiles(); }
 
   void Split(bool few) {
     Tile rows;
@@ -242,6 +271,7 @@ class Tiling {
   int64_t heads_ = 1;        // of a group in a tile
   int64_t kv_heads_ = 1;     // in a tile
   int64_t group_tiles_ = 0;  // that the heads of a group need
+  int64_t together_ = 1;     // row tiles in a task
   int64_t splits_ = 0;       // of a tile's keys; 0: not through partials
   int64_t split_keys_ = 0;
   int64_t begin_key_ = 0;  // of the first split

@@ -4,8 +4,11 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <type_traits>
+#include <utility>
 
+#include "absl/types/span.h"
 #include "core/attention/amx_tiles.h"
 #include "core/attention/partial.h"
 #include "core/attention/terms.h"
@@ -56,15 +59,31 @@ namespace hn = hwy::HWY_NAMESPACE;
 // last
 #include "core/attention/simd/tile-inl.h"
 
+// body(runs) with the tiles in memory that the thread keeps.
 template <class Products, class Store, class Body>
-void WithTile(const Tile& tile, const Body& body) {
-  // Grows to what the widest head needs: D = 128 takes about 200 KiB.
+void WithTiles(absl::Span<const Tile> tiles, const Body& body) {
+  // Grows to what the widest head needs: D = 128 takes about 450 KiB for four tiles.
   thread_local Scratch scratch(size_t{4} << 20);
-  TileMemory memory;
+  using Run = TileRun<Products, Store>;
+  const AttentionProblem& problem = *tiles[0].problem;
   constexpr bool kAmx = kOnTiles<typename Products::Product>;
-  memory.Carve(scratch.Reserve(memory.Carve(nullptr, *tile.problem, kAmx)), *tile.problem, kAmx);
-  TileRun<Products, Store> run(tile, memory);
-  body(run);
+  TileMemory memory[kMostTiles];
+  const size_t bytes = memory[0].Carve(nullptr, problem, kAmx);
+  Carver own(nullptr);
+  for (size_t i = 1; i < tiles.size(); ++i) memory[i].CarveOwn(own, problem);
+  std::byte* data = scratch.Reserve(bytes + own.used());
+  memory[0].Carve(data, problem, kAmx);
+  Carver others(data + bytes);
+  std::optional<Run> places[kMostTiles];
+  Run* runs[kMostTiles];
+  for (size_t i = 0; i < tiles.size(); ++i) {
+    if (i > 0) {
+      memory[i] = memory[0];
+      memory[i].CarveOwn(others, problem);
+    }
+    runs[i] = &places[i].emplace(tiles[i], memory[i]);
+  }
+  body(absl::Span<Run* const>(runs, tiles.size()));
 }
 
 // Whether the problem's numbers can be multiplied as pairs of bfloat16.
@@ -75,40 +94,40 @@ inline bool InPairs(const AttentionProblem& problem) {
 
 // The way to multiply that suits the problem and the machine.
 template <class Body>
-void WithManyRows(const Tile& tile, const Body& body) {
+void WithManyRows(absl::Span<const Tile> tiles, const Body& body) {
 #if HWY_TARGET == HWY_AVX3
-  if (InPairs(*tile.problem)) {
+  if (InPairs(*tiles[0].problem)) {
     if (Tiles::Available()) {
-      const Tiles tiles;
-      return WithTile<ManyRows<AmxProduct>, BFloat16PairStore>(tile, body);
+      const Tiles registers;
+      return WithTiles<ManyRows<AmxProduct>, BFloat16PairStore>(tiles, body);
     }
     if (GetCpuFeatures().avx512_bf16) {
-      return WithTile<ManyRows<BFloat16Product>, BFloat16PairStore>(tile, body);
+      return WithTiles<ManyRows<BFloat16Product>, BFloat16PairStore>(tiles, body);
     }
   }
 #endif
-  WithTile<ManyRows<FloatProduct>, FloatStore>(tile, body);
+  WithTiles<ManyRows<FloatProduct>, FloatStore>(tiles, body);
 }
 
 // The same without tiles of AMX, which would mostly hold nothing.
 template <class Body>
-void WithFewRows(const Tile& tile, const Body& body) {
+void WithFewRows(absl::Span<const Tile> tiles, const Body& body) {
 #if HWY_TARGET == HWY_AVX3
-  if (InPairs(*tile.problem) && GetCpuFeatures().avx512_bf16) {
-    return WithTile<FewRows<BFloat16Product>, BFloat16PairStore>(tile, body);
+  if (InPairs(*tiles[0].problem) && GetCpuFeatures().avx512_bf16) {
+    return WithTiles<FewRows<BFloat16Product>, BFloat16PairStore>(tiles, body);
   }
 #endif
-  WithTile<FewRows<FloatProduct>, FloatStore>(tile, body);
+  WithTiles<FewRows<FloatProduct>, FloatStore>(tiles, body);
 }
 
-void RunTileHere(const Tile& tile, const WeightsStep& weights) {
-  WithManyRows(tile, [&](auto& run) { run.Run(weights); });
+void RunTilesHere(absl::Span<const Tile> tiles, const WeightsStep& weights) {
+  WithManyRows(tiles, [&](auto runs) { std::decay_t<decltype(*runs[0])>::Run(runs, weights); });
 }
 
 void RunPartialHere(const Tile& tile, const Partial& to) {
-  const auto body = [&](auto& run) { run.RunPartial(to); };
-  if (IsShort(tile)) return WithFewRows(tile, body);
-  WithManyRows(tile, body);
+  const auto body = [&](auto runs) { runs[0]->RunPartial(to); };
+  if (IsShort(tile)) return WithFewRows({&tile, 1}, body);
+  WithManyRows({&tile, 1}, body);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -118,12 +137,12 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace attend::internal {
 
-HWY_EXPORT(RunTileHere);
+HWY_EXPORT(RunTilesHere);
 HWY_EXPORT(RunPartialHere);
 
-void RunTile(const Tile& tile, const WeightsStep& weights) {
+void RunTiles(absl::Span<const Tile> tiles, const WeightsStep& weights) {
   LimitSimdTargets();
-  HWY_DYNAMIC_DISPATCH(RunTileHere)(tile, weights);
+  HWY_DYNAMIC_DISPATCH(RunTilesHere)(tiles, weights);
 }
 
 void RunPartial(const Tile& tile, const Partial& to) {

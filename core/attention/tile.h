@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "absl/types/span.h"
 #include "core/attention/problem.h"
 
 namespace attend::internal {
@@ -62,15 +63,23 @@ struct WeightsStep {
   float scale = 1.0f;
 };
 
-// Computes a tile: output of its rows, and log-sum-exp and weights where asked
-// for. Keys and values that causal, windows and lengths let no row of it read are
-// not touched, but for weights of the scores before them. Uses memory that the
-// calling thread keeps between calls. The bits depend on the tile alone.
-void RunTile(const Tile& tile, const WeightsStep& weights);
+// Tiles that go through keys together, so that values are packed once for all, which takes
+// about 7 % of the time of a tile by itself. The queries and sums of the others wait in the
+// second-level cache meanwhile: 64 KiB a tile of float32 at D = 128, 48 KiB of bfloat16, so
+// that four leave most of 1 MiB free; more than four could save less than 2 % more.
+// Measured, S = 2048: 4 to 7 %.
+inline constexpr int kMostTiles = 4;
+
+// Computes up to kMostTiles tiles of one sequence and head, or a single one of several
+// heads: output of their rows, and log-sum-exp and weights where asked for. Keys and values
+// that causal, windows and lengths let no row of a tile read are not touched for it, but for
+// weights of the scores before them. Uses memory that the calling thread keeps between
+// calls. The bits of a tile depend on it alone.
+void RunTiles(absl::Span<const Tile> tiles, const WeightsStep& weights);
 
 // Computes what the tile's keys give to its rows, as MergePartials takes it, and writes no
 // output. The only way for tiles of several heads of keys and values. In the rest like
-// RunTile.
+// RunTiles.
 struct Partial;
 void RunPartial(const Tile& tile, const Partial& to);
 

@@ -142,17 +142,24 @@ struct AmxProduct {
     });
   }
 
-  // As the function of this name, but that rows of P and of the words of values are
-  // filled with 0 up to a multiple of 16: both must have them.
-  static HWY_INLINE void Values(float* p, const WordRows& values, float* words, int rows, int begin,
-                                int end, const AmxMemory& memory, const Sums& to) {
+  // Transposes words of values, which lie in `words`, where their rows are filled with 0 up
+  // to a multiple of 16: memory must have them.
+  static HWY_INLINE void PackValues(const WordRows& values, float* words, int rows,
+                                    const AmxMemory& memory) {
     const int all = (rows + 15) / 16 * 16;
     const int64_t stride = values.stride / 4;
-    std::fill_n(p + rows * kTileLanes, (all - rows) * kTileLanes, 0.0f);
     std::fill_n(words + rows * stride, (all - rows) * stride, 0.0f);
     const float* columns[kTileLanes];
     for (int row = 0; row < all; ++row) columns[row] = words + row * stride;
     GatherColumns(columns, values.words, all, memory.values);
+  }
+
+  // As the function of this name, of packed values, but that rows of P are filled with 0
+  // up to a multiple of 16, which it must have.
+  static HWY_INLINE void Values(float* p, const WordRows& values, int rows, int begin, int end,
+                                const AmxMemory& memory, const Sums& to) {
+    const int all = (rows + 15) / 16 * 16;
+    std::fill_n(p + rows * kTileLanes, (all - rows) * kTileLanes, 0.0f);
     if (!to.first) ScaleSums(to, values.words, begin, end);
     ForVectors(begin, end, [&](auto blocks, int lane) HWY_ATTR {
       AmxValueBlocks<decltype(blocks)::value>(p + lane, memory.values, all, values.words, to.first,

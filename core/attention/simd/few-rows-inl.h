@@ -48,8 +48,12 @@ class FewRows {
     }
   }
 
+  // Nothing is packed in advance.
+  struct PackedValues {};
+  PackedValues PackValues(const KeyBlock& /*block*/) const { return {}; }
+
   // o = alpha o + P v, for all lanes.
-  void AddValues(const KeyBlock& block) const {
+  void AddValues(const KeyBlock& block, PackedValues /*values*/) const {
     bool in_memory = AsInMemory<Product>(state_);
     for (int head = 0; block.partial && in_memory && head < lanes_.heads; ++head) {
       in_memory = !HasNonFinite(state_, ValueRowsOf(block, head));
@@ -90,8 +94,8 @@ class FewRows {
     if constexpr (Product::kElementsPerWord == 2) {
       CopyFinite(state_, rows);
     } else {
-      Widen(state_, rows, rows.width);
-      if (dirty) ClearNonFinite(state_, rows.rows);
+      Widen(state_, rows, rows.width, m_.wide);
+      if (dirty) ClearNonFinite(state_, rows.rows, m_.wide);
     }
     const HeadRows copy{reinterpret_cast<const std::byte*>(m_.wide), m_.row_floats * 4, 0,
                         rows.width, rows.rows};

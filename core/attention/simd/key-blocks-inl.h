@@ -25,14 +25,20 @@ void ForEdgeBlocks(const TileState& state, int64_t begin, int64_t end, const Bod
   }
 }
 
+// Those in [begin, end) of the keys that all rows reach.
+template <typename Body>
+void ForFullBlocks(const TileState& state, int64_t begin, int64_t end, const Body& body) {
+  for (int64_t key = begin; key < end; key += kKeyBlock) {
+    const int count = static_cast<int>(std::min<int64_t>(kKeyBlock, end - key));
+    body(KeyBlock{{key, count}, 0, state.tile.lanes(), state.has_terms});
+  }
+}
+
 // In order of keys; blocks on the edges of what rows reach are smaller.
 template <typename Body>
 void ForKeyBlocks(const TileState& state, const Body& body) {
   const Reach& reach = state.reach;
   ForEdgeBlocks(state, reach.begin, reach.full_begin, body);
-  for (int64_t key = reach.full_begin; key < reach.full_end; key += kKeyBlock) {
-    const int count = static_cast<int>(std::min<int64_t>(kKeyBlock, reach.full_end - key));
-    body(KeyBlock{{key, count}, 0, state.tile.lanes(), state.has_terms});
-  }
+  ForFullBlocks(state, reach.full_begin, reach.full_end, body);
   ForEdgeBlocks(state, reach.full_end, reach.end, body);
 }

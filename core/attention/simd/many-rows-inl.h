@@ -57,22 +57,35 @@ class ManyRows {
     }
   }
 
-  // o = alpha o + P v.
-  void AddValues(const KeyBlock& block) const {
+  // A block's values as they are multiplied, in the memory that tiles share.
+  struct PackedValues {
+    WordRows words;
+    int rows;    // of words
+    bool dirty;  // some were not finite
+  };
+
+  PackedValues PackValues(const KeyBlock& block) const {
     const HeadRows rows = RowsOf(state_, state_.sequence.value, block.keys, 0);
     const bool dirty = block.partial && HasNonFinite(state_, rows);
-    const WordRows values = PackValues(rows, dirty);
     const int words = (rows.rows + Product::kElementsPerWord - 1) / Product::kElementsPerWord;
+    const PackedValues packed{WordsOf(rows, dirty), words, dirty};
+    if constexpr (kOnTiles<Product>) Product::PackValues(packed.words, m_.values, words, m_.amx);
+    return packed;
+  }
+
+  // o = alpha o + P v.
+  void AddValues(const KeyBlock& block, const PackedValues& values) const {
     const Sums to{m_.o, m_.alpha, state_.first};
     if constexpr (kOnTiles<Product>) {
-      Product::Values(m_.s, values, m_.wide, words, block.begin_lane, block.end_lane, m_.amx, to);
+      Product::Values(m_.s, values.words, values.rows, block.begin_lane, block.end_lane, m_.amx,
+                      to);
     } else {
-      Values<Product>(m_.s, values, words, block.begin_lane, block.end_lane, to);
+      Values<Product>(m_.s, values.words, values.rows, block.begin_lane, block.end_lane, to);
     }
-    if (dirty) {
-      AddNonFinite<Product>(state_, rows, block.begin_lane, block.end_lane,
-                            [](int lane, int64_t d) { return d * kTileLanes + lane; });
-    }
+    if (!values.dirty) return;
+    AddNonFinite<Product>(state_, RowsOf(state_, state_.sequence.value, block.keys, 0),
+                          block.begin_lane, block.end_lane,
+                          [](int lane, int64_t d) { return d * kTileLanes + lane; });
   }
 
   // to[lane][Dv] = o.
@@ -86,7 +99,7 @@ class ManyRows {
  private:
   // Values as words of as many keys as a word of P has; 0 for what is not finite, where
   // there is such in `dirty` ones.
-  WordRows PackValues(const HeadRows& rows, bool dirty) const {
+  WordRows WordsOf(const HeadRows& rows, bool dirty) const {
     const int64_t width = p_.value_head_dim;
     if constexpr (Product::kElementsPerWord == 2) {
       const WordRows words = Pair(rows);
@@ -99,8 +112,8 @@ class ManyRows {
     // Copied even where nothing is converted: rows of many heads lie a power of
     // two apart, share a few sets of the cache and would be fetched again for
     // every few features. Measured: 5 % at full length, 10 % under causal.
-    const WordRows words = Widen(state_, rows, width);
-    if (dirty) ClearNonFinite(state_, rows.rows);
+    const WordRows words = Widen(state_, rows, width, m_.values);
+    if (dirty) ClearNonFinite(state_, rows.rows, m_.values);
     return words;
   }
 
@@ -110,9 +123,9 @@ class ManyRows {
     };
     for (int i = 0; i < rows.rows; i += 2) {
       PairRow(row(i), i + 1 < rows.rows ? row(i + 1) : nullptr, p_.value_head_dim,
-              reinterpret_cast<uint32_t*>(m_.wide + (i / 2) * m_.row_floats));
+              reinterpret_cast<uint32_t*>(m_.values + (i / 2) * m_.row_floats));
     }
-    return {reinterpret_cast<const std::byte*>(m_.wide), m_.row_floats * 4, p_.value_head_dim};
+    return {reinterpret_cast<const std::byte*>(m_.values), m_.row_floats * 4, p_.value_head_dim};
   }
 
   const TileState& state_;

@@ -35,20 +35,21 @@ inline bool HasNonFinite(const TileState& state, const HeadRows& values) {
   return false;
 }
 
-// In rows of floats in memory.wide.
-inline void ClearNonFinite(const TileState& state, int rows) {
+// In rows of floats.
+inline void ClearNonFinite(const TileState& state, int rows, float* floats) {
   for (int i = 0; i < rows; ++i) {
-    float* row = state.memory.wide + i * state.memory.row_floats;
+    float* row = floats + i * state.memory.row_floats;
     for (int64_t d = 0; d < state.problem.value_head_dim; ++d) {
       if (!std::isfinite(row[d])) row[d] = 0.0f;
     }
   }
 }
 
-// In words of two rows of bfloat16 in memory.wide.
+// In words of two rows of bfloat16 in memory.values.
 inline void ClearNonFinitePairs(const TileState& state, int rows) {
   for (int i = 0; i < rows; ++i) {
-    uint32_t* words = reinterpret_cast<uint32_t*>(state.memory.wide + i * state.memory.row_floats);
+    uint32_t* words =
+        reinterpret_cast<uint32_t*>(state.memory.values + i * state.memory.row_floats);
     for (int64_t d = 0; d < state.problem.value_head_dim; ++d) {
       if ((words[d] & 0x7f80u) == 0x7f80u) words[d] &= 0xffff0000u;
       if ((words[d] & 0x7f800000u) == 0x7f800000u) words[d] &= 0x0000ffffu;

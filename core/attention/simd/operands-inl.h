@@ -16,14 +16,14 @@ bool AsInMemory(const TileState& state) {
   return Product::kElementsPerWord == 2 || state.problem.input_type == DataType::kFloat32;
 }
 
-// Rows of floats in memory.wide.
-inline WordRows Widen(const TileState& state, const HeadRows& rows, int64_t width) {
+// Rows of floats in `to`, one of the memory's matrices of rows.
+inline WordRows Widen(const TileState& state, const HeadRows& rows, int64_t width, float* to) {
   const TileMemory& m = state.memory;
   for (int i = 0; i < rows.rows; ++i) {
-    ConvertToFloat(state.problem.input_type, rows.data + i * rows.row_stride,
-                   m.wide + i * m.row_floats, width);
+    ConvertToFloat(state.problem.input_type, rows.data + i * rows.row_stride, to + i * m.row_floats,
+                   width);
   }
-  return {reinterpret_cast<const std::byte*>(m.wide), m.row_floats * 4, width};
+  return {reinterpret_cast<const std::byte*>(to), m.row_floats * 4, width};
 }
 
 // One head's keys as words: as they are in memory, or converted.
@@ -31,7 +31,7 @@ template <class Product>
 WordRows KeysOf(const TileState& state, KeyRange keys, int head) {
   const HeadRows rows = RowsOf(state, state.sequence.key, keys, head);
   const int64_t width = state.problem.head_dim;
-  if (!AsInMemory<Product>(state)) return Widen(state, rows, width);
+  if (!AsInMemory<Product>(state)) return Widen(state, rows, width, state.memory.wide);
   return {rows.data, rows.row_stride, width / Product::kElementsPerWord};
 }
 

@@ -1,4 +1,5 @@
-// Working memory of a tile.
+// Working memory of a tile, or of several that go through keys together: each has its
+// queries, sums and maxima, and all share the rest.
 // Included by core/attention/tile.cc once for each SIMD target.
 
 // Every matrix has kTileLanes columns, one a lane; for few rows q and o hold rows instead.
@@ -10,7 +11,8 @@ struct TileMemory {
   float *max, *sum, *alpha, *factor;  // one row each
   float *slope, *row;                 // of ALiBi, one row each
   float* rows;                        // [kTileLanes][row_floats]: rows on their way in or out
-  float* wide;     // [kKeyBlock][row_floats]: keys or values, converted or paired
+  float* wide;     // [kKeyBlock][row_floats]: keys, or values of few rows, converted
+  float* values;   // the same, of values converted or paired
   float* dump;     // [row_floats]: what lanes without a query write
   uint64_t* bits;  // [kKeyBlock]: bit l of word i: lane l reads key i
   AmxMemory amx;   // if asked for
@@ -20,19 +22,25 @@ struct TileMemory {
     Carver carver(data);
     const int64_t d = problem.head_dim, dv = problem.value_head_dim;
     row_floats = (std::max<int64_t>({d, dv, kKeyBlock}) + 15) / 16 * 16;
-    q = carver.Take<float>(ShortStride(d) * kTileLanes);
+    CarveOwn(carver, problem);
     s = carver.Take<float>(kKeyBlock * kTileLanes);
-    o = carver.Take<float>(ShortStride(dv) * kTileLanes);
     bias = carver.Take<float>(kKeyBlock * kTileLanes);
-    for (float** one : {&max, &sum, &alpha, &factor, &slope, &row}) {
-      *one = carver.Take<float>(kTileLanes);
-    }
     rows = carver.Take<float>(kTileLanes * row_floats);
     wide = carver.Take<float>(kKeyBlock * row_floats);
+    values = carver.Take<float>(kKeyBlock * row_floats);
     dump = carver.Take<float>(row_floats);
     bits = carver.Take<uint64_t>(kKeyBlock);
     if (with_amx) amx.Carve(carver, dv);
     return carver.used();
+  }
+
+  // What a tile has for itself; the rest stays as it is, that of another tile.
+  void CarveOwn(Carver& carver, const AttentionProblem& problem) {
+    q = carver.Take<float>(ShortStride(problem.head_dim) * kTileLanes);
+    o = carver.Take<float>(ShortStride(problem.value_head_dim) * kTileLanes);
+    for (float** one : {&max, &sum, &alpha, &factor, &slope, &row}) {
+      *one = carver.Take<float>(kTileLanes);
+    }
   }
 
   // Whole vectors, of bfloat16 too.

@@ -70,7 +70,8 @@ class Fetch {
     rows_ = 1;
   }
 
-  // The next `count` lines, if there are as many.
+  // The next `count` lines, if there are as many. One instruction in a loop: several in a
+  // row read the second-level cache faster by a fifth, but memory slower by a twentieth.
   HWY_INLINE void Lines(int64_t count) {
     for (; count > 0 && rows_ > 0; --count) {
       __builtin_prefetch(at_, 0, 3);
@@ -175,7 +176,8 @@ HWY_INLINE int64_t DivideUp(int64_t a, int64_t b) {
 // s[key][lane] for kKeys keys and kLanes lanes, at most four.
 template <class Product, int kKeys, int kLanes>
 HWY_INLINE void ShortScoreKeys(const float* HWY_RESTRICT q, int64_t q_stride, RowsAt k,
-                               int64_t words, float* HWY_RESTRICT s) {
+                               int64_t words, Fetch& ahead, int64_t lines, float* HWY_RESTRICT s) {
+  Fetch fetch = ahead;  // in registers
   const F32 df;
   const int64_t n = VectorLanes();
   V32 sums[kKeys][4];
@@ -184,6 +186,7 @@ HWY_INLINE void ShortScoreKeys(const float* HWY_RESTRICT q, int64_t q_stride, Ro
   }
   const auto add = [&](int64_t at, auto whole) HWY_ATTR {
     V32 keys[kKeys];
+    fetch.Lines(lines);
     ATTEND_UNROLL for (int r = 0; r < kKeys; ++r) {
       const std::byte* from = k.row(r) + at * 4;
       keys[r] = decltype(whole)::value ? LoadBytes(df, from) : LoadFirst(df, from, words - at);
@@ -198,6 +201,7 @@ HWY_INLINE void ShortScoreKeys(const float* HWY_RESTRICT q, int64_t q_stride, Ro
   int64_t at = 0;
   for (; at + n <= words; at += n) add(at, std::true_type());
   if (at < words) add(at, std::false_type());
+  ahead = fetch;
   ATTEND_UNROLL for (int r = 0; r < kKeys; ++r) {
     if constexpr (kLanes == 4) {
       StoreLaneSums(sums[r], s + r * kTileLanes);
@@ -211,12 +215,12 @@ HWY_INLINE void ShortScoreKeys(const float* HWY_RESTRICT q, int64_t q_stride, Ro
 
 template <class Product, int kLanes>
 HWY_INLINE void ShortScoreLanes(const float* q, int64_t q_stride, RowsAt k, int64_t words, int keys,
-                                float* s) {
+                                Fetch& fetch, int64_t lines, float* s) {
   if (keys == kShortKeys) {
-    return ShortScoreKeys<Product, kShortKeys, kLanes>(q, q_stride, k, words, s);
+    return ShortScoreKeys<Product, kShortKeys, kLanes>(q, q_stride, k, words, fetch, lines, s);
   }
   for (int key = 0; key < keys; ++key) {
-    ShortScoreKeys<Product, 1, kLanes>(q, q_stride, {k.row(key), k.stride}, words,
+    ShortScoreKeys<Product, 1, kLanes>(q, q_stride, {k.row(key), k.stride}, words, fetch, lines,
                                        s + key * kTileLanes);
   }
 }
@@ -229,7 +233,8 @@ HWY_NOINLINE void ShortScores(const float* q, int64_t q_stride, const ShortLanes
   const ShortOrder order(k, lanes.heads, row_bytes);
   const int ahead = static_cast<int>(
       std::min<int64_t>(DivideUp(kFetchBytes, order.bytes * kShortKeys) * kShortKeys, k.rows));
-  const int64_t lines = DivideUp(row_bytes * kShortKeys, kLineBytes * DivideUp(lanes.lanes, 4));
+  const int64_t lines =
+      DivideUp(kShortKeys * 4 * VectorLanes(), kLineBytes * DivideUp(lanes.lanes, 4));
   for (int first = 0; first < lanes.heads; first += order.at_once) {
     for (int key = 0; key < k.rows; key += kShortKeys) {
       const int keys = std::min(kShortKeys, k.rows - key);
@@ -241,15 +246,14 @@ HWY_NOINLINE void ShortScores(const float* q, int64_t q_stride, const ShortLanes
           const float* queries = q + at * q_stride;
           float* to = s + key * kTileLanes + at;
           const int left = lanes.lanes - lane;
-          fetch.Lines(lines);
           if (left >= 4) {
-            ShortScoreLanes<Product, 4>(queries, q_stride, rows, k.width, keys, to);
+            ShortScoreLanes<Product, 4>(queries, q_stride, rows, k.width, keys, fetch, lines, to);
           } else if (left == 3) {
-            ShortScoreLanes<Product, 3>(queries, q_stride, rows, k.width, keys, to);
+            ShortScoreLanes<Product, 3>(queries, q_stride, rows, k.width, keys, fetch, lines, to);
           } else if (left == 2) {
-            ShortScoreLanes<Product, 2>(queries, q_stride, rows, k.width, keys, to);
+            ShortScoreLanes<Product, 2>(queries, q_stride, rows, k.width, keys, fetch, lines, to);
           } else {
-            ShortScoreLanes<Product, 1>(queries, q_stride, rows, k.width, keys, to);
+            ShortScoreLanes<Product, 1>(queries, q_stride, rows, k.width, keys, fetch, lines, to);
           }
         }
       }

@@ -34,6 +34,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 #include "core/linalg/simd/products-inl.h"
 // products before scores
 #include "core/attention/simd/scores-inl.h"
+// rows before short
+#include "core/attention/simd/rows-ahead-inl.h"
 #include "core/attention/simd/short-inl.h"
 #include "core/attention/simd/softmax-inl.h"
 #include "core/attention/simd/transpose-inl.h"

@@ -28,9 +28,9 @@ constexpr int64_t kMinSplitKeys = 256;
 constexpr int64_t kMinSplitBytes = int64_t{512} << 10;
 constexpr int64_t kMaxSplits = 32;
 
-// Tiles of a sequence go through keys together as far as so many tasks are left: 16 for
-// each of two workers, so that under causal, too, they end within a few percent of each other.
-constexpr int64_t kLeastTasks = 32;
+// Tiles of a sequence go through keys together as far as so many tasks are left for each
+// worker, so that under causal, too, they end within a few percent of each other.
+constexpr int64_t kTasksPerWorker = 16;
 
 // Sum over rows i of clamp(first + i, 0, keys).
 double SumOfClamped(double first, double rows, double keys) {
@@ -119,11 +119,11 @@ void RunMean(Tile tile) {
   if (!add) ClearWeights(problem, tile);
 }
 
-// How a sequence is cut: from the problem alone, so that its bits depend on
-// nothing else.
+// How a sequence is cut: where that decides bits, from the problem alone. How many tiles
+// go together changes none, and looks at the number of workers too.
 class Tiling {
  public:
-  Tiling(const AttentionProblem& problem, const SequenceProblem& sequence)
+  Tiling(const AttentionProblem& problem, const SequenceProblem& sequence, int workers)
       : problem_(problem), sequence_(sequence) {
     mean_ = problem.weights == WeightsOutput::kMean;
     row_tiles_ = (sequence.query_length + kTileLanes - 1) / kTileLanes;
@@ -136,7 +136,8 @@ class Tiling {
     }
     group_tiles_ = (group_ + heads_ - 1) / heads_;
     if (row_tiles_ > 1 && !mean_) {
-      together_ = std::clamp<int64_t>(tiles() / kLeastTasks, 1, kMostTiles);
+      together_ = std::clamp<int64_t>(tiles() / (kTasksPerWorker * workers), 1,
+                                      internal::MostTilesTogether(problem));
     }
     if (row_tiles_ != 1 || problem.weights != WeightsOutput::kNone) return;
     const int64_t lanes = heads_ * sequence.query_length;
@@ -225,6 +226,7 @@ class Tiling {
     const int64_t least = std::max(kMinSplitKeys, kMinSplitBytes / key_bytes);
     splits_ = std::clamp<int64_t>(keys / least, 1, kMaxSplits);
     split_keys_ = (keys / splits_ + kKeyBlock) / kKeyBlock * kKeyBlock;
+    splits_ = std::max<int64_t>((keys + split_keys_ - 1) / split_keys_, 1);  // none is empty
     // A tile of more lanes has a faster way to its output.
     if (splits_ == 1 && !few) splits_ = 0;
   }
@@ -308,7 +310,7 @@ double AttentionFlops(const AttentionProblem& problem) {
 int64_t AttentionWorkingBytes(const AttentionProblem& problem) {
   size_t bytes = 0;
   for (const SequenceProblem& sequence : problem.sequences) {
-    bytes += Tiling(problem, sequence).shared_bytes();
+    bytes += Tiling(problem, sequence, 1).shared_bytes();
   }
   return static_cast<int64_t>(bytes);
 }
@@ -321,7 +323,7 @@ void ComputeAttention(absl::Span<const AttentionProblem* const> problems, Worker
   size_t bytes = 0;
   for (const AttentionProblem* problem : problems) {
     for (const SequenceProblem& sequence : problem->sequences) {
-      const Tiling tiling(*problem, sequence);
+      const Tiling tiling(*problem, sequence, pool.size());
       end += tiling.size();
       merge_end += tiling.merges();
       parts.push_back({tiling, end, merge_end, bytes});

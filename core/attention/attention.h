@@ -13,9 +13,8 @@ namespace attend {
 // (problem, sequence, head, block of query rows or of keys). Lq x Lk is never held whole
 // unless its weights are asked for. The bits of a problem's result depend on
 // that problem alone, not on its company or on the number of workers.
-// Working memory, kept between calls: a few hundred KiB a worker, by head widths; on the
-// calling thread float32 sums of what is split, at most 32 times the output of sequences of
-// up to 64 rows, and about a quarter of their keys and values. Neither grows with Lk.
+// Working memory, kept between calls: a worker's tiles, about 400 KiB at D = Dv = 128 and in
+// proportion to head widths; on the calling thread AttentionWorkingBytes of all problems.
 // Blocks the calling thread until done.
 void ComputeAttention(absl::Span<const AttentionProblem* const> problems, WorkerPool& pool);
 
@@ -23,7 +22,9 @@ void ComputeAttention(absl::Span<const AttentionProblem* const> problems, Worker
 // (head with gate != 0, query row, key that causal and window allow).
 double AttentionFlops(const AttentionProblem& problem);
 
-// Bytes of sums that the problem adds to what ComputeAttention holds on the calling thread.
+// Bytes that the problem adds to what ComputeAttention holds on the calling thread: sums of
+// keys that are split, for sequences of up to 64 rows at most 32 times their output in
+// float32 and a few words a row. They grow with Lk up to 32 splits.
 int64_t AttentionWorkingBytes(const AttentionProblem& problem);
 
 }  // namespace attend

@@ -17,6 +17,20 @@
 #include "core/base/simd.h"
 #include "core/tensor/convert.h"
 
+#ifndef ATTEND_CORE_ATTENTION_TILE_SCRATCH
+#define ATTEND_CORE_ATTENTION_TILE_SCRATCH
+namespace attend::internal {
+
+// One for all targets and ways to multiply: a thread runs one at a time. Grows to what the
+// widest heads need: D = 128 takes about 390 KiB for four tiles, 425 KiB with AMX.
+inline Scratch& TileScratch() {
+  thread_local Scratch scratch(size_t{4} << 20);
+  return scratch;
+}
+
+}  // namespace attend::internal
+#endif
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/attention/tile.cc"
 #include <hwy/cache_control.h>
@@ -61,11 +75,9 @@ namespace hn = hwy::HWY_NAMESPACE;
 // last
 #include "core/attention/simd/tile-inl.h"
 
-// body(runs) with the tiles in memory that the thread keeps.
+// body(runs) with the tiles in the thread's memory for them.
 template <class Products, class Store, class Body>
 void WithTiles(absl::Span<const Tile> tiles, const Body& body) {
-  // Grows to what the widest head needs: D = 128 takes about 450 KiB for four tiles.
-  thread_local Scratch scratch(size_t{4} << 20);
   using Run = TileRun<Products, Store>;
   const AttentionProblem& problem = *tiles[0].problem;
   constexpr bool kAmx = kOnTiles<typename Products::Product>;
@@ -73,7 +85,7 @@ void WithTiles(absl::Span<const Tile> tiles, const Body& body) {
   const size_t bytes = memory[0].Carve(nullptr, problem, kAmx);
   Carver own(nullptr);
   for (size_t i = 1; i < tiles.size(); ++i) memory[i].CarveOwn(own, problem);
-  std::byte* data = scratch.Reserve(bytes + own.used());
+  std::byte* data = TileScratch().Reserve(bytes + own.used());
   memory[0].Carve(data, problem, kAmx);
   Carver others(data + bytes);
   std::optional<Run> places[kMostTiles];

@@ -82,7 +82,8 @@ absl::Status EngineItem::PrepareLayer(const MultiHeadAttentionRequest& request,
   layer_item_ = BindLayer(request, plan, response_);
   response_.layer_sha256 = layer_->config().sha256;
   if (layer_item() == nullptr) return absl::OkStatus();
-  ATTEND_ASSIGN_OR_RETURN(working_, budget.Charge(layer_->WorkingBytes(layer_item_)));
+  ATTEND_ASSIGN_OR_RETURN(working_,
+                          budget.Charge(layer_->WorkingBytes(layer_item_), response_.charge));
   flops_ = cost_.flops = layer_->Flops(layer_item_);
   return absl::OkStatus();
 }
@@ -93,7 +94,8 @@ absl::Status EngineItem::PrepareOperator(const ScaledDotProductAttentionRequest&
   ATTEND_RETURN_IF_ERROR(Allocate(plan));
   problem_ = BindOperator(request, plan, response_);
   if (problem() == nullptr) return absl::OkStatus();
-  ATTEND_ASSIGN_OR_RETURN(working_, budget.Charge(AttentionWorkingBytes(problem_)));
+  ATTEND_ASSIGN_OR_RETURN(working_,
+                          budget.Charge(AttentionWorkingBytes(problem_), response_.charge));
   flops_ = AttentionFlops(problem_);
   const double bytes = static_cast<double>(request.query.byte_size() + request.key.byte_size() +
                                            request.value.byte_size());

@@ -41,8 +41,8 @@ absl::Status MemoryCharge::Grow(int64_t bytes) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<MemoryCharge> MemoryBudget::Charge(int64_t bytes) {
-  ATTEND_RETURN_IF_ERROR(Take(bytes, 0));
+absl::StatusOr<MemoryCharge> MemoryBudget::Charge(int64_t bytes, const MemoryCharge& held) {
+  ATTEND_RETURN_IF_ERROR(Take(bytes, held.bytes()));
   return MemoryCharge(this, bytes);
 }
 

@@ -41,8 +41,8 @@ class MemoryBudget {
 
   // Takes `bytes` >= 0. RESOURCE_EXHAUSTED, with pushback and reason "MEMORY",
   // where they do not fit now; without pushback and "TOO_LARGE" where they never
-  // will.
-  absl::StatusOr<MemoryCharge> Charge(int64_t bytes);
+  // will, nor beside what the same request holds already in `held`.
+  absl::StatusOr<MemoryCharge> Charge(int64_t bytes, const MemoryCharge& held = {});
 
   int64_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
   int64_t max_bytes() const { return max_bytes_; }

@@ -8,8 +8,8 @@
 namespace attend {
 namespace {
 
-// Wider heads than any model has; bounds what a worker needs for one block of
-// rows, which no request's size accounts for.
+// Wider heads than any model has; bounds what a worker needs for its blocks
+// of rows, which no request's size accounts for.
 constexpr int64_t kMaxHeadDim = 4096;
 
 // A tensor without rows has no bytes that bound its number of heads.

@@ -1,5 +1,6 @@
 #include "server/lifecycle/grpc_front.h"
 
+#include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -114,13 +115,16 @@ void GrpcFront::SetServing(bool serving) {
 
 void GrpcFront::Shutdown() {
   if (server_ == nullptr) return;
-  // First the connections, then gRPC: a call that reaches a server whose shutdown
-  // has begun is dropped without a status, which its caller sees as CANCELLED
-  // (gRPC 1.51, Server::CallData::KillZombie). The end of the connection makes
-  // it UNAVAILABLE, which clients retry.
+  // First the sockets, then gRPC: a call that reaches a server whose shutdown has
+  // begun is dropped without a status, which its caller sees as CANCELLED (gRPC
+  // 1.51, Server::CallData::KillZombie). The end of the connection makes it
+  // UNAVAILABLE, which clients retry.
+  // gRPC would log that taking connections fails now.
+  gpr_set_log_function([](gpr_log_func_args*) {});
   EndConnections(addresses_);
   server_->Shutdown(std::chrono::system_clock::now());
   server_->Wait();
+  gpr_set_log_function(nullptr);  // as it was
   server_.reset();
 }
 

@@ -28,8 +28,9 @@ class GrpcFront {
   // What health answers from now on, for the server and each of its services.
   void SetServing(bool serving);
 
-  // Cancels the calls that are left and closes every connection. Blocks until
-  // then. May be called again.
+  // Ends listening and every connection, so that calls that are left, or still
+  // come, are UNAVAILABLE to their callers. Blocks until then. May be called
+  // again.
   void Shutdown();
 
  private:

@@ -1,15 +1,19 @@
 #include "server/net/address.h"
 
 #include <dirent.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -27,8 +31,8 @@ int Resolve(const HostPort& address, addrinfo** found) {
                      found);
 }
 
-// The port that the socket `fd` is bound to; 0: it is none of TCP.
-int LocalPort(const sockaddr_storage& name) {
+// The port of an internet address; 0: it is of another family.
+int PortOf(const sockaddr_storage& name) {
   if (name.ss_family == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in&>(name).sin_port);
   if (name.ss_family == AF_INET6) {
     return ntohs(reinterpret_cast<const sockaddr_in6&>(name).sin6_port);
@@ -36,22 +40,51 @@ int LocalPort(const sockaddr_storage& name) {
   return 0;
 }
 
-// Whether `fd` is a connection whose own end is `address`.
-bool IsConnectionOn(int fd, absl::string_view address) {
-  int listens = 1;
-  socklen_t size = sizeof(listens);
-  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens != 0) return false;
+// Whether `fd` is a socket for streams whose own end is `address`.
+bool IsBoundTo(int fd, absl::string_view address) {
+  int type = 0;
+  socklen_t size = sizeof(type);
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM) return false;
   sockaddr_storage name = {};
   size = sizeof(name);
   if (getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) return false;
   const absl::string_view path = UnixPath(address);
   if (path.empty()) {
     const absl::StatusOr<HostPort> tcp = ParseHostPort(address);
-    return tcp.ok() && tcp->port == LocalPort(name);
+    return tcp.ok() && tcp->port != 0 && tcp->port == PortOf(name);
   }
   if (name.ss_family != AF_UNIX) return false;
   const auto& local = reinterpret_cast<const sockaddr_un&>(name);
   return path == absl::string_view(local.sun_path, strnlen(local.sun_path, sizeof(local.sun_path)));
+}
+
+bool Listens(int fd) {
+  int listens = 0;
+  socklen_t size = sizeof(listens);
+  return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
+}
+
+// The sockets of this process that are bound to one of `addresses`.
+struct BoundSockets {
+  explicit BoundSockets(const std::vector<std::string>& addresses) {
+    DIR* const open_files = opendir("/proc/self/fd");
+    if (open_files == nullptr) return;
+    while (const dirent* entry = readdir(open_files)) {
+      int fd = -1;
+      if (!absl::SimpleAtoi(entry->d_name, &fd)) continue;
+      const auto bound = [fd](const std::string& address) { return IsBoundTo(fd, address); };
+      if (!std::any_of(addresses.begin(), addresses.end(), bound)) continue;
+      (Listens(fd) ? listeners : connections).push_back(fd);
+    }
+    closedir(open_files);
+  }
+  std::vector<int> listeners, connections;
+};
+
+// Whether the peer has not yet received all that was written.
+bool HasUnsent(int fd) {
+  int bytes = 0;
+  return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
 }
 
 }  // namespace
@@ -107,7 +140,10 @@ void Knock(const HostPort& address) {
 }
 
 absl::string_view UnixPath(absl::string_view address) {
-  return absl::ConsumePrefix(&address, "unix:") ? address : absl::string_view();
+  if (!absl::ConsumePrefix(&address, "unix:")) return absl::string_view();
+  // As an URI has it: an empty host before the path.
+  if (absl::StartsWith(address, "///")) address.remove_prefix(2);
+  return address;
 }
 
 bool UnixSocketInUse(absl::string_view path) {
@@ -124,16 +160,23 @@ bool UnixSocketInUse(absl::string_view path) {
 }
 
 void EndConnections(const std::vector<std::string>& addresses) {
-  DIR* const open_files = opendir("/proc/self/fd");
-  if (open_files == nullptr) return;
-  while (const dirent* entry = readdir(open_files)) {
-    int fd = -1;
-    if (!absl::SimpleAtoi(entry->d_name, &fd)) continue;
-    for (const std::string& address : addresses) {
-      if (IsConnectionOn(fd, address)) shutdown(fd, SHUT_RDWR);
-    }
+  // Listeners first: who is turned away would otherwise come back at once.
+  const std::vector<int> listeners = BoundSockets(addresses).listeners;
+  for (const int fd : listeners) shutdown(fd, SHUT_RDWR);
+  // Now no more are taken. What listened does not look like it any longer.
+  std::vector<int> connections = BoundSockets(addresses).connections;
+  const auto listened = [&](int fd) {
+    return std::find(listeners.begin(), listeners.end(), fd) != listeners.end();
+  };
+  connections.erase(std::remove_if(connections.begin(), connections.end(), listened),
+                    connections.end());
+  // Only what is written: data that comes to a socket which reads no more resets it, and
+  // what was not sent yet would be lost.
+  for (const int fd : connections) shutdown(fd, SHUT_WR);
+  for (int i = 0; i < 100; ++i) {
+    if (std::none_of(connections.begin(), connections.end(), HasUnsent)) return;
+    usleep(1000);
   }
-  closedir(open_files);
 }
 
 }  // namespace attend

@@ -33,10 +33,11 @@ absl::string_view UnixPath(absl::string_view address);
 // socket file without asking.
 bool UnixSocketInUse(absl::string_view path);
 
-// Ends, in both directions, each connection that this process took as a server
-// on one of `addresses` ("HOST:PORT" with the port in use, or "unix:PATH").
-// What was written before still reaches the peer; who owns a socket learns of
-// the end as if the peer had closed it. Listening goes on.
+// For a server that leaves: ends listening on `addresses` ("HOST:PORT" with the
+// port in use, or "unix:PATH"), then what is written on each connection that was
+// taken there. Blocks until peers have received what was written before, for
+// 100 ms at most. The sockets stay their owner's to close; nothing written on
+// them later leaves.
 void EndConnections(const std::vector<std::string>& addresses);
 
 }  // namespace attend

@@ -14,13 +14,13 @@ constexpr int64_t kLineBytes = 64;
 class Fetch {
  public:
   Fetch(const std::byte* rows, int64_t stride, int64_t row_bytes, int64_t count)
-      : at_(rows),
-        row_end_(rows + row_bytes),
+      : at_(reinterpret_cast<intptr_t>(rows)),
+        row_end_(at_ + row_bytes),
         stride_(stride),
         row_bytes_(row_bytes),
         rows_(count) {
     if (stride != row_bytes || count == 0) return;
-    row_end_ = rows + row_bytes * count;  // as one row
+    row_end_ = at_ + row_bytes * count;  // as one row
     rows_ = 1;
   }
 
@@ -28,7 +28,7 @@ class Fetch {
   // row read the second-level cache faster by a fifth, but memory slower by a twentieth.
   HWY_INLINE void Lines(int64_t count) {
     for (; count > 0 && rows_ > 0; --count) {
-      __builtin_prefetch(at_, 0, 3);
+      __builtin_prefetch(reinterpret_cast<const void*>(at_), 0, 3);
       at_ += kLineBytes;
       if (at_ < row_end_) continue;
       row_end_ += stride_;
@@ -38,8 +38,7 @@ class Fetch {
   }
 
  private:
-  const std::byte* at_;
-  const std::byte* row_end_;
+  intptr_t at_, row_end_;  // numbers, as the last steps point behind the rows
   int64_t stride_, row_bytes_, rows_;
 };
 

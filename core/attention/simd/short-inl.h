@@ -322,7 +322,7 @@ HWY_NOINLINE void ShortValues(const float* p, const ShortLanes& lanes, const Hea
   const int64_t lines = DivideUp(row_bytes * Loads::kRows, kLineBytes * passes);
   for (int first = 0; first < lanes.heads; first += order.at_once) {
     for (int row = 0; row < v.rows; row += step) {
-      Fetch fetch = order.Ahead(v, lanes.heads, first, row, step, step);
+      Fetch fetch = order.Ahead(v, lanes.heads, first, row, std::min(step, v.rows), step);
       for (int head = first; head < first + order.at_once; ++head) {
         const int lane = head * lanes.lanes;
         const ShortValueStep rows{v.At(head, row),

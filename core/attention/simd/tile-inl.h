@@ -1,5 +1,5 @@
-// One tile, or several in step: online softmax over blocks of keys. Products is ManyRows or FewRows, the two
-// ways to multiply; Store is how P is handed to the weighted sums.
+// One tile, or several in step: online softmax over blocks of keys. Products is ManyRows or
+// FewRows, the two ways to multiply; Store is how P is handed to the weighted sums.
 // Included by core/attention/tile.cc once for each SIMD target, after its parts.
 
 template <class Products, class Store>

@@ -1,7 +1,6 @@
 // Tiles of rows that go through keys together, which sequences of many rows and heads do,
 // against the same tiles one by one, as one head alone has them.
 
-#include <cstring>
 #include <limits>
 #include <optional>
 #include <string>
@@ -26,6 +25,10 @@ class TilesTogether : public ::testing::TestWithParam<DataType> {
     int64_t query_offset = 0;
     bool mask = false;
     bool not_finite = false;  // some values, read by some rows
+    bool terms = false;       // softcap, bias, ALiBi and sinks
+    bool gates = false;       // one of them 0
+    bool weights = false;
+    int64_t keys = 500;
   };
 
   static void ExpectBitsOfHeadsAlone(const Options& options) {
@@ -34,7 +37,7 @@ class TilesTogether : public ::testing::TestWithParam<DataType> {
     shape.num_kv_heads = kHeads / 2;
     shape.head_dim = 36;  // two of its words are beyond whole tiles of AMX
     shape.value_head_dim = 20;
-    shape.lengths = {{450, 500}};
+    shape.lengths = {{450, options.keys}};
     shape.type = shape.output_type = GetParam();
     RandomProblem random(shape, 7);
     random.problem.causal = options.causal;
@@ -42,9 +45,21 @@ class TilesTogether : public ::testing::TestWithParam<DataType> {
     random.problem.sequences[0].query_offset = options.query_offset;
     if (options.mask) random.AddMask(0, true, true, true, 0.8);
     if (options.not_finite) random.SetValue(0, 70, std::numeric_limits<float>::infinity());
+    if (options.terms) {
+      random.problem.softcap = 3.0f;
+      random.AddBias(0, DataType::kFloat32, true, true, true, 0.1);
+      random.AddAlibi(0);
+      random.AddSinks();
+    }
+    if (options.gates) {
+      random.problem.head_gates.assign(kHeads, 0.5f);
+      random.problem.head_gates[3] = 0.0f;
+    }
+    if (options.weights) random.AskForWeights(WeightsOutput::kPerHead);
+    random.AskForLogSumExp(true);
     Compute(random);
     for (int64_t head = 0; head < kHeads; ++head) {
-      ASSERT_EQ(Alone(random.problem, head), Together(random.problem, head))
+      ASSERT_EQ(Alone(random.problem, head), ResultsOf(random.problem, head))
           << options.name << ", head " << head;
     }
   }
@@ -52,35 +67,55 @@ class TilesTogether : public ::testing::TestWithParam<DataType> {
  private:
   using Bytes = std::vector<std::byte>;
 
-  static Bytes Together(const AttentionProblem& problem, int64_t head) {
-    const auto element = static_cast<int64_t>(ElementSize(problem.output_type));
-    const SequenceProblem& sequence = problem.sequences[0];
-    const int64_t width = problem.value_head_dim * element;
-    Bytes rows(sequence.query_length * width);
-    for (int64_t row = 0; row < sequence.query_length; ++row) {
-      const int64_t at = row * sequence.output.row_stride + head * sequence.output.head_stride;
-      std::memcpy(rows.data() + row * width, sequence.output.data + at * element, width);
+  // Copies rows of `width` bytes from `stride` to `stride`.
+  static void Append(const void* rows, int64_t count, int64_t stride, int64_t width, Bytes& to) {
+    const auto* from = static_cast<const std::byte*>(rows);
+    for (int64_t row = 0; row < count; ++row) {
+      to.insert(to.end(), from + row * stride, from + row * stride + width);
     }
-    return rows;
+  }
+
+  // Output, log-sum-exp and weights of a head.
+  static Bytes ResultsOf(const AttentionProblem& problem, int64_t head) {
+    const auto element = static_cast<int64_t>(ElementSize(problem.output_type));
+    const SequenceProblem& s = problem.sequences[0];
+    Bytes bytes;
+    Append(s.output.data + head * s.output.head_stride * element, s.query_length,
+           s.output.row_stride * element, problem.value_head_dim * element, bytes);
+    Append(s.log_sum_exp + head * problem.log_sum_exp_head_stride, s.query_length,
+           problem.log_sum_exp_row_stride * 4, 4, bytes);
+    if (s.weights == nullptr) return bytes;
+    Append(s.weights + head * problem.weights_head_stride, s.query_length,
+           problem.weights_row_stride * 4, s.key_length * 4, bytes);
+    return bytes;
   }
 
   static Bytes Alone(const AttentionProblem& problem, int64_t head) {
     AttentionProblem one = problem;
     one.num_heads = one.num_kv_heads = 1;
-    SequenceProblem& sequence = one.sequences[0];
+    if (!one.sinks.empty()) one.sinks = {problem.sinks[head]};
+    if (!one.head_gates.empty()) one.head_gates = {problem.head_gates[head]};
+    SequenceProblem& s = one.sequences[0];
     const auto element = static_cast<int64_t>(ElementSize(problem.input_type));
     const int64_t kv_head = head / (problem.num_heads / problem.num_kv_heads);
-    sequence.query.data += head * sequence.query.head_stride * element;
-    sequence.key.data += kv_head * sequence.key.head_stride * element;
-    sequence.value.data += kv_head * sequence.value.head_stride * element;
-    if (sequence.mask.data != nullptr) sequence.mask.data += head * sequence.mask.head_stride;
-    Bytes rows(sequence.query_length * problem.value_head_dim *
-               static_cast<int64_t>(ElementSize(problem.output_type)));
-    sequence.output = {rows.data(), problem.value_head_dim, 0};
+    s.query.data += head * s.query.head_stride * element;
+    s.key.data += kv_head * s.key.head_stride * element;
+    s.value.data += kv_head * s.value.head_stride * element;
+    if (s.mask.data != nullptr) s.mask.data += head * s.mask.head_stride;
+    if (s.bias.data != nullptr) s.bias.data += head * s.bias.head_stride * 4;
+    if (s.alibi_slopes != nullptr) s.alibi_slopes += head;
+    Bytes output(s.query_length * problem.value_head_dim *
+                 static_cast<int64_t>(ElementSize(problem.output_type)));
+    s.output = {output.data(), problem.value_head_dim, 0};
+    std::vector<float> log_sum_exp(s.query_length), weights(s.query_length * s.key_length);
+    s.log_sum_exp = log_sum_exp.data();
+    one.log_sum_exp_row_stride = 1;
+    if (s.weights != nullptr) s.weights = weights.data();
+    one.weights_row_stride = s.key_length;
     WorkerPool pool(1);
     const AttentionProblem* const problems[] = {&one};
     ComputeAttention(problems, pool);
-    return rows;
+    return ResultsOf(one, 0);
   }
 };
 
@@ -93,6 +128,15 @@ TEST_P(TilesTogether, HaveTheBitsThatEachHasAlone) {
   ExpectBitsOfHeadsAlone({.name = "wide window", .causal = true, .window_left = 430});
   ExpectBitsOfHeadsAlone({.name = "mask", .mask = true});
   ExpectBitsOfHeadsAlone({.name = "infinite values", .mask = true, .not_finite = true});
+  ExpectBitsOfHeadsAlone({.name = "terms", .causal = true, .terms = true});
+  ExpectBitsOfHeadsAlone({.name = "gates", .causal = true, .gates = true});
+  ExpectBitsOfHeadsAlone({.name = "weights", .causal = true, .weights = true});
+  ExpectBitsOfHeadsAlone({.name = "all with few keys",
+                          .mask = true,
+                          .terms = true,
+                          .gates = true,
+                          .weights = true,
+                          .keys = 30});
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, TilesTogether,

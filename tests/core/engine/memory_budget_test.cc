@@ -34,6 +34,14 @@ TEST(MemoryBudget, AsksToRetryWhatDoesNotFitNow) {
   EXPECT_TRUE(budget.Charge(40).ok());
 }
 
+TEST(MemoryBudget, TellsNeverToRetryWhatWillNeverFitBesideWhatTheRequestHolds) {
+  MemoryBudget budget(100);
+  MemoryCharge held = *budget.Charge(60);
+  EXPECT_EQ(GetErrorInfo(budget.Charge(41, held).status()).reason, "TOO_LARGE");
+  EXPECT_EQ(budget.used_bytes(), 60);
+  EXPECT_EQ(budget.Charge(40, held)->bytes(), 40);
+}
+
 TEST(MemoryBudget, TellsNeverToRetryWhatWillNeverFit) {
   MemoryBudget budget(100);
   const absl::Status status = budget.Charge(101).status();

@@ -93,8 +93,8 @@ class TilesTogether : public ::testing::TestWithParam<DataType> {
   static Bytes Alone(const AttentionProblem& problem, int64_t head) {
     AttentionProblem one = problem;
     one.num_heads = one.num_kv_heads = 1;
-    if (!one.sinks.empty()) one.sinks = {problem.sinks[head]};
-    if (!one.head_gates.empty()) one.head_gates = {problem.head_gates[head]};
+    if (!one.sinks.empty()) one.sinks.assign(1, problem.sinks[head]);
+    if (!one.head_gates.empty()) one.head_gates.assign(1, problem.head_gates[head]);
     SequenceProblem& s = one.sequences[0];
     const auto element = static_cast<int64_t>(ElementSize(problem.input_type));
     const int64_t kv_head = head / (problem.num_heads / problem.num_kv_heads);

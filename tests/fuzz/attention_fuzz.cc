@@ -63,6 +63,13 @@ std::unique_ptr<RandomProblem> MakeProblem(uint32_t seed) {
     if (shape.lengths.size() > 1) shape.lengths.pop_back();
     if (shape.num_heads > shape.num_kv_heads) shape.num_heads = shape.num_kv_heads;
   }
+  if (draw.Coin(0.03)) {  // tiles that go through keys together, with one worker
+    shape.num_kv_heads = draw.Of<int64_t>({8, 16});
+    shape.num_heads = 16;
+    shape.head_dim = draw.In(1, 18);
+    shape.value_head_dim = draw.In(1, 18);
+    shape.lengths = {{draw.In(65, 220), draw.In(1, 90)}};
+  }
   shape.type = draw.Of(types);
   shape.output_type = draw.Coin(0.7) ? shape.type : draw.Of(types);
   shape.heads_first = draw.Coin();

@@ -141,7 +141,7 @@ class Tiling {
     }
     if (row_tiles_ != 1 || problem.weights != WeightsOutput::kNone) return;
     const int64_t lanes = heads_ * sequence.query_length;
-    const bool few = lanes <= internal::MostFewLanes(sequence);
+    const bool few = lanes <= internal::MostFewLanes(problem, sequence);
     if (!gated && heads_ == group_ && few) {
       // What all heads have of a key mostly lies together.
       kv_heads_ = std::min(kTileLanes / lanes, problem.num_kv_heads);

@@ -11,7 +11,7 @@ inline int KvHeads(const Tile& tile) {
 }
 
 inline bool IsShort(const Tile& tile) {
-  return tile.lanes() / KvHeads(tile) <= MostFewLanes(*tile.sequence);
+  return tile.lanes() / KvHeads(tile) <= MostFewLanes(*tile.problem, *tile.sequence);
 }
 
 // Scores are taken in units of |scale| without multiplying them by it first; where that

@@ -37,7 +37,8 @@ TEST_P(FewRows, MatchTheReferenceOverShapesOptionsAndKeys) {
       shape.value_head_dim = draw.Of<int64_t>({31, 32, 96, 257});
     }
     for (int64_t n = draw.In(1, 2); n > 0; --n) {
-      shape.lengths.push_back({draw.In(1, 4), draw.Of<int64_t>({1, 5, 63, 64, 65, 255, 512, 700})});
+      shape.lengths.push_back(
+          {draw.In(1, 6), draw.Of<int64_t>({1, 5, 63, 64, 65, 255, 512, 700, 1030})});
     }
     shape.heads_first = draw.Coin();
     if (draw.Coin()) shape.shift = draw.In(1, 15);
@@ -97,7 +98,7 @@ TEST_P(FewRows, MatchTheReferenceWhereSplitHeadsHaveGates) {
 
 TEST_P(FewRows, DoNotDependOnWorkers) {
   ProblemShape shape = Shape(8, 8, 64, GetParam());
-  shape.lengths = {{1, 3000}, {3, 900}, {20, 2500}};
+  shape.lengths = {{1, 3000}, {3, 900}, {20, 2500}, {40, 2500}};
   RandomProblem random(shape, 9);
   random.AskForLogSumExp(true);
   Compute(random, 1);

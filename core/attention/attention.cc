@@ -90,13 +90,16 @@ void ClearHead(const AttentionProblem& problem, const Tile& tile) {
   }
 }
 
-// A head, or several that share keys and values, none or all with gate 0.
-void RunHeads(const Tile& tile) {
-  const AttentionProblem& problem = *tile.problem;
+// Tiles of one head, or one of several heads that share keys and values, none or all with
+// gate 0.
+void RunHeads(absl::Span<const Tile> tiles) {
+  const AttentionProblem& problem = *tiles[0].problem;
   const bool write = problem.weights == WeightsOutput::kPerHead;
-  if (Gate(problem, tile.first_head) != 0.0f) return RunTiles({&tile, 1}, {write, false, 1.0f});
-  ClearHead(problem, tile);
-  if (write) ClearWeights(problem, tile);
+  if (Gate(problem, tiles[0].first_head) != 0.0f) return RunTiles(tiles, {write, false, 1.0f});
+  for (const Tile& tile : tiles) {
+    ClearHead(problem, tile);
+    if (write) ClearWeights(problem, tile);
+  }
 }
 
 // All heads of some rows, one after another, so that their mean is summed in one
@@ -168,7 +171,7 @@ class Tiling {
     if (mean_) return RunMean(tile);
     const bool skipped = Gate(problem_, tile.first_head) == 0.0f;
     if (skipped && splits_ > 1) return;  // the merge clears it, once
-    if (skipped || splits_ == 0) return RunHeads(tile);
+    if (skipped || splits_ == 0) return RunHeads({&tile, 1});
     if (splits_ == 1) {
       thread_local Scratch scratch(size_t{1} << 20);
       const Partial partial = PartialAt(0, scratch.Reserve(PartialBytes()));
@@ -182,7 +185,7 @@ class Tiling {
 
   void Merge(int64_t index, std::byte* shared) const {
     const Tile tile = TileAt(index);
-    if (Gate(problem_, tile.first_head) == 0.0f) return RunHeads(tile);
+    if (Gate(problem_, tile.first_head) == 0.0f) return RunHeads({&tile, 1});
     Partial partials[kMaxSplits];
     for (int64_t i = 0; i < splits_; ++i) partials[i] = PartialAt(index * splits_ + i, shared);
     MergePartials(tile, {partials, static_cast<size_t>(splits_)});
@@ -197,12 +200,7 @@ class Tiling {
     const int64_t count = std::min(together_, row_tiles_ - begin);
     Tile tiles[kMostTiles];
     for (int64_t i = 0; i < count; ++i) tiles[i] = TileAt(head * row_tiles_ + begin + i);
-    if (Gate(problem_, tiles[0].first_head) == 0.0f) {
-      for (int64_t i = 0; i < count; ++i) RunHeads(tiles[i]);
-      return;
-    }
-    RunTiles({tiles, static_cast<size_t>(count)},
-             {problem_.weights == WeightsOutput::kPerHead, false, 1.0f});
+    RunHeads({tiles, static_cast<size_t>(count)});
   }
 
   // Of some rows.

@@ -23,19 +23,22 @@ RUN install -s -D -t /out/usr/bin build/release/bin/attend-server build/release/
     cut -d: -f1 | sort -u >/out/packages
 
 FROM base
+# Copied and not mounted from the stage: podman 4.3 mounts nothing when the stage comes from its
+# cache (buildah issue 4375), and keeps the old layer when the stage has changed (4522).
+COPY --from=build /out/packages /usr/share/attend/packages
+RUN --mount=type=secret,id=apt_conf,target=/etc/apt/apt.conf.d/90host \
+    apt-get update -q && \
+    DEBIAN_FRONTEND=noninteractive \
+    xargs -a /usr/share/attend/packages apt-get install -y -q --no-install-recommends && \
+    rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/* && \
+    useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin attend
+COPY --from=build /out/usr/bin/ /usr/bin/
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="attend" \
       org.opencontainers.image.description="Multi-head attention on CPUs as a gRPC service" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
-RUN --mount=type=secret,id=apt_conf,target=/etc/apt/apt.conf.d/90host \
-    --mount=type=bind,from=build,source=/out,target=/out \
-    apt-get update -q && \
-    DEBIAN_FRONTEND=noninteractive xargs -a /out/packages apt-get install -y -q --no-install-recommends && \
-    rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/* && \
-    cp -r /out/usr/bin/. /usr/bin/ && \
-    useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin attend
 USER 10001:10001
 EXPOSE 50051 9090
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \

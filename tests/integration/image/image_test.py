@@ -124,6 +124,14 @@ def test_promtool_finds_nothing_to_say_about_its_metrics(running):
     assert (check.returncode, check.stdout + check.stderr) == (0, "")
 
 
+def test_builds_again_from_the_layers_of_the_first_build():
+    before = config()["RootFS"]["Layers"]
+    again = subprocess.run([ROOT / "deploy" / "build-image"], text=True, capture_output=True,
+                           stdin=subprocess.DEVNULL, check=False)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert config()["RootFS"]["Layers"] == before
+
+
 def test_is_labelled_with_its_version():
     labels = config()["Config"]["Labels"]
     tags = config()["RepoTags"]

@@ -1,6 +1,10 @@
 #include "core/attention/attention.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -16,17 +20,32 @@ namespace {
 using internal::kKeyBlock;
 using internal::kMostTiles;
 using internal::kTileLanes;
-using internal::MergePartials;
+using internal::Merge;
 using internal::Partial;
 using internal::RunTiles;
 using internal::Tile;
+using internal::WritePartial;
 
 // Long keys of few rows are split, so that one sequence fills many workers: into ranges
-// of at least so many keys and bytes (which take tens of microseconds, a task takes one),
-// and into at most so many ranges (their sums are at most so many times the output).
+// of at least so many keys and bytes (which take tens of microseconds, a task takes one).
 constexpr int64_t kMinSplitKeys = 256;
 constexpr int64_t kMinSplitBytes = int64_t{512} << 10;
 constexpr int64_t kMaxSplits = 32;
+
+// What splits give is merged pair by pair in the order of one tree: the left side of so
+// many is the largest power of two below. Neighbours whose number is a power of two, from
+// a multiple of it on, are a branch of it, so that a task can take several splits and
+// change no bit. (The hash trees of RFC 6962, section 2.1, are cut for the same reason.)
+int64_t LeftOf(int64_t count) {
+  return static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(count - 1)));
+}
+
+// Sums that a task holds while it goes through the tree of kMaxSplits: one a level.
+constexpr int kTreeLevels = std::bit_width(static_cast<uint64_t>(kMaxSplits));
+
+// Splits are put together to pieces until there are about so many for each worker: enough
+// for an even end, and what waits to be merged is bounded, however many keys there are.
+constexpr int64_t kPiecesPerWorker = 8;
 
 // Tiles of a sequence go through keys together as far as so many tasks are left for each
 // worker, so that under causal, too, they end within a few percent of each other.
@@ -152,43 +171,59 @@ class Tiling {
     Split(few);
   }
 
-  // Tasks that can run at once: tiles, or their splits.
-  int64_t size() const { return head_tiles() * row_groups() * std::max<int64_t>(splits_, 1); }
+  // Of multiply-adds, as long as they take: a row by itself waits for memory about as long
+  // as eight take.
+  double work() const {
+    if (splits_ > 0) return static_cast<double>(tiles() * splits_) * SplitWork();
+    return ReadablePairs(problem_, sequence_) *
+           static_cast<double>(problem_.num_heads * (problem_.head_dim + problem_.value_head_dim));
+  }
+
+  // Puts splits together to pieces of at least so much work, where there is as much.
+  void PutTogether(double work) {
+    if (splits_ == 0) return;
+    const double splits = std::clamp(work / SplitWork(), 1.0, static_cast<double>(splits_));
+    piece_splits_ = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::ceil(splits))));
+    pieces_ = (splits_ + piece_splits_ - 1) / piece_splits_;
+  }
+
+  // Tasks that can run at once: tiles, or their pieces.
+  int64_t size() const { return head_tiles() * row_groups() * pieces_; }
 
   // Tasks for when those have run.
-  int64_t merges() const { return splits_ > 1 ? tiles() : 0; }
+  int64_t merges() const { return pieces_ > 1 ? tiles() : 0; }
 
-  // Memory that tasks and merges share; the pieces of one task are independent of others.
+  // Memory that tasks and merges share; the part of one task is independent of others.
   size_t shared_bytes() const {
-    return splits_ > 1 ? static_cast<size_t>(size()) * PartialBytes() : 0;
+    return pieces_ > 1 ? static_cast<size_t>(size()) * PartialBytes() : 0;
   }
 
   // Head by head, so that neighbours share keys and values in the cache; the
   // longest rows first where causal makes them differ, for an even end.
   void Run(int64_t index, std::byte* shared) const {
     if (together_ > 1) return RunTogether(index);
-    Tile tile = TileAt(index / std::max<int64_t>(splits_, 1));
+    const Tile tile = TileAt(index / pieces_);
     if (mean_) return RunMean(tile);
     const bool skipped = Gate(problem_, tile.first_head) == 0.0f;
-    if (skipped && splits_ > 1) return;  // the merge clears it, once
+    if (skipped && pieces_ > 1) return;  // the merge clears it, once
     if (skipped || splits_ == 0) return RunHeads({&tile, 1});
-    if (splits_ == 1) {
-      thread_local Scratch scratch(size_t{1} << 20);
-      const Partial partial = PartialAt(0, scratch.Reserve(PartialBytes()));
-      RunPartial(tile, partial);
-      return MergePartials(tile, {&partial, 1});
-    }
-    tile.begin_key = begin_key_ + index % splits_ * split_keys_;
-    tile.end_key = tile.begin_key + split_keys_;
-    RunPartial(tile, PartialAt(index, shared));
+    thread_local Scratch scratch(size_t{1} << 20);
+    std::byte* own = scratch.Reserve(kTreeLevels * PartialBytes());
+    std::array<Partial, kTreeLevels> levels;
+    for (int i = 0; i < kTreeLevels; ++i) levels[i] = PartialAt(i, own);
+    if (pieces_ > 1) levels[0] = PartialAt(index, shared);
+    const int64_t begin = index % pieces_ * piece_splits_;
+    RunSplits(tile, begin, std::min(piece_splits_, splits_ - begin), levels.data());
+    if (pieces_ == 1) WritePartial(tile, levels[0]);
   }
 
-  void Merge(int64_t index, std::byte* shared) const {
+  void MergePieces(int64_t index, std::byte* shared) const {
     const Tile tile = TileAt(index);
     if (Gate(problem_, tile.first_head) == 0.0f) return RunHeads({&tile, 1});
-    Partial partials[kMaxSplits];
-    for (int64_t i = 0; i < splits_; ++i) partials[i] = PartialAt(index * splits_ + i, shared);
-    MergePartials(tile, {partials, static_cast<size_t>(splits_)});
+    std::array<Partial, kMaxSplits> pieces;
+    for (int64_t i = 0; i < pieces_; ++i) pieces[i] = PartialAt(index * pieces_ + i, shared);
+    MergeBranch(tile, {pieces.data(), static_cast<size_t>(pieces_)});
+    WritePartial(tile, pieces[0]);
   }
 
  private:
@@ -201,6 +236,30 @@ class Tiling {
     Tile tiles[kMostTiles];
     for (int64_t i = 0; i < count; ++i) tiles[i] = TileAt(head * row_tiles_ + begin + i);
     RunHeads({tiles, static_cast<size_t>(count)});
+  }
+
+  // What splits from `begin` on give together, to levels[0]; one more level for each of the
+  // tree below.
+  void RunSplits(const Tile& tile, int64_t begin, int64_t count, const Partial* levels) const {
+    if (count == 1) {
+      Tile split = tile;
+      split.begin_key = begin_key_ + begin * split_keys_;
+      split.end_key = split.begin_key + split_keys_;
+      return RunPartial(split, levels[0]);
+    }
+    const int64_t left = LeftOf(count);
+    RunSplits(tile, begin, left, levels);
+    RunSplits(tile, begin + left, count - left, levels + 1);
+    Merge(tile, levels[0], levels[1]);
+  }
+
+  // What pieces gave, to the first.
+  static void MergeBranch(const Tile& tile, absl::Span<const Partial> pieces) {
+    if (pieces.size() == 1) return;
+    const int64_t left = LeftOf(static_cast<int64_t>(pieces.size()));
+    MergeBranch(tile, pieces.first(left));
+    MergeBranch(tile, pieces.subspan(left));
+    Merge(tile, pieces[0], pieces[left]);
   }
 
   // Of some rows.
@@ -247,6 +306,13 @@ class Tiling {
     return tile;
   }
 
+  double SplitWork() const {
+    constexpr int64_t kLeastLanes = 8;
+    const int64_t lanes = std::max(heads_ * sequence_.query_length, kLeastLanes);
+    return static_cast<double>(kv_heads_ * lanes * split_keys_ *
+                               (problem_.head_dim + problem_.value_head_dim));
+  }
+
   int MostLanes() const { return static_cast<int>(kv_heads_ * heads_ * sequence_.query_length); }
 
   size_t PartialBytes() const {
@@ -274,15 +340,17 @@ class Tiling {
   int64_t together_ = 1;     // row tiles in a task
   int64_t splits_ = 0;       // of a tile's keys; 0: not through partials
   int64_t split_keys_ = 0;
-  int64_t begin_key_ = 0;  // of the first split
+  int64_t begin_key_ = 0;     // of the first split
+  int64_t piece_splits_ = 1;  // in a task
+  int64_t pieces_ = 1;        // of a tile
 };
 
 // The tiles of one sequence among those of a call: the numbers after its last task and
 // merge, and where its memory is.
 struct Part {
   Tiling tiling;
-  int64_t end, merge_end;
-  size_t shared;
+  int64_t end = 0, merge_end = 0;
+  size_t shared = 0;
 };
 
 // The part that task i belongs to, by one of its ends, and the task's number in it.
@@ -305,28 +373,27 @@ double AttentionFlops(const AttentionProblem& problem) {
   return 2.0 * heads * pairs * static_cast<double>(problem.head_dim + problem.value_head_dim);
 }
 
-int64_t AttentionWorkingBytes(const AttentionProblem& problem) {
-  size_t bytes = 0;
-  for (const SequenceProblem& sequence : problem.sequences) {
-    bytes += Tiling(problem, sequence, 1).shared_bytes();
-  }
-  return static_cast<int64_t>(bytes);
-}
-
 void ComputeAttention(absl::Span<const AttentionProblem* const> problems, WorkerPool& pool) {
   thread_local std::vector<Part> parts;  // keeps its memory for the next call
   thread_local Scratch scratch(size_t{4} << 20);
   parts.clear();
-  int64_t end = 0, merge_end = 0;
-  size_t bytes = 0;
+  double work = 0.0;
   for (const AttentionProblem* problem : problems) {
     for (const SequenceProblem& sequence : problem->sequences) {
-      const Tiling tiling(*problem, sequence, pool.size());
-      end += tiling.size();
-      merge_end += tiling.merges();
-      parts.push_back({tiling, end, merge_end, bytes});
-      bytes += tiling.shared_bytes();
+      parts.push_back({Tiling(*problem, sequence, pool.size())});
+      work += parts.back().tiling.work();
     }
+  }
+  // A single worker need not put off any merge.
+  if (pool.size() > 1) work /= static_cast<double>(kPiecesPerWorker * pool.size());
+  int64_t end = 0, merge_end = 0;
+  size_t bytes = 0;
+  for (Part& part : parts) {
+    part.tiling.PutTogether(work);
+    part.end = end += part.tiling.size();
+    part.merge_end = merge_end += part.tiling.merges();
+    part.shared = bytes;
+    bytes += part.tiling.shared_bytes();
   }
   const std::vector<Part>& all = parts;  // the workers' `parts` would be their own
   std::byte* shared = scratch.Reserve(bytes);
@@ -337,7 +404,7 @@ void ComputeAttention(absl::Span<const AttentionProblem* const> problems, Worker
   if (merge_end == 0) return;
   pool.ParallelFor(merge_end, [&all, shared](int64_t i, int) {
     const auto [part, index] = Find<&Part::merge_end>(all, i);
-    part->tiling.Merge(index, shared + part->shared);
+    part->tiling.MergePieces(index, shared + part->shared);
   });
 }
 

@@ -13,19 +13,16 @@ namespace attend {
 // (problem, sequence, head, block of query rows or of keys). Lq x Lk is never held whole
 // unless its weights are asked for. The bits of a problem's result depend on
 // that problem alone, not on its company or on the number of workers.
-// Working memory, kept between calls: a worker's tiles, about 400 KiB at D = Dv = 128 and in
-// proportion to head widths; on the calling thread AttentionWorkingBytes of all problems.
+// Working memory, kept between calls and independent of Lk: a worker's tiles, about 400 KiB at
+// D = Dv = 128 and in proportion to head widths; where few rows read long keys, 6 times the
+// float32 output of up to 64 rows for each worker, and with several workers up to 16 times it
+// for each of them on the calling thread.
 // Blocks the calling thread until done.
 void ComputeAttention(absl::Span<const AttentionProblem* const> problems, WorkerPool& pool);
 
 // Floating-point operations that the problem needs: 2 * D and 2 * Dv for each
 // (head with gate != 0, query row, key that causal and window allow).
 double AttentionFlops(const AttentionProblem& problem);
-
-// Bytes that the problem adds to what ComputeAttention holds on the calling thread: sums of
-// keys that are split, for sequences of up to 64 rows at most 32 times their output in
-// float32 and a few words a row. They grow with Lk up to 32 splits.
-int64_t AttentionWorkingBytes(const AttentionProblem& problem);
 
 }  // namespace attend
 

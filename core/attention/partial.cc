@@ -16,51 +16,53 @@ bool Read(const Partial& partial, int lane) {
   return ((*partial.lanes >> lane) & 1) != 0;
 }
 
-// The largest score of the lane; NaN shows in the sums.
-double Shift(absl::Span<const Partial> partials, int lane) {
-  double shift = kMinusInfinity;
-  for (const Partial& partial : partials) {
-    if (Read(partial, lane)) shift = std::fmax(shift, partial.shift[lane]);
-  }
-  return shift;
-}
-
 // e^(a - b), where nothing against nothing is nothing.
 double Ratio(double a, double b) {
   return a == kMinusInfinity ? 0.0 : std::exp(a - b);
 }
 
-void MergeLane(const Tile& tile, int lane, absl::Span<const Partial> partials) {
+void MergeLane(int64_t width, int lane, const Partial& to, const Partial& from) {
+  float* sums = to.values + lane * width;
+  const float* others = from.values + lane * width;
+  if (!Read(from, lane)) return;
+  if (!Read(to, lane)) {
+    to.shift[lane] = from.shift[lane];
+    to.sum[lane] = from.sum[lane];
+    std::copy_n(others, width, sums);
+    return;
+  }
+  const double shift = std::fmax(to.shift[lane], from.shift[lane]);  // NaN shows in the sums
+  const auto own = static_cast<float>(Ratio(to.shift[lane], shift));
+  const auto other = static_cast<float>(Ratio(from.shift[lane], shift));
+  to.shift[lane] = shift;
+  to.sum[lane] = own * to.sum[lane] + other * from.sum[lane];
+  for (int64_t d = 0; d < width; ++d) sums[d] = own * sums[d] + other * others[d];
+}
+
+void WriteLane(const Tile& tile, int lane, const Partial& partial) {
   const AttentionProblem& problem = *tile.problem;
   const SequenceProblem& sequence = *tile.sequence;
   const int64_t width = problem.value_head_dim, head = tile.head(lane), row = tile.row(lane);
   const double sink = problem.sinks.empty() ? kMinusInfinity : problem.sinks[head];
   const double gate = problem.head_gates.empty() ? 1.0 : problem.head_gates[head];
-  const double shift = Shift(partials, lane);
-  double sum = 0.0;
-  for (const Partial& partial : partials) {
-    if (!Read(partial, lane)) continue;
-    sum += Ratio(partial.shift[lane], shift) * partial.sum[lane];
-  }
+  const bool read = Read(partial, lane);
+  const double shift = read ? partial.shift[lane] : kMinusInfinity;
+  double sum = read ? partial.sum[lane] : 0.0;
   if (sequence.log_sum_exp != nullptr) {
     sequence.log_sum_exp[head * problem.log_sum_exp_head_stride +
                          row * problem.log_sum_exp_row_stride] = LogSumExp(shift, sum, sink);
   }
   if (sink != kMinusInfinity) sum += std::exp(sink - shift);
+  const auto factor = static_cast<float>(gate / sum);
   constexpr int64_t kPiece = 128;
-  std::array<float, kPiece> output;
+  std::array<float, kPiece> output{};
   const MutableRows& to = sequence.output;
   const int64_t element = static_cast<int64_t>(ElementSize(problem.output_type));
   std::byte* out = to.data + (row * to.row_stride + head * to.head_stride) * element;
   for (int64_t begin = 0; begin < width; begin += kPiece) {
     const int64_t count = std::min(kPiece, width - begin);
-    std::fill_n(output.begin(), count, 0.0f);
-    for (const Partial& partial : partials) {
-      if (!Read(partial, lane)) continue;
-      const auto factor = static_cast<float>(Ratio(partial.shift[lane], shift) * (gate / sum));
-      const float* values = partial.values + lane * width + begin;
-      for (int64_t d = 0; d < count; ++d) output[d] += factor * values[d];
-    }
+    const float* values = partial.values + lane * width + begin;
+    for (int64_t d = 0; d < count && read; ++d) output[d] = factor * values[d];
     ConvertFromFloat(output.data(), problem.output_type, out + begin * element, count);
   }
 }
@@ -81,8 +83,15 @@ float LogSumExp(double shift, double sum, double sink) {
   return static_cast<float>(larger + std::log1p(std::exp(std::min(log, sink) - larger)));
 }
 
-void MergePartials(const Tile& tile, absl::Span<const Partial> partials) {
-  for (int lane = 0; lane < tile.lanes(); ++lane) MergeLane(tile, lane, partials);
+void Merge(const Tile& tile, const Partial& to, const Partial& from) {
+  for (int lane = 0; lane < tile.lanes(); ++lane) {
+    MergeLane(tile.problem->value_head_dim, lane, to, from);
+  }
+  *to.lanes |= *from.lanes;
+}
+
+void WritePartial(const Tile& tile, const Partial& partial) {
+  for (int lane = 0; lane < tile.lanes(); ++lane) WriteLane(tile, lane, partial);
 }
 
 }  // namespace attend::internal

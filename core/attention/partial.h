@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "absl/types/span.h"
 #include "core/attention/tile.h"
 #include "core/base/scratch.h"
 
@@ -23,8 +22,12 @@ struct Partial {
   void Carve(Carver& carver, int lanes_of_tile, int64_t value_head_dim);
 };
 
-// Output and log-sum-exp of the tile's rows, sinks included, from all ranges of its keys.
-void MergePartials(const Tile& tile, absl::Span<const Partial> partials);
+// Adds what another range of the tile's keys gives. to and from: of different memory.
+void Merge(const Tile& tile, const Partial& to, const Partial& from);
+
+// Output and log-sum-exp of the tile's rows, sinks and gates included, from what all of its
+// keys give.
+void WritePartial(const Tile& tile, const Partial& partial);
 
 // ln(sum e^shift + e^sink); -inf for sum = 0 and no sink.
 float LogSumExp(double shift, double sum, double sink);

@@ -96,7 +96,7 @@ inline int MostTilesTogether(const AttentionProblem& problem) {
 // calls. The bits of a tile depend on it alone.
 void RunTiles(absl::Span<const Tile> tiles, const WeightsStep& weights);
 
-// Computes what the tile's keys give to its rows, as MergePartials takes it, and writes no
+// Computes what the tile's keys give to its rows, as Merge and WritePartial take it, and writes no
 // output. The only way for tiles of several heads of keys and values. In the rest like
 // RunTiles.
 struct Partial;

@@ -53,7 +53,7 @@ absl::Status EngineItem::Prepare(const LayerRegistry& layers, const ShapeLimits&
     ATTEND_RETURN_IF_ERROR(PrepareLayer(*request, layers, limits, budget));
   } else {
     ATTEND_RETURN_IF_ERROR(
-        PrepareOperator(std::get<ScaledDotProductAttentionRequest>(*request_), limits, budget));
+        PrepareOperator(std::get<ScaledDotProductAttentionRequest>(*request_), limits));
   }
   cost_.bytes = response_.charge.bytes() + working_.bytes();
   return absl::OkStatus();
@@ -89,13 +89,11 @@ absl::Status EngineItem::PrepareLayer(const MultiHeadAttentionRequest& request,
 }
 
 absl::Status EngineItem::PrepareOperator(const ScaledDotProductAttentionRequest& request,
-                                         const ShapeLimits& limits, MemoryBudget& budget) {
+                                         const ShapeLimits& limits) {
   ATTEND_ASSIGN_OR_RETURN(const Plan plan, PlanOperator(request, limits));
   ATTEND_RETURN_IF_ERROR(Allocate(plan));
   problem_ = BindOperator(request, plan, response_);
   if (problem() == nullptr) return absl::OkStatus();
-  ATTEND_ASSIGN_OR_RETURN(working_,
-                          budget.Charge(AttentionWorkingBytes(problem_), response_.charge));
   flops_ = AttentionFlops(problem_);
   const double bytes = static_cast<double>(request.query.byte_size() + request.key.byte_size() +
                                            request.value.byte_size());

@@ -40,7 +40,7 @@ class EngineItem final : public Work {
   absl::Status PrepareLayer(const MultiHeadAttentionRequest& request, const LayerRegistry& layers,
                             const ShapeLimits& limits, MemoryBudget& budget);
   absl::Status PrepareOperator(const ScaledDotProductAttentionRequest& request,
-                               const ShapeLimits& limits, MemoryBudget& budget);
+                               const ShapeLimits& limits);
   absl::Status Allocate(const Plan& plan);
 
   std::optional<Request> request_;

@@ -347,8 +347,7 @@ int64_t ProjectedLayer::WorkingBytes(const LayerItem& item) const {
   // What its rows add to a batch: slack is there once, however many items. Of many copies,
   // so that the rounding of each matrix to cache lines hardly counts.
   constexpr int64_t kCopies = 64;
-  return (carve(1 + kCopies) - carve(1)) / kCopies +
-         AttentionWorkingBytes(ProblemOf(config_, type, item));
+  return (carve(1 + kCopies) - carve(1)) / kCopies;
 }
 
 }  // namespace attend::internal

@@ -96,18 +96,36 @@ TEST_P(FewRows, MatchTheReferenceWhereSplitHeadsHaveGates) {
   ExpectMatchesReference(random, "gates");
 }
 
+void ExpectTheSameOfAllWorkers(RandomProblem& random, const std::string& what) {
+  random.AskForLogSumExp(true);
+  Compute(random, 1);
+  const std::vector<float> output = random.Output(), log = random.LogSumExp();
+  for (const int workers : {2, 3, 5, 16}) {
+    random.ClearResults();
+    Compute(random, workers);
+    EXPECT_EQ(random.Output(), output) << what << ", workers: " << workers;
+    EXPECT_EQ(random.LogSumExp(), log) << what << ", workers: " << workers;
+  }
+}
+
 TEST_P(FewRows, DoNotDependOnWorkers) {
   ProblemShape shape = Shape(8, 8, 64, GetParam());
   shape.lengths = {{1, 3000}, {3, 900}, {20, 2500}, {40, 2500}};
   RandomProblem random(shape, 9);
-  random.AskForLogSumExp(true);
-  Compute(random, 1);
-  const std::vector<float> output = random.Output(), log = random.LogSumExp();
-  for (const int workers : {2, 5}) {
-    random.ClearResults();
-    Compute(random, workers);
-    EXPECT_EQ(random.Output(), output);
-    EXPECT_EQ(random.LogSumExp(), log);
+  ExpectTheSameOfAllWorkers(random, "several lengths");
+}
+
+// How many splits a task takes depends on the workers, the order of merges does not: from
+// none to the most splits, powers of two and not.
+TEST_P(FewRows, DoNotDependOnWorkersForAnyNumberOfSplits) {
+  for (const int64_t keys : {500, 800, 1400, 1800, 2900, 4100, 5200, 7800, 9000}) {
+    for (const bool gates : {false, true}) {
+      ProblemShape shape = Shape(8, 4, 128, GetParam());
+      shape.lengths = {{1, keys}};
+      RandomProblem random(shape, 11);
+      if (gates) random.problem.head_gates = {1.0f, 0.0f, 2.0f, 1.0f, 0.0f, 0.0f, 0.5f, 1.0f};
+      ExpectTheSameOfAllWorkers(random, std::to_string(keys) + (gates ? " keys, gates" : " keys"));
+    }
   }
 }
 

@@ -203,25 +203,6 @@ TEST_F(EngineLifecycle, HoldsMemoryUntilTheResponseIsDropped) {
   EXPECT_EQ(engine_->stats().in_flight_bytes, 0);
 }
 
-// A row over many keys is computed in pieces, whose sums wait for their merge.
-TEST_F(EngineLifecycle, HoldsMemoryForTheSumsOfSplitKeysUntilTheAnswer) {
-  Start();
-  Occupy();
-  const int64_t before = engine_->stats().in_flight_bytes;
-  Sdpa request;
-  request.query = Zeros({1, 1, 1, 64});
-  request.key = Zeros({1, 4096, 1, 64});
-  request.value = Zeros({1, 4096, 1, 64});
-  Answer answer;
-  Submit(answer, std::move(request));
-  const int64_t queued = engine_->stats().in_flight_bytes - before;
-  Release();
-  const absl::StatusOr<Response>& response = answer.Wait();
-  ASSERT_TRUE(response.ok()) << response.status();
-  EXPECT_GE(queued - response->charge.bytes(), 2 * 64 * 4);
-  EXPECT_EQ(engine_->stats().in_flight_bytes, response->charge.bytes());
-}
-
 TEST_F(EngineLifecycle, DrainFinishesWhatItHasAndRefusesMore) {
   Start();
   Occupy();

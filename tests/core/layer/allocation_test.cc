@@ -194,6 +194,35 @@ TEST(WarmOperator, AllocatesNothing) {
   }
 }
 
+// What waits to be merged is bounded, and nothing else grows with keys.
+TEST(WarmOperator, NeedsNoMoreForMoreKeys) {
+  WorkerPool one(1);
+  for (const DataType type : {DataType::kFloat32, DataType::kBFloat16, DataType::kFloat16}) {
+    for (const int64_t queries : {1, 8, 100}) {
+      const auto problem = [&](int64_t keys) {
+        return RandomProblem({.num_heads = 8,
+                              .num_kv_heads = 2,
+                              .head_dim = 128,
+                              .value_head_dim = 128,
+                              .lengths = {{queries, keys}},
+                              .type = type,
+                              .output_type = type},
+                             6);
+      };
+      const auto compute = [&](const RandomProblem& random) {
+        const AttentionProblem* problems[] = {&random.problem};
+        const int64_t before = allocations;
+        ComputeAttention(problems, one);
+        return allocations - before;
+      };
+      // Both long enough to be split.
+      const RandomProblem shorter = problem(2048), longer = problem(20000);
+      compute(shorter);
+      EXPECT_EQ(compute(longer), 0) << Name(type) << ", " << queries << " rows";
+    }
+  }
+}
+
 std::vector<float> Random(int64_t count, float scale) {
   static std::mt19937 random(3);
   std::normal_distribution<float> normal(0.0f, scale);

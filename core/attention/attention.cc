@@ -6,8 +6,8 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <new>
 #include <utility>
-#include <vector>
 
 #include "core/attention/partial.h"
 #include "core/attention/terms.h"
@@ -111,10 +111,11 @@ void ClearHead(const AttentionProblem& problem, const Tile& tile) {
 
 // Tiles of one head, or one of several heads that share keys and values, none or all with
 // gate 0.
-void RunHeads(absl::Span<const Tile> tiles) {
+void RunHeads(absl::Span<const Tile> tiles, Arena& arena) {
   const AttentionProblem& problem = *tiles[0].problem;
   const bool write = problem.weights == WeightsOutput::kPerHead;
-  if (Gate(problem, tiles[0].first_head) != 0.0f) return RunTiles(tiles, {write, false, 1.0f});
+  if (Gate(problem, tiles[0].first_head) != 0.0f)
+    return RunTiles(tiles, {write, false, 1.0f}, arena);
   for (const Tile& tile : tiles) {
     ClearHead(problem, tile);
     if (write) ClearWeights(problem, tile);
@@ -123,7 +124,7 @@ void RunHeads(absl::Span<const Tile> tiles) {
 
 // All heads of some rows, one after another, so that their mean is summed in one
 // order whatever the number of workers.
-void RunMean(Tile tile) {
+void RunMean(Tile tile, Arena& arena) {
   const AttentionProblem& problem = *tile.problem;
   const int64_t gated = std::count(problem.head_gates.begin(), problem.head_gates.end(), 0.0f);
   const float share = 1.0f / static_cast<float>(problem.num_heads - gated);
@@ -133,7 +134,7 @@ void RunMean(Tile tile) {
     if (Gate(problem, head) == 0.0f) {
       ClearHead(problem, tile);
     } else {
-      RunTiles({&tile, 1}, {true, add, share});
+      RunTiles({&tile, 1}, {true, add, share}, arena);
       add = true;
     }
   }
@@ -200,26 +201,26 @@ class Tiling {
 
   // Head by head, so that neighbours share keys and values in the cache; the
   // longest rows first where causal makes them differ, for an even end.
-  void Run(int64_t index, std::byte* shared) const {
-    if (together_ > 1) return RunTogether(index);
+  void Run(int64_t index, std::byte* shared, Arena& arena) const {
+    if (together_ > 1) return RunTogether(index, arena);
     const Tile tile = TileAt(index / pieces_);
-    if (mean_) return RunMean(tile);
+    if (mean_) return RunMean(tile, arena);
     const bool skipped = Gate(problem_, tile.first_head) == 0.0f;
     if (skipped && pieces_ > 1) return;  // the merge clears it, once
-    if (skipped || splits_ == 0) return RunHeads({&tile, 1});
-    thread_local Scratch scratch(size_t{1} << 20);
-    std::byte* own = scratch.Reserve(kTreeLevels * PartialBytes());
+    if (skipped || splits_ == 0) return RunHeads({&tile, 1}, arena);
+    ArenaFrame frame(arena);
+    std::byte* own = frame.Take<std::byte>(kTreeLevels * PartialBytes());
     std::array<Partial, kTreeLevels> levels;
     for (int i = 0; i < kTreeLevels; ++i) levels[i] = PartialAt(i, own);
     if (pieces_ > 1) levels[0] = PartialAt(index, shared);
     const int64_t begin = index % pieces_ * piece_splits_;
-    RunSplits(tile, begin, std::min(piece_splits_, splits_ - begin), levels.data());
+    RunSplits(tile, begin, std::min(piece_splits_, splits_ - begin), levels.data(), arena);
     if (pieces_ == 1) WritePartial(tile, levels[0]);
   }
 
-  void MergePieces(int64_t index, std::byte* shared) const {
+  void MergePieces(int64_t index, std::byte* shared, Arena& arena) const {
     const Tile tile = TileAt(index);
-    if (Gate(problem_, tile.first_head) == 0.0f) return RunHeads({&tile, 1});
+    if (Gate(problem_, tile.first_head) == 0.0f) return RunHeads({&tile, 1}, arena);
     std::array<Partial, kMaxSplits> pieces;
     for (int64_t i = 0; i < pieces_; ++i) pieces[i] = PartialAt(index * pieces_ + i, shared);
     MergeBranch(tile, {pieces.data(), static_cast<size_t>(pieces_)});
@@ -230,26 +231,27 @@ class Tiling {
   int64_t row_groups() const { return (row_tiles_ + together_ - 1) / together_; }
 
   // Neighbouring tiles of one head.
-  void RunTogether(int64_t index) const {
+  void RunTogether(int64_t index, Arena& arena) const {
     const int64_t head = index / row_groups(), begin = index % row_groups() * together_;
     const int64_t count = std::min(together_, row_tiles_ - begin);
     Tile tiles[kMostTiles];
     for (int64_t i = 0; i < count; ++i) tiles[i] = TileAt(head * row_tiles_ + begin + i);
-    RunHeads({tiles, static_cast<size_t>(count)});
+    RunHeads({tiles, static_cast<size_t>(count)}, arena);
   }
 
   // What splits from `begin` on give together, to levels[0]; one more level for each of the
   // tree below.
-  void RunSplits(const Tile& tile, int64_t begin, int64_t count, const Partial* levels) const {
+  void RunSplits(const Tile& tile, int64_t begin, int64_t count, const Partial* levels,
+                 Arena& arena) const {
     if (count == 1) {
       Tile split = tile;
       split.begin_key = begin_key_ + begin * split_keys_;
       split.end_key = split.begin_key + split_keys_;
-      return RunPartial(split, levels[0]);
+      return RunPartial(split, levels[0], arena);
     }
     const int64_t left = LeftOf(count);
-    RunSplits(tile, begin, left, levels);
-    RunSplits(tile, begin + left, count - left, levels + 1);
+    RunSplits(tile, begin, left, levels, arena);
+    RunSplits(tile, begin + left, count - left, levels + 1, arena);
     Merge(tile, levels[0], levels[1]);
   }
 
@@ -355,7 +357,7 @@ struct Part {
 
 // The part that task i belongs to, by one of its ends, and the task's number in it.
 template <int64_t Part::*kEnd>
-std::pair<const Part*, int64_t> Find(const std::vector<Part>& parts, int64_t i) {
+std::pair<const Part*, int64_t> Find(absl::Span<const Part> parts, int64_t i) {
   const auto part = std::upper_bound(parts.begin(), parts.end(), i,
                                      [](int64_t index, const Part& p) { return index < p.*kEnd; });
   return {&*part, i - (part == parts.begin() ? 0 : (*std::prev(part)).*kEnd)};
@@ -373,19 +375,22 @@ double AttentionFlops(const AttentionProblem& problem) {
   return 2.0 * heads * pairs * static_cast<double>(problem.head_dim + problem.value_head_dim);
 }
 
-void ComputeAttention(absl::Span<const AttentionProblem* const> problems, WorkerPool& pool) {
-  thread_local std::vector<Part> parts;  // keeps its memory for the next call
-  thread_local Scratch scratch(size_t{4} << 20);
-  parts.clear();
+void ComputeAttention(absl::Span<const AttentionProblem* const> problems,
+                      ExecutionContext& context) {
+  ArenaFrame frame(context.arena(0));
+  size_t sequences = 0;
+  for (const AttentionProblem* problem : problems) sequences += problem->sequences.size();
+  const absl::Span<Part> parts = frame.TakeSpan<Part>(sequences);
   double work = 0.0;
+  Part* next = parts.data();
   for (const AttentionProblem* problem : problems) {
     for (const SequenceProblem& sequence : problem->sequences) {
-      parts.push_back({Tiling(*problem, sequence, pool.size())});
-      work += parts.back().tiling.work();
+      Part* const part = new (next++) Part{Tiling(*problem, sequence, context.workers())};
+      work += part->tiling.work();
     }
   }
   // A single worker need not put off any merge.
-  if (pool.size() > 1) work /= static_cast<double>(kPiecesPerWorker * pool.size());
+  if (context.workers() > 1) work /= static_cast<double>(kPiecesPerWorker * context.workers());
   int64_t end = 0, merge_end = 0;
   size_t bytes = 0;
   for (Part& part : parts) {
@@ -395,16 +400,14 @@ void ComputeAttention(absl::Span<const AttentionProblem* const> problems, Worker
     part.shared = bytes;
     bytes += part.tiling.shared_bytes();
   }
-  const std::vector<Part>& all = parts;  // the workers' `parts` would be their own
-  std::byte* shared = scratch.Reserve(bytes);
-  pool.ParallelFor(end, [&all, shared](int64_t i, int) {
-    const auto [part, index] = Find<&Part::end>(all, i);
-    part->tiling.Run(index, shared + part->shared);
+  std::byte* const shared = frame.Take<std::byte>(bytes);
+  context.pool().ParallelFor(end, [&](int64_t i, int worker) {
+    const auto [part, index] = Find<&Part::end>(parts, i);
+    part->tiling.Run(index, shared + part->shared, context.arena(worker));
   });
-  if (merge_end == 0) return;
-  pool.ParallelFor(merge_end, [&all, shared](int64_t i, int) {
-    const auto [part, index] = Find<&Part::merge_end>(all, i);
-    part->tiling.MergePieces(index, shared + part->shared);
+  context.pool().ParallelFor(merge_end, [&](int64_t i, int worker) {
+    const auto [part, index] = Find<&Part::merge_end>(parts, i);
+    part->tiling.MergePieces(index, shared + part->shared, context.arena(worker));
   });
 }
 

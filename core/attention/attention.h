@@ -5,20 +5,21 @@
 
 #include "absl/types/span.h"
 #include "core/attention/problem.h"
-#include "core/base/worker_pool.h"
+#include "core/exec/execution_context.h"
 
 namespace attend {
 
-// Computes all problems, sharing the pool's workers over
+// Computes all problems, sharing the context's workers over
 // (problem, sequence, head, block of query rows or of keys). Lq x Lk is never held whole
 // unless its weights are asked for. The bits of a problem's result depend on
 // that problem alone, not on its company or on the number of workers.
-// Working memory, kept between calls and independent of Lk: a worker's tiles, about 400 KiB at
-// D = Dv = 128 and in proportion to head widths; where few rows read long keys, 6 times the
-// float32 output of up to 64 rows for each worker, and with several workers up to 16 times it
-// for each of them on the calling thread.
+// Working memory is taken from the context's arenas and does not grow with Lk: per worker its
+// tiles, about 400 KiB at D = Dv = 128 and in proportion to head widths; where few rows read
+// long keys, 6 times the float32 output of up to 64 rows per worker, and with several workers
+// up to 16 times it for each of them from the calling thread's arena.
 // Blocks the calling thread until done.
-void ComputeAttention(absl::Span<const AttentionProblem* const> problems, WorkerPool& pool);
+void ComputeAttention(absl::Span<const AttentionProblem* const> problems,
+                      ExecutionContext& context);
 
 // Floating-point operations that the problem needs: 2 * D and 2 * Dv for each
 // (head with gate != 0, query row, key that causal and window allow).

@@ -12,24 +12,11 @@
 #include "core/attention/amx_tiles.h"
 #include "core/attention/partial.h"
 #include "core/attention/terms.h"
+#include "core/base/arena.h"
 #include "core/base/cpu.h"
 #include "core/base/scratch.h"
 #include "core/base/simd.h"
 #include "core/tensor/convert.h"
-
-#ifndef ATTEND_CORE_ATTENTION_TILE_SCRATCH
-#define ATTEND_CORE_ATTENTION_TILE_SCRATCH
-namespace attend::internal {
-
-// One for all targets and ways to multiply: a thread runs one at a time. Grows to what the
-// widest heads need: D = 128 takes about 390 KiB for four tiles, 425 KiB with AMX.
-inline Scratch& TileScratch() {
-  thread_local Scratch scratch(size_t{4} << 20);
-  return scratch;
-}
-
-}  // namespace attend::internal
-#endif
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/attention/tile.cc"
@@ -75,9 +62,9 @@ namespace hn = hwy::HWY_NAMESPACE;
 // last
 #include "core/attention/simd/tile-inl.h"
 
-// body(runs) with the tiles in the thread's memory for them.
+// body(runs) with the tiles in memory of the arena.
 template <class Products, class Store, class Body>
-void WithTiles(absl::Span<const Tile> tiles, const Body& body) {
+void WithTiles(absl::Span<const Tile> tiles, Arena& arena, const Body& body) {
   using Run = TileRun<Products, Store>;
   const AttentionProblem& problem = *tiles[0].problem;
   constexpr bool kAmx = kOnTiles<typename Products::Product>;
@@ -85,7 +72,8 @@ void WithTiles(absl::Span<const Tile> tiles, const Body& body) {
   const size_t bytes = memory[0].Carve(nullptr, problem, kAmx);
   Carver own(nullptr);
   for (size_t i = 1; i < tiles.size(); ++i) memory[i].CarveOwn(own, problem);
-  std::byte* data = TileScratch().Reserve(bytes + own.used());
+  ArenaFrame frame(arena);
+  std::byte* data = frame.Take<std::byte>(bytes + own.used());
   memory[0].Carve(data, problem, kAmx);
   Carver others(data + bytes);
   std::optional<Run> places[kMostTiles];
@@ -108,40 +96,41 @@ inline bool InPairs(const AttentionProblem& problem) {
 
 // The way to multiply that suits the problem and the machine.
 template <class Body>
-void WithManyRows(absl::Span<const Tile> tiles, const Body& body) {
+void WithManyRows(absl::Span<const Tile> tiles, Arena& arena, const Body& body) {
 #if HWY_TARGET == HWY_AVX3
   if (InPairs(*tiles[0].problem)) {
     if (Tiles::Available()) {
       const Tiles registers;
-      return WithTiles<ManyRows<AmxProduct>, BFloat16PairStore>(tiles, body);
+      return WithTiles<ManyRows<AmxProduct>, BFloat16PairStore>(tiles, arena, body);
     }
     if (GetCpuFeatures().avx512_bf16) {
-      return WithTiles<ManyRows<BFloat16Product>, BFloat16PairStore>(tiles, body);
+      return WithTiles<ManyRows<BFloat16Product>, BFloat16PairStore>(tiles, arena, body);
     }
   }
 #endif
-  WithTiles<ManyRows<FloatProduct>, FloatStore>(tiles, body);
+  WithTiles<ManyRows<FloatProduct>, FloatStore>(tiles, arena, body);
 }
 
 // The same without tiles of AMX, which would mostly hold nothing.
 template <class Body>
-void WithFewRows(absl::Span<const Tile> tiles, const Body& body) {
+void WithFewRows(absl::Span<const Tile> tiles, Arena& arena, const Body& body) {
 #if HWY_TARGET == HWY_AVX3
   if (InPairs(*tiles[0].problem) && GetCpuFeatures().avx512_bf16) {
-    return WithTiles<FewRows<BFloat16Product>, BFloat16PairStore>(tiles, body);
+    return WithTiles<FewRows<BFloat16Product>, BFloat16PairStore>(tiles, arena, body);
   }
 #endif
-  WithTiles<FewRows<FloatProduct>, FloatStore>(tiles, body);
+  WithTiles<FewRows<FloatProduct>, FloatStore>(tiles, arena, body);
 }
 
-void RunTilesHere(absl::Span<const Tile> tiles, const WeightsStep& weights) {
-  WithManyRows(tiles, [&](auto runs) { std::decay_t<decltype(*runs[0])>::Run(runs, weights); });
+void RunTilesHere(absl::Span<const Tile> tiles, const WeightsStep& weights, Arena& arena) {
+  WithManyRows(tiles, arena,
+               [&](auto runs) { std::decay_t<decltype(*runs[0])>::Run(runs, weights); });
 }
 
-void RunPartialHere(const Tile& tile, const Partial& to) {
+void RunPartialHere(const Tile& tile, const Partial& to, Arena& arena) {
   const auto body = [&](auto runs) { runs[0]->RunPartial(to); };
-  if (IsShort(tile)) return WithFewRows({&tile, 1}, body);
-  WithManyRows({&tile, 1}, body);
+  if (IsShort(tile)) return WithFewRows({&tile, 1}, arena, body);
+  WithManyRows({&tile, 1}, arena, body);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -154,14 +143,14 @@ namespace attend::internal {
 HWY_EXPORT(RunTilesHere);
 HWY_EXPORT(RunPartialHere);
 
-void RunTiles(absl::Span<const Tile> tiles, const WeightsStep& weights) {
+void RunTiles(absl::Span<const Tile> tiles, const WeightsStep& weights, Arena& arena) {
   LimitSimdTargets();
-  HWY_DYNAMIC_DISPATCH(RunTilesHere)(tiles, weights);
+  HWY_DYNAMIC_DISPATCH(RunTilesHere)(tiles, weights, arena);
 }
 
-void RunPartial(const Tile& tile, const Partial& to) {
+void RunPartial(const Tile& tile, const Partial& to, Arena& arena) {
   LimitSimdTargets();
-  HWY_DYNAMIC_DISPATCH(RunPartialHere)(tile, to);
+  HWY_DYNAMIC_DISPATCH(RunPartialHere)(tile, to, arena);
 }
 
 }  // namespace attend::internal

@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "core/attention/attention.h"
-#include "core/base/worker_pool.h"
+#include "core/exec/execution_context.h"
 #include "core/batching/scheduler.h"
 #include "core/engine/engine_item.h"
-#include "core/engine/usable_cores.h"
+#include "core/exec/cores.h"
 
 namespace attend {
 namespace {
@@ -56,7 +56,7 @@ class Engine::Impl {
         clock_(clock),
         observer_(observer),
         budget_(options_.max_in_flight_bytes),
-        pool_(options_.num_workers),
+        context_(options_.num_workers),
         scheduler_(SchedulingOf(options_), clock,
                    [this](int, absl::Span<const WorkItem> batch) { RunBatch(batch); }) {}
 
@@ -108,7 +108,7 @@ class Engine::Impl {
       for (const WorkItem& work : batch) {
         if (const LayerItem* item = ItemOf(work).layer_item()) items.push_back(item);
       }
-      if (!items.empty()) layer->Run(items, pool_);
+      if (!items.empty()) layer->Run(items, context_);
       return;
     }
     std::vector<const AttentionProblem*> problems;
@@ -116,7 +116,7 @@ class Engine::Impl {
     for (const WorkItem& work : batch) {
       if (const AttentionProblem* problem = ItemOf(work).problem()) problems.push_back(problem);
     }
-    if (!problems.empty()) ComputeAttention(problems, pool_);
+    if (!problems.empty()) ComputeAttention(problems, context_);
   }
 
   const EngineOptions options_;
@@ -125,7 +125,7 @@ class Engine::Impl {
   const Clock& clock_;
   EngineObserver* const observer_;
   MemoryBudget budget_;
-  mutable WorkerPool pool_;  // the one executor's
+  mutable ExecutionContext context_;  // the one executor's
   Scheduler scheduler_;      // last: its threads use all of the above
 };
 

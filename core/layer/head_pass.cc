@@ -120,10 +120,10 @@ void HeadPass::AddTasks(const Rows& rows, std::vector<Rows>& tasks) const {
   }
 }
 
-void HeadPass::Run(absl::Span<const Rows> tasks, WorkerPool& pool) const {
+void HeadPass::Run(absl::Span<const Rows> tasks, ExecutionContext& context) const {
   LimitSimdTargets();
-  pool.ParallelFor(static_cast<int64_t>(tasks.size()),
-                   [&](int64_t i, int) { RunTask(tasks[static_cast<size_t>(i)]); });
+  context.pool().ParallelFor(static_cast<int64_t>(tasks.size()),
+                             [&](int64_t i, int) { RunTask(tasks[static_cast<size_t>(i)]); });
 }
 
 void HeadPass::RunTask(const Rows& rows) const {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "core/base/worker_pool.h"
+#include "core/exec/execution_context.h"
 #include "core/layer/layer.h"
 #include "core/layer/rotary.h"
 
@@ -37,7 +37,7 @@ class HeadPass {
   void AddTasks(const Rows& rows, std::vector<Rows>& tasks) const;
 
   // Blocks until all are done.
-  void Run(absl::Span<const Rows> tasks, WorkerPool& pool) const;
+  void Run(absl::Span<const Rows> tasks, ExecutionContext& context) const;
 
  private:
   struct Memory;

@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "core/attention/problem.h"
-#include "core/base/worker_pool.h"
+#include "core/exec/execution_context.h"
 
 namespace attend {
 
@@ -128,7 +128,7 @@ class Layer {
   // Computes all items together: one matmul a projection over the rows of all
   // of them, then attention a sequence, then the output projection. An item's
   // bits do not depend on its company. Blocks until done.
-  virtual void Run(absl::Span<const LayerItem* const> items, WorkerPool& pool) const = 0;
+  virtual void Run(absl::Span<const LayerItem* const> items, ExecutionContext& context) const = 0;
 
   // Cost of `item`, for batching: floating-point operations, and working bytes
   // that Run holds for it beside its inputs and outputs.

@@ -76,10 +76,10 @@ void ClearSlack(std::byte* matrix, DataType type, int64_t rows, int64_t padded_r
               static_cast<size_t>(padded_rows - rows) * row_bytes);
 }
 
-void Run(absl::Span<const Projection> projections, WorkerPool& pool) {
+void Run(absl::Span<const Projection> projections, ExecutionContext& context) {
   int64_t tasks = 0;
   for (const Projection& p : projections) tasks += p.linear->NumTasks(p.rows);
-  pool.ParallelFor(tasks, [&](int64_t task, int) {
+  context.pool().ParallelFor(tasks, [&](int64_t task, int) {
     for (const Projection& p : projections) {
       const int64_t here = p.linear->NumTasks(p.rows);
       if (task < here) return p.linear->RunTaskOn(task, p.rows, p.x, p.y, p.output_type);
@@ -140,7 +140,7 @@ void StageOutputs(const LayerConfig& c, const Linear& out, DataType type, const 
 
 // Norm and rotary embedding of the rows that were projected.
 void RunHeadPass(const HeadPass& pass, const LayerConfig& c, DataType type, const Matrices& m,
-                 Workspace& work, WorkerPool& pool) {
+                 Workspace& work, ExecutionContext& context) {
   const int64_t element = static_cast<int64_t>(ElementSize(type));
   const int64_t query_bytes = c.num_heads * c.head_dim * element;
   const int64_t key_bytes = c.num_kv_heads * c.head_dim * element;
@@ -153,7 +153,7 @@ void RunHeadPass(const HeadPass& pass, const LayerConfig& c, DataType type, cons
     std::byte* const key = packed.self ? m.key : m.cross_key;
     pass.AddTasks({key + packed.key_begin * key_bytes, s.key_length, 0, false}, work.head_rows);
   }
-  pass.Run(work.head_rows, pool);
+  pass.Run(work.head_rows, context);
 }
 
 int64_t BiasElements(const std::optional<const RelativeBias>& relative, const Packing& packing) {
@@ -166,14 +166,15 @@ int64_t BiasElements(const std::optional<const RelativeBias>& relative, const Pa
 }
 
 // The layer's own bias of each sequence.
-void FillBiases(const RelativeBias& relative, float* data, Workspace& work, WorkerPool& pool) {
+void FillBiases(const RelativeBias& relative, float* data, Workspace& work,
+                ExecutionContext& context) {
   for (const PackedSequence& packed : work.packing.sequences) {
     work.bias_data.push_back(data);
     work.biases.push_back(relative.Term(*packed.sequence, data));
     data += relative.Elements(*packed.sequence);
   }
   const int64_t heads = relative.num_heads();
-  pool.ParallelFor(static_cast<int64_t>(work.biases.size()) * heads, [&](int64_t i, int) {
+  context.pool().ParallelFor(static_cast<int64_t>(work.biases.size()) * heads, [&](int64_t i, int) {
     const LayerSequence& sequence = *work.packing.sequences[i / heads].sequence;
     relative.Fill(sequence, i % heads, work.bias_data[i / heads]);
   });
@@ -269,7 +270,8 @@ ProjectedLayer::ProjectedLayer(LayerConfig config, Projections projections,
   relative_bias_.emplace(*config_.relative_bias, config_.num_heads, weights.relative_bias);
 }
 
-void ProjectedLayer::Run(absl::Span<const LayerItem* const> items, WorkerPool& pool) const {
+void ProjectedLayer::Run(absl::Span<const LayerItem* const> items,
+                         ExecutionContext& context) const {
   thread_local Workspace work;
   const LayerConfig& c = config_;
   const DataType type = projections_.query->config().input_type;
@@ -284,7 +286,7 @@ void ProjectedLayer::Run(absl::Span<const LayerItem* const> items, WorkerPool& p
           packing.cross_rows, biases);
 
   StageInputs(c, projections_, m, work);
-  RunCopies(work.copies, pool);
+  RunCopies(work.copies, context);
 
   const Linear &query = *projections_.query, &key = *projections_.key;
   const Linear &value = *projections_.value, &out = *projections_.output;
@@ -302,21 +304,22 @@ void ProjectedLayer::Run(absl::Span<const LayerItem* const> items, WorkerPool& p
                  {&value, packing.self_rows, rows, {m.value}, type},
                  {&key, packing.cross_rows, keys, {m.cross_key}, type},
                  {&value, packing.cross_rows, values, {m.cross_value}, type}},
-                pool);
-  if (!head_pass_.empty()) RunHeadPass(head_pass_, c, type, m, work, pool);
+                context);
+  if (!head_pass_.empty()) RunHeadPass(head_pass_, c, type, m, work, context);
   work.bias_data.clear();
   work.biases.clear();
-  if (relative_bias_.has_value()) FillBiases(*relative_bias_, m.bias, work, pool);
+  if (relative_bias_.has_value()) FillBiases(*relative_bias_, m.bias, work, context);
 
   PlanAttention(c, type, m, work);
-  ComputeAttention(work.problems.pointers(), pool);
+  ComputeAttention(work.problems.pointers(), context);
 
   ClearSlack(m.context, type, packing.query_rows, out.PaddedRows(packing.query_rows),
              out.config().inputs);
   const DataType output_type = OutputType(out, items);
   StageOutputs(c, out, output_type, m, work);
-  internal::Run({{&out, packing.query_rows, {m.context}, work.output.rows(), output_type}}, pool);
-  RunCopies(work.copies, pool);
+  internal::Run({{&out, packing.query_rows, {m.context}, work.output.rows(), output_type}},
+                context);
+  RunCopies(work.copies, context);
 }
 
 double ProjectedLayer::Flops(const LayerItem& item) const {

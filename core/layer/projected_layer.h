@@ -35,7 +35,7 @@ class ProjectedLayer final : public Layer {
   bool has_output_bias() const override { return projections_.has_output_bias; }
   int64_t parameter_count() const override { return projections_.parameters; }
 
-  void Run(absl::Span<const LayerItem* const> items, WorkerPool& pool) const override;
+  void Run(absl::Span<const LayerItem* const> items, ExecutionContext& context) const override;
   double Flops(const LayerItem& item) const override;
   int64_t WorkingBytes(const LayerItem& item) const override;
 

@@ -13,8 +13,8 @@ constexpr int64_t kCopyRows = 64;
 
 }  // namespace
 
-void RunCopies(absl::Span<const Copy> copies, WorkerPool& pool) {
-  pool.ParallelFor(static_cast<int64_t>(copies.size()), [&](int64_t i, int) {
+void RunCopies(absl::Span<const Copy> copies, ExecutionContext& context) {
+  context.pool().ParallelFor(static_cast<int64_t>(copies.size()), [&](int64_t i, int) {
     const Copy& copy = copies[i];
     ConvertFloats(copy.from, copy.source, copy.to, copy.destination, copy.elements);
   });

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "core/base/worker_pool.h"
+#include "core/exec/execution_context.h"
 #include "core/linalg/linear.h"
 #include "core/tensor/tensor.h"
 
@@ -21,7 +21,7 @@ struct Copy {
 };
 
 // Blocks until all are done.
-void RunCopies(absl::Span<const Copy> copies, WorkerPool& pool);
+void RunCopies(absl::Span<const Copy> copies, ExecutionContext& context);
 
 // One input or output of a batch's projections, row by row. Where projections scatter,
 // rows of their type are used where the item has them. All others stand in a packed

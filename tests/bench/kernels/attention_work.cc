@@ -51,10 +51,10 @@ class Operands {
     Fill(spec.value("copies", int64_t{1}));
   }
 
-  void Run(WorkerPool& pool) {
+  void Run(ExecutionContext& context) {
     const AttentionProblem* problems[] = {&copies_[next_]};
     next_ = (next_ + 1) % copies_.size();
-    ComputeAttention(problems, pool);
+    ComputeAttention(problems, context);
   }
 
   double Flops() const { return AttentionFlops(problem_); }
@@ -165,7 +165,7 @@ Work MakeAttention(const nlohmann::json& spec) {
   work.bytes = operands->CacheBytes();
   work.tokens = operands->Tokens();
   work.bfloat16 = TypeOf(spec) == DataType::kBFloat16;
-  work.run = [operands](WorkerPool& pool) { operands->Run(pool); };
+  work.run = [operands](ExecutionContext& context) { operands->Run(context); };
   work.error = [operands] { return operands->Error(); };
   work.max_error = work.bfloat16 ? 1e-2 : 1e-5;
   return work;

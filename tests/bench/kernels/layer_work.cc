@@ -39,9 +39,9 @@ class Operands {
     AddSequences(spec.at("lengths"));
   }
 
-  void Run(WorkerPool& pool) const {
+  void Run(ExecutionContext& context) const {
     const LayerItem* items[] = {&item_};
-    layer_->Run(items, pool);
+    layer_->Run(items, context);
   }
 
   double Flops() const { return layer_->Flops(item_); }
@@ -154,7 +154,7 @@ Work MakeLayer(const nlohmann::json& spec) {
   work.flops = operands->Flops();
   work.tokens = operands->Tokens();
   work.bfloat16 = TypeOf(spec) == DataType::kBFloat16;
-  work.run = [operands](WorkerPool& pool) { operands->Run(pool); };
+  work.run = [operands](ExecutionContext& context) { operands->Run(context); };
   work.error = [operands] { return operands->Error(); };
   work.max_error = work.bfloat16 ? 2e-2 : 1e-5;
   return work;

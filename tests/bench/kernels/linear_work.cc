@@ -39,11 +39,12 @@ struct Operands {
     ConvertFromFloat(Normal(elements, 1.0f, 3).data(), config.input_type, x.data(), elements);
   }
 
-  void Run(WorkerPool& pool) {
+  void Run(ExecutionContext& context) {
     const Linear& linear = *linears[next];
     next = (next + 1) % linears.size();
-    pool.ParallelFor(linear.NumTasks(rows),
-                     [&](int64_t task, int) { linear.RunTask(task, rows, x.data(), y.data()); });
+    context.pool().ParallelFor(linear.NumTasks(rows), [&](int64_t task, int) {
+      linear.RunTask(task, rows, x.data(), y.data());
+    });
   }
 
   // All rows, some of the outputs.
@@ -75,7 +76,7 @@ Work MakeLinear(const nlohmann::json& spec) {
   work.bytes = weights * static_cast<double>(ElementSize(c.input_type));
   work.tokens = static_cast<double>(operands->rows);
   work.bfloat16 = c.input_type == DataType::kBFloat16;
-  work.run = [operands](WorkerPool& pool) { operands->Run(pool); };
+  work.run = [operands](ExecutionContext& context) { operands->Run(context); };
   work.error = [operands] { return operands->Error(); };
   work.max_error = work.bfloat16 ? 1e-2 : 1e-5;
   return work;

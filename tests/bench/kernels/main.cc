@@ -42,10 +42,10 @@ using Json = nlohmann::json;
 constexpr double kLeastSampleSeconds = 0.0002;  // reading a thread's clock takes a microsecond
 
 // Seconds of `runs` runs.
-double RunsFor(const Work& work, WorkerPool& pool, int runs, bool wall) {
-  const auto now = [&] { return wall ? WallNow() : Now(pool); };
+double RunsFor(const Work& work, ExecutionContext& context, int runs, bool wall) {
+  const auto now = [&] { return wall ? WallNow() : Now(context.pool()); };
   const double start = now();
-  for (int i = 0; i < runs; ++i) work.run(pool);
+  for (int i = 0; i < runs; ++i) work.run(context);
   return now() - start;
 }
 
@@ -73,8 +73,8 @@ class Bench {
   Json Prepare(const Json& request) {
     work_.reset();  // first: two sets of operands need not be held
     work_.emplace(MakeWork(request.at("case")));
-    pool_ = std::make_unique<WorkerPool>(request.at("threads").get<int>());
-    work_->run(*pool_);
+    context_ = std::make_unique<ExecutionContext>(request.at("threads").get<int>());
+    work_->run(*context_);
     const double error = work_->error();
     return {{"flops", work_->flops},
             {"bytes", work_->bytes},
@@ -85,19 +85,20 @@ class Bench {
 
   Json Run(const Json& request) {
     if (!work_.has_value()) throw std::invalid_argument("nothing is prepared");
-    const double peak = work_->bfloat16 ? BFloat16Peak(*pool_) : FloatPeak(*pool_);
-    const double read = request.value("bandwidth", false) ? ReadBandwidth(*pool_) : 0.0;
+    const double peak =
+        work_->bfloat16 ? BFloat16Peak(context_->pool()) : FloatPeak(context_->pool());
+    const double read = request.value("bandwidth", false) ? ReadBandwidth(context_->pool()) : 0.0;
     const double seconds = request.at("seconds");
     const bool wall = request.value("wall", false);
     const double once =
-        RunsFor(*work_, *pool_, 1, wall);  // what ran between may have left cold caches
+        RunsFor(*work_, *context_, 1, wall);  // what ran between may have left cold caches
     const int runs = std::max(1, static_cast<int>(kLeastSampleSeconds / std::max(once, 1e-7)));
     std::vector<double> samples;
     // A case of which one run takes as long as all samples may take is warm by now.
     double total = once >= seconds ? once : 0.0;
     if (total > 0) samples.push_back(once);
     for (; total < seconds; total += samples.back() * runs) {
-      samples.push_back(RunsFor(*work_, *pool_, runs, wall) / runs);
+      samples.push_back(RunsFor(*work_, *context_, runs, wall) / runs);
     }
     std::nth_element(samples.begin(), samples.begin() + samples.size() / 2, samples.end());
     return {{"seconds", samples[samples.size() / 2]},
@@ -107,7 +108,7 @@ class Bench {
   }
 
   std::optional<Work> work_;
-  std::unique_ptr<WorkerPool> pool_;
+  std::unique_ptr<ExecutionContext> context_;
 };
 
 int Main() {

@@ -1,7 +1,7 @@
 #ifndef ATTEND_TESTS_BENCH_KERNELS_PEAKS_H_
 #define ATTEND_TESTS_BENCH_KERNELS_PEAKS_H_
 
-#include "core/base/worker_pool.h"
+#include "core/exec/worker_pool.h"
 
 namespace attend::bench {
 

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "core/base/worker_pool.h"
+#include "core/exec/execution_context.h"
 #include "core/tensor/tensor.h"
 
 namespace attend::bench {
@@ -17,7 +17,7 @@ struct Work {
   double bytes = 0;  // that one run must read: keys and values, or weights
   double tokens = 0;
   bool bfloat16 = false;  // which peak it is held against
-  std::function<void(WorkerPool&)> run;
+  std::function<void(ExecutionContext&)> run;
   // Error of the last result against double, relative to its norm.
   std::function<double()> error;
   double max_error = 0;

@@ -36,11 +36,11 @@ int64_t WorkingBytes(const nlohmann::json& spec) {
   int64_t bytes = 0;
   // A thread of its own has none of the memory that threads keep between runs.
   std::thread executor([&] {
-    WorkerPool pool(1);
+    ExecutionContext context(1);
     const int64_t before = live.load();
     most.store(before);
-    work.run(pool);
-    work.run(pool);
+    work.run(context);
+    work.run(context);
     bytes = most.load() - before;
   });
   executor.join();

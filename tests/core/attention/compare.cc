@@ -35,9 +35,9 @@ double MaxMagnitude(const std::vector<float>& values) {
 }
 
 void Compute(const RandomProblem& random, int workers) {
-  WorkerPool pool(workers);
+  ExecutionContext context(workers);
   const AttentionProblem* problems[] = {&random.problem};
-  ComputeAttention(problems, pool);
+  ComputeAttention(problems, context);
 }
 
 void ExpectNear(const std::vector<float>& truth, const std::vector<float>& got, double bound,

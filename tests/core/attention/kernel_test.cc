@@ -206,9 +206,9 @@ TEST_P(TypedKernels, DoNotDependOnWorkersNorCompany) {
       random->problem.head_gates = {1, 0, 1, 1, 0.5f, 2};
     }
     Compute(one, 1);
-    WorkerPool pool(4);
+    ExecutionContext context(4);
     const AttentionProblem* problems[] = {&other.problem, &many.problem};
-    ComputeAttention(problems, pool);
+    ComputeAttention(problems, context);
     EXPECT_EQ(one.Output(), many.Output());
     for (size_t i = 0; i < shape.lengths.size(); ++i) EXPECT_EQ(one.Weights(i), many.Weights(i));
   }

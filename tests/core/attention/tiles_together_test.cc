@@ -112,9 +112,9 @@ class TilesTogether : public ::testing::TestWithParam<DataType> {
     one.log_sum_exp_row_stride = 1;
     if (s.weights != nullptr) s.weights = weights.data();
     one.weights_row_stride = s.key_length;
-    WorkerPool pool(1);
+    ExecutionContext context(1);
     const AttentionProblem* const problems[] = {&one};
-    ComputeAttention(problems, pool);
+    ComputeAttention(problems, context);
     return ResultsOf(one, 0);
   }
 };

@@ -155,7 +155,7 @@ const std::vector<Shape>& Shapes() {
 }
 
 TEST(WarmOperator, AllocatesNothing) {
-  WorkerPool one(1), two(2);
+  ExecutionContext one(1), two(2);
   for (const DataType type : {DataType::kFloat32, DataType::kBFloat16, DataType::kFloat16}) {
     for (const Shape& shape : Shapes()) {
       for (const bool options : {false, true}) {
@@ -196,7 +196,7 @@ TEST(WarmOperator, AllocatesNothing) {
 
 // What waits to be merged is bounded, and nothing else grows with keys.
 TEST(WarmOperator, NeedsNoMoreForMoreKeys) {
-  WorkerPool one(1);
+  ExecutionContext one(1);
   for (const DataType type : {DataType::kFloat32, DataType::kBFloat16, DataType::kFloat16}) {
     for (const int64_t queries : {1, 8, 100}) {
       const auto problem = [&](int64_t keys) {
@@ -306,7 +306,7 @@ class Item {
 };
 
 TEST(WarmLayer, AllocatesNothing) {
-  WorkerPool one(1), two(2);
+  ExecutionContext one(1), two(2);
   for (const ComputeType compute : {ComputeType::kFloat32, ComputeType::kBFloat16}) {
     if (compute == ComputeType::kBFloat16 && !GetCpuFeatures().avx512) continue;
     for (const bool positions : {false, true}) {

@@ -161,7 +161,7 @@ class LayerTest : public ::testing::TestWithParam<ComputeType> {
 };
 
 TEST_P(LayerTest, MatchesTheFormulaForSelfAttention) {
-  WorkerPool pool(2);
+  ExecutionContext context(2);
   for (const auto& [embed, heads, kv_heads, head_dim] :
        {std::array<int64_t, 4>{96, 3, 3, 32}, {64, 4, 2, 16}, {37, 2, 1, 7}, {320, 1, 1, 320}}) {
     LayerConfig c = Config(embed, heads, kv_heads, head_dim);
@@ -171,14 +171,14 @@ TEST_P(LayerTest, MatchesTheFormulaForSelfAttention) {
     for (const DataType type : {DataType::kFloat32, DataType::kFloat16, DataType::kBFloat16}) {
       Call call(c, type, {{1, 1}, {70, 70}, {0, 0}, {13, 13}}, true, kSeed);
       const LayerItem* items[] = {&call.item};
-      layer->Run(items, pool);
+      layer->Run(items, context);
       ExpectNearTruth(c, w, call);
     }
   }
 }
 
 TEST_P(LayerTest, MatchesTheFormulaForCrossAttentionOfOtherWidths) {
-  WorkerPool pool(2);
+  ExecutionContext context(2);
   LayerConfig c = Config(48, 4, 4, 12);
   c.key_dim = 20;
   c.value_dim = 31;
@@ -188,12 +188,12 @@ TEST_P(LayerTest, MatchesTheFormulaForCrossAttentionOfOtherWidths) {
   const auto layer = Make(c, w);
   Call call(c, DataType::kFloat32, {{5, 80}, {65, 2}, {3, 0}, {0, 3}}, false, kSeed);
   const LayerItem* items[] = {&call.item};
-  layer->Run(items, pool);
+  layer->Run(items, context);
   ExpectNearTruth(c, w, call);
 }
 
 TEST_P(LayerTest, AppliesCausalOffsetsAndGates) {
-  WorkerPool pool(2);
+  ExecutionContext context(2);
   LayerConfig c = Config(64, 4, 2, 16);
   c.compute = GetParam();
   const LayerWeights w = Weights(c);
@@ -204,7 +204,7 @@ TEST_P(LayerTest, AppliesCausalOffsetsAndGates) {
   call.item.sequences[1].query_offset = -3;
   call.item.head_gates = {1.0f, 0.0f, -0.5f, 2.0f};
   const LayerItem* items[] = {&call.item};
-  layer->Run(items, pool);
+  layer->Run(items, context);
   ExpectNearTruth(c, w, call);
 }
 
@@ -215,7 +215,7 @@ RotaryConfig Rotary(int64_t width) {
 }
 
 TEST_P(LayerTest, NormsAndTurnsQueriesAndKeysByPosition) {
-  WorkerPool pool(2);
+  ExecutionContext context(2);
   for (const bool interleaved : {false, true}) {
     for (const bool norm : {false, true}) {
       LayerConfig c = Config(64, 4, 2, 22);
@@ -232,7 +232,7 @@ TEST_P(LayerTest, NormsAndTurnsQueriesAndKeysByPosition) {
       cross.item.sequences[0].query_offset = 1000;
       cross.item.sequences[1].query_offset = -33;
       const LayerItem* items[] = {&self.item, &cross.item};
-      layer->Run(items, pool);
+      layer->Run(items, context);
       ExpectNearTruth(c, w, self);
       ExpectNearTruth(c, w, cross);
     }
@@ -240,7 +240,7 @@ TEST_P(LayerTest, NormsAndTurnsQueriesAndKeysByPosition) {
 }
 
 TEST_P(LayerTest, AddsItsRelativeBias) {
-  WorkerPool pool(2);
+  ExecutionContext context(2);
   for (const bool bidirectional : {false, true}) {
     LayerConfig c = Config(48, 3, 3, 16);
     c.compute = GetParam();
@@ -253,7 +253,7 @@ TEST_P(LayerTest, AddsItsRelativeBias) {
     cross.item.sequences[0].query_offset = 75;
     cross.item.sequences[1].query_offset = int64_t{1} << 40;
     const LayerItem* items[] = {&self.item, &cross.item};
-    layer->Run(items, pool);
+    layer->Run(items, context);
     ExpectNearTruth(c, w, self);
     ExpectNearTruth(c, w, cross);
   }
@@ -261,7 +261,7 @@ TEST_P(LayerTest, AddsItsRelativeBias) {
 
 // Of working memory, it takes nothing that grows with Lq * Lk.
 TEST_P(LayerTest, AddsTheBiasOfARequestToItsRelativeBias) {
-  WorkerPool pool(2);
+  ExecutionContext context(2);
   LayerConfig c = Config(48, 3, 3, 16);
   c.compute = GetParam();
   c.relative_bias = RelativeBiasConfig{8, 20, true};
@@ -284,7 +284,7 @@ TEST_P(LayerTest, AddsTheBiasOfARequestToItsRelativeBias) {
     }
     EXPECT_EQ(layer->WorkingBytes(self.item), without);
     const LayerItem* items[] = {&self.item, &cross.item};
-    layer->Run(items, pool);
+    layer->Run(items, context);
     ExpectNearTruth(c, w, self);
     ExpectNearTruth(c, w, cross);
   }
@@ -307,7 +307,7 @@ void ExpectSameBitsInAnyCompany(const LayerConfig& c) {
       calls->back()->item.sequences[0].query_offset = self ? 0 : 3 * static_cast<int64_t>(i);
     }
   }
-  WorkerPool one(1), three(3);
+  ExecutionContext one(1), three(3);
   for (const auto& call : alone) {
     const LayerItem* items[] = {&call->item};
     layer->Run(items, one);

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/base/cpu.h"
-#include "core/base/worker_pool.h"
+#include "core/exec/worker_pool.h"
 #include "core/linalg/dnnl_linear.h"
 #include "core/linalg/panel_linear.h"
 #include "core/tensor/convert.h"

@@ -60,8 +60,8 @@ std::vector<float> RunCall(const Layer& layer, const Json& call, const Safetenso
   item.causal = call.at("causal").get<bool>();
   item.sequences = {sequence};
   const LayerItem* items[] = {&item};
-  WorkerPool pool(2);
-  layer.Run(items, pool);
+  ExecutionContext context(2);
+  layer.Run(items, context);
   return output;
 }
 

@@ -1,5 +1,5 @@
-#ifndef ATTEND_CORE_BASE_WORKER_POOL_H_
-#define ATTEND_CORE_BASE_WORKER_POOL_H_
+#ifndef ATTEND_CORE_EXEC_WORKER_POOL_H_
+#define ATTEND_CORE_EXEC_WORKER_POOL_H_
 
 #include <cstdint>
 
@@ -35,4 +35,4 @@ class WorkerPool {
 
 }  // namespace attend
 
-#endif  // ATTEND_CORE_BASE_WORKER_POOL_H_
+#endif  // ATTEND_CORE_EXEC_WORKER_POOL_H_

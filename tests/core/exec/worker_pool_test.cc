@@ -1,4 +1,4 @@
-#include "core/base/worker_pool.h"
+#include "core/exec/worker_pool.h"
 
 #include <atomic>
 #include <thread>

@@ -1,5 +1,5 @@
-#ifndef ATTEND_CORE_ENGINE_USABLE_CORES_H_
-#define ATTEND_CORE_ENGINE_USABLE_CORES_H_
+#ifndef ATTEND_CORE_EXEC_CORES_H_
+#define ATTEND_CORE_EXEC_CORES_H_
 
 #include <optional>
 
@@ -17,4 +17,4 @@ std::optional<double> ParseCpuMax(absl::string_view text);
 
 }  // namespace attend
 
-#endif  // ATTEND_CORE_ENGINE_USABLE_CORES_H_
+#endif  // ATTEND_CORE_EXEC_CORES_H_

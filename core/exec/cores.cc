@@ -1,4 +1,4 @@
-#include "core/engine/usable_cores.h"
+#include "core/exec/cores.h"
 
 #include <sched.h>
 

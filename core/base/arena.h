@@ -1,0 +1,79 @@
+#ifndef ATTEND_CORE_BASE_ARENA_H_
+#define ATTEND_CORE_BASE_ARENA_H_
+
+#include <cstddef>
+#include <type_traits>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "core/base/aligned_buffer.h"
+
+namespace attend {
+
+// Working memory of one thread, handed out as a stack of frames. An arena keeps its memory
+// when frames close, so that repeated work of the same size allocates nothing: what the
+// work before took from several blocks, the next takes from a single one.
+// Thread-compatible.
+class Arena {
+ public:
+  Arena() = default;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  // Bytes that the arena holds, whether a frame uses them or not.
+  size_t held_bytes() const;
+
+  // Gives all memory back if it is more than `max_bytes`. Precondition: no frame is open.
+  void Trim(size_t max_bytes);
+
+ private:
+  friend class ArenaFrame;
+
+  struct Mark {
+    size_t block = 0;   // index of the block that the next piece comes from
+    size_t offset = 0;  // first free byte of that block
+  };
+
+  std::byte* Take(size_t bytes);
+  void NextBlock(size_t bytes);
+  void ReleaseTo(const Mark& mark);
+
+  std::vector<AlignedBuffer> blocks_;
+  Mark top_;
+  size_t used_bytes_ = 0;  // by open frames
+  size_t peak_bytes_ = 0;  // largest used_bytes_ since the outermost frame was opened
+  size_t next_bytes_ = 0;  // the first block's size, so that one block serves the next frame
+};
+
+// Takes pieces from an arena and gives all of them back when it is destroyed. Frames close
+// in the reverse of the order in which they were opened; only the innermost one may take.
+class ArenaFrame {
+ public:
+  explicit ArenaFrame(Arena& arena)
+      : arena_(arena), mark_(arena.top_), used_bytes_(arena.used_bytes_) {}
+  ~ArenaFrame();
+  ArenaFrame(const ArenaFrame&) = delete;
+  ArenaFrame& operator=(const ArenaFrame&) = delete;
+
+  // `count` uninitialised elements on a cache line. Throws std::bad_alloc as operator new
+  // does: callers bound `count` first.
+  template <typename T>
+  T* Take(size_t count) {
+    static_assert(std::is_trivially_destructible_v<T>, "nothing destroys what a frame holds");
+    return reinterpret_cast<T*>(arena_.Take(count * sizeof(T)));
+  }
+
+  template <typename T>
+  absl::Span<T> TakeSpan(size_t count) {
+    return {Take<T>(count), count};
+  }
+
+ private:
+  Arena& arena_;
+  const Arena::Mark mark_;
+  const size_t used_bytes_;
+};
+
+}  // namespace attend
+
+#endif  // ATTEND_CORE_BASE_ARENA_H_

@@ -9,6 +9,7 @@
 #include <new>
 #include <utility>
 
+#include "core/attention/cost.h"
 #include "core/attention/partial.h"
 #include "core/attention/terms.h"
 #include "core/attention/tile.h"
@@ -51,44 +52,12 @@ constexpr int64_t kPiecesPerWorker = 8;
 // worker, so that under causal, too, they end within a few percent of each other.
 constexpr int64_t kTasksPerWorker = 16;
 
-// Sum over rows i of clamp(first + i, 0, keys).
-double SumOfClamped(double first, double rows, double keys) {
-  const double zero = std::clamp(-first, 0.0, rows);         // rows before it add 0
-  const double full = std::clamp(keys - first, zero, rows);  // rows from it add all
-  const double rising = full - zero;                         // rows between
-  return rising * (first + zero) + rising * (rising - 1.0) / 2.0 + (rows - full) * keys;
-}
-
-// Keys that causal and window let the rows of a sequence read, summed over its rows.
-double ReadablePairs(const AttentionProblem& problem, const SequenceProblem& sequence) {
-  const auto rows = static_cast<double>(sequence.query_length);
-  const auto keys = static_cast<double>(sequence.key_length);
-  const auto offset = static_cast<double>(sequence.query_offset);
-  const auto right = problem.causal ? 0.0 : static_cast<double>(problem.window_right.value_or(0));
-  // Row i reads keys from clamp(offset + i - left) to clamp(offset + i + right + 1).
-  double pairs = rows * keys;
-  if (problem.causal || problem.window_right.has_value()) {
-    pairs = SumOfClamped(offset + right + 1.0, rows, keys);
-  }
-  if (problem.window_left.has_value()) {
-    const auto left = static_cast<double>(*problem.window_left);
-    pairs -= SumOfClamped(offset - left, rows, keys);
-  }
-  return pairs;
-}
-
-float Gate(const AttentionProblem& problem, int64_t head) {
-  return problem.head_gates.empty() ? 1.0f : problem.head_gates[head];
-}
-
-constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-
 // A head with gate 0, or a mean over no heads.
 void ClearWeights(const AttentionProblem& problem, const Tile& tile) {
-  const float value = problem.weights_stage == WeightsStage::kProbabilities ? 0.0f : kMinusInfinity;
+  const float value =
+      problem.params->weights_stage == WeightsStage::kProbabilities ? 0.0f : kMinusInfinity;
   for (int row = 0; row < tile.rows; ++row) {
-    float* to = tile.sequence->weights + tile.first_head * problem.weights_head_stride +
-                (tile.first_row + row) * problem.weights_row_stride;
+    float* to = problem.WeightsRow(*tile.sequence, tile.first_head, tile.first_row + row);
     std::fill(to, to + tile.sequence->key_length, value);
   }
 }
@@ -96,16 +65,12 @@ void ClearWeights(const AttentionProblem& problem, const Tile& tile) {
 // Output and log-sum-exp of a head with gate 0.
 void ClearHead(const AttentionProblem& problem, const Tile& tile) {
   const int64_t element = static_cast<int64_t>(ElementSize(problem.output_type));
-  const MutableRows& output = tile.sequence->output;
-  for (int row = 0; row < tile.rows; ++row) {
-    std::byte* to = output.data + ((tile.first_row + row) * output.row_stride +
-                                   tile.first_head * output.head_stride) *
-                                      element;
-    std::fill_n(to, problem.value_head_dim * element, std::byte{0});
-    if (tile.sequence->log_sum_exp == nullptr) continue;
-    tile.sequence->log_sum_exp[tile.first_head * problem.log_sum_exp_head_stride +
-                               (tile.first_row + row) * problem.log_sum_exp_row_stride] =
-        kMinusInfinity;
+  const SequenceProblem& sequence = *tile.sequence;
+  for (int64_t row = tile.first_row; row < tile.first_row + tile.rows; ++row) {
+    std::fill_n(problem.OutputRow(sequence, tile.first_head, row), problem.value_head_dim * element,
+                std::byte{0});
+    if (sequence.log_sum_exp == nullptr) continue;
+    problem.LogSumExp(sequence, tile.first_head, row) = kMinusInfinity;
   }
 }
 
@@ -113,8 +78,8 @@ void ClearHead(const AttentionProblem& problem, const Tile& tile) {
 // gate 0.
 void RunHeads(absl::Span<const Tile> tiles, Arena& arena) {
   const AttentionProblem& problem = *tiles[0].problem;
-  const bool write = problem.weights == WeightsOutput::kPerHead;
-  if (Gate(problem, tiles[0].first_head) != 0.0f)
+  const bool write = problem.params->weights == WeightsOutput::kPerHead;
+  if (problem.params->gate(tiles[0].first_head) != 0.0f)
     return RunTiles(tiles, {write, false, 1.0f}, arena);
   for (const Tile& tile : tiles) {
     ClearHead(problem, tile);
@@ -126,12 +91,12 @@ void RunHeads(absl::Span<const Tile> tiles, Arena& arena) {
 // order whatever the number of workers.
 void RunMean(Tile tile, Arena& arena) {
   const AttentionProblem& problem = *tile.problem;
-  const int64_t gated = std::count(problem.head_gates.begin(), problem.head_gates.end(), 0.0f);
+  const int64_t gated = problem.params->CountClosedGates();
   const float share = 1.0f / static_cast<float>(problem.num_heads - gated);
   bool add = false;
   for (int64_t head = 0; head < problem.num_heads; ++head) {
     tile.first_head = head;
-    if (Gate(problem, head) == 0.0f) {
+    if (problem.params->gate(head) == 0.0f) {
       ClearHead(problem, tile);
     } else {
       RunTiles({&tile, 1}, {true, add, share}, arena);
@@ -148,12 +113,12 @@ class Tiling {
  public:
   Tiling(const AttentionProblem& problem, const SequenceProblem& sequence, int workers)
       : problem_(problem), sequence_(sequence) {
-    mean_ = problem.weights == WeightsOutput::kMean;
+    mean_ = problem.params->weights == WeightsOutput::kMean;
     row_tiles_ = (sequence.query_length + kTileLanes - 1) / kTileLanes;
     group_ = problem.num_heads / problem.num_kv_heads;
     // Heads with one key/value head and few rows share a tile: what they read is
     // then read once. Gates of 0 need tiles of their own.
-    const bool gated = std::count(problem.head_gates.begin(), problem.head_gates.end(), 0.0f) > 0;
+    const bool gated = problem.params->CountClosedGates() > 0;
     if (sequence.query_length > 0 && !mean_ && !gated) {
       heads_ = std::clamp<int64_t>(kTileLanes / sequence.query_length, 1, group_);
     }
@@ -162,7 +127,7 @@ class Tiling {
       together_ = std::clamp<int64_t>(tiles() / (kTasksPerWorker * workers), 1,
                                       internal::MostTilesTogether(problem));
     }
-    if (row_tiles_ != 1 || problem.weights != WeightsOutput::kNone) return;
+    if (row_tiles_ != 1 || problem.params->weights != WeightsOutput::kNone) return;
     const int64_t lanes = heads_ * sequence.query_length;
     const bool few = lanes <= internal::MostFewLanes(problem, sequence);
     if (!gated && heads_ == group_ && few) {
@@ -176,7 +141,7 @@ class Tiling {
   // as eight take.
   double work() const {
     if (splits_ > 0) return static_cast<double>(tiles() * splits_) * SplitWork();
-    return ReadablePairs(problem_, sequence_) *
+    return CountReadableElements(*problem_.params, sequence_) *
            static_cast<double>(problem_.num_heads * (problem_.head_dim + problem_.value_head_dim));
   }
 
@@ -205,7 +170,7 @@ class Tiling {
     if (together_ > 1) return RunTogether(index, arena);
     const Tile tile = TileAt(index / pieces_);
     if (mean_) return RunMean(tile, arena);
-    const bool skipped = Gate(problem_, tile.first_head) == 0.0f;
+    const bool skipped = problem_.params->gate(tile.first_head) == 0.0f;
     if (skipped && pieces_ > 1) return;  // the merge clears it, once
     if (skipped || splits_ == 0) return RunHeads({&tile, 1}, arena);
     ArenaFrame frame(arena);
@@ -220,7 +185,7 @@ class Tiling {
 
   void MergePieces(int64_t index, std::byte* shared, Arena& arena) const {
     const Tile tile = TileAt(index);
-    if (Gate(problem_, tile.first_head) == 0.0f) return RunHeads({&tile, 1}, arena);
+    if (problem_.params->gate(tile.first_head) == 0.0f) return RunHeads({&tile, 1}, arena);
     std::array<Partial, kMaxSplits> pieces;
     for (int64_t i = 0; i < pieces_; ++i) pieces[i] = PartialAt(index * pieces_ + i, shared);
     MergeBranch(tile, {pieces.data(), static_cast<size_t>(pieces_)});
@@ -364,16 +329,6 @@ std::pair<const Part*, int64_t> Find(absl::Span<const Part> parts, int64_t i) {
 }
 
 }  // namespace
-
-double AttentionFlops(const AttentionProblem& problem) {
-  double pairs = 0.0;
-  for (const SequenceProblem& sequence : problem.sequences) {
-    pairs += ReadablePairs(problem, sequence);
-  }
-  const int64_t gated = std::count(problem.head_gates.begin(), problem.head_gates.end(), 0.0f);
-  const double heads = static_cast<double>(problem.num_heads - gated);
-  return 2.0 * heads * pairs * static_cast<double>(problem.head_dim + problem.value_head_dim);
-}
 
 void ComputeAttention(absl::Span<const AttentionProblem* const> problems,
                       ExecutionContext& context) {

@@ -21,10 +21,6 @@ namespace attend {
 void ComputeAttention(absl::Span<const AttentionProblem* const> problems,
                       ExecutionContext& context);
 
-// Floating-point operations that the problem needs: 2 * D and 2 * Dv for each
-// (head with gate != 0, query row, key that causal and window allow).
-double AttentionFlops(const AttentionProblem& problem);
-
 }  // namespace attend
 
 #endif  // ATTEND_CORE_ATTENTION_ATTENTION_H_

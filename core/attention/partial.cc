@@ -10,8 +10,6 @@
 namespace attend::internal {
 namespace {
 
-constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
-
 bool Read(const Partial& partial, int lane) {
   return ((*partial.lanes >> lane) & 1) != 0;
 }
@@ -43,22 +41,19 @@ void WriteLane(const Tile& tile, int lane, const Partial& partial) {
   const AttentionProblem& problem = *tile.problem;
   const SequenceProblem& sequence = *tile.sequence;
   const int64_t width = problem.value_head_dim, head = tile.head(lane), row = tile.row(lane);
-  const double sink = problem.sinks.empty() ? kMinusInfinity : problem.sinks[head];
-  const double gate = problem.head_gates.empty() ? 1.0 : problem.head_gates[head];
+  const double sink = problem.params->sink(head), gate = problem.params->gate(head);
   const bool read = Read(partial, lane);
   const double shift = read ? partial.shift[lane] : kMinusInfinity;
   double sum = read ? partial.sum[lane] : 0.0;
   if (sequence.log_sum_exp != nullptr) {
-    sequence.log_sum_exp[head * problem.log_sum_exp_head_stride +
-                         row * problem.log_sum_exp_row_stride] = LogSumExp(shift, sum, sink);
+    problem.LogSumExp(sequence, head, row) = LogSumExp(shift, sum, sink);
   }
   if (sink != kMinusInfinity) sum += std::exp(sink - shift);
   const auto factor = static_cast<float>(gate / sum);
   constexpr int64_t kPiece = 128;
   std::array<float, kPiece> output{};
-  const MutableRows& to = sequence.output;
   const int64_t element = static_cast<int64_t>(ElementSize(problem.output_type));
-  std::byte* out = to.data + (row * to.row_stride + head * to.head_stride) * element;
+  std::byte* const out = problem.OutputRow(sequence, head, row);
   for (int64_t begin = 0; begin < width; begin += kPiece) {
     const int64_t count = std::min(kPiece, width - begin);
     const float* values = partial.values + lane * width + begin;

@@ -11,15 +11,6 @@ namespace {
 
 constexpr double kUnreadable = -std::numeric_limits<double>::infinity();
 
-const std::byte* RowOf(const Rows& rows, DataType type, int64_t row, int64_t head) {
-  return rows.data + (row * rows.row_stride + head * rows.head_stride) *
-                         static_cast<int64_t>(ElementSize(type));
-}
-
-int64_t TermIndex(const ScoreTerm& term, int64_t head, int64_t row, int64_t key) {
-  return head * term.head_stride + row * term.row_stride + key * term.key_stride;
-}
-
 // One query row of one head. Names follow the equation in attend.v1.AttentionOptions.
 class Row {
  public:
@@ -37,7 +28,7 @@ class Row {
   // P of every key and ln Z; sums of nothing give zeros and -inf.
   Softmax ComputeSoftmax() const {
     const int64_t keys = sequence_.key_length;
-    const double sink = problem_.sinks.empty() ? kUnreadable : problem_.sinks[head_];
+    const double sink = problem_.params->sink(head_);
     Softmax result;
     result.p.assign(keys, 0.0);
     std::vector<bool> readable(keys);
@@ -68,7 +59,7 @@ class Row {
     std::vector<double> output(problem_.value_head_dim, 0.0);
     for (int64_t key = 0; key < sequence_.key_length; ++key) {
       if (!Readable(key)) continue;
-      const std::byte* value = RowOf(sequence_.value, problem_.input_type, key, kv_head_);
+      const std::byte* value = sequence_.value.At(problem_.input_type, kv_head_, key);
       for (int64_t d = 0; d < problem_.value_head_dim; ++d) {
         output[d] += p[key] * LoadFloat(problem_.input_type, value, d);
       }
@@ -91,22 +82,23 @@ class Row {
 
  private:
   bool Readable(int64_t key) const {
-    if (problem_.causal && key > position_) return false;
-    if (problem_.window_left.has_value() && key < position_ - *problem_.window_left) return false;
-    if (problem_.window_right.has_value() && key > position_ + *problem_.window_right) return false;
+    const AttentionParams& params = *problem_.params;
+    if (params.causal && key > position_) return false;
+    if (params.window_left.has_value() && key < position_ - *params.window_left) return false;
+    if (params.window_right.has_value() && key > position_ + *params.window_right) return false;
     const ScoreTerm& mask = sequence_.mask;
-    if (mask.data != nullptr && mask.data[TermIndex(mask, head_, row_, key)] == std::byte{0}) {
+    if (mask.data != nullptr && mask.data[mask.Index(head_, row_, key)] == std::byte{0}) {
       return false;
     }
-    return sequence_.bias.data == nullptr || Bias(key) != kUnreadable;
+    return !sequence_.has_bias() || Bias(key) != kUnreadable;
   }
 
   // Of both terms, where there are two.
   double Bias(int64_t key) const {
     double sum = 0.0;
-    for (const ScoreTerm* term : {&sequence_.bias, &sequence_.more_bias}) {
+    for (const ScoreTerm* term : {&sequence_.relative_bias, &sequence_.bias}) {
       if (term->data == nullptr) continue;
-      sum += LoadFloat(term->type, term->data, TermIndex(*term, head_, row_, key));
+      sum += LoadFloat(term->type, term->data, term->Index(head_, row_, key));
     }
     return sum;
   }
@@ -114,26 +106,26 @@ class Row {
   // s0
   double Scaled(int64_t key) const {
     const DataType type = problem_.input_type;
-    const std::byte* q = RowOf(sequence_.query, type, row_, head_);
-    const std::byte* k = RowOf(sequence_.key, type, key, kv_head_);
+    const std::byte* q = sequence_.query.At(type, head_, row_);
+    const std::byte* k = sequence_.key.At(type, kv_head_, key);
     double dot = 0.0;
     for (int64_t d = 0; d < problem_.head_dim; ++d) {
       dot += static_cast<double>(LoadFloat(type, q, d)) * LoadFloat(type, k, d);
     }
-    return problem_.scale * dot;
+    return problem_.params->scale * dot;
   }
 
   // s1
   double Softcapped(int64_t key) const {
     const double scaled = Scaled(key);
-    const double cap = problem_.softcap;
+    const double cap = problem_.params->softcap;
     return cap == 0.0 ? scaled : cap * std::tanh(scaled / cap);
   }
 
   // s2
   double Biased(int64_t key) const {
     double score = Softcapped(key);
-    if (sequence_.bias.data != nullptr) score += Bias(key);
+    if (sequence_.has_bias()) score += Bias(key);
     if (sequence_.alibi_slopes != nullptr) {
       const double distance = std::fabs(static_cast<double>(position_ - key));
       score -= sequence_.alibi_slopes[head_] * distance;
@@ -148,19 +140,16 @@ class Row {
 
 void StoreOutput(const AttentionProblem& problem, const SequenceProblem& sequence, int64_t head,
                  int64_t row, const std::vector<double>& output) {
-  const DataType type = problem.output_type;
-  const MutableRows& rows = sequence.output;
-  std::byte* destination = rows.data + (row * rows.row_stride + head * rows.head_stride) *
-                                           static_cast<int64_t>(ElementSize(type));
   const std::vector<float> rounded(output.begin(), output.end());
-  ConvertFromFloat(rounded.data(), type, destination, problem.value_head_dim);
+  ConvertFromFloat(rounded.data(), problem.output_type, problem.OutputRow(sequence, head, row),
+                   problem.value_head_dim);
 }
 
 // One head of one query row; adds P to `mean`.
 void ComputeHead(const AttentionProblem& problem, const SequenceProblem& sequence, int64_t head,
                  int64_t row, std::vector<double>& mean) {
-  const double gate = problem.head_gates.empty() ? 1.0 : problem.head_gates[head];
-  const bool probabilities = problem.weights_stage == WeightsStage::kProbabilities;
+  const double gate = problem.params->gate(head);
+  const bool probabilities = problem.params->weights_stage == WeightsStage::kProbabilities;
   const Row computed(problem, sequence, head, row);
   Row::Softmax softmax;
   softmax.p.assign(sequence.key_length, 0.0);
@@ -172,17 +161,14 @@ void ComputeHead(const AttentionProblem& problem, const SequenceProblem& sequenc
   }
   StoreOutput(problem, sequence, head, row, output);
   if (sequence.log_sum_exp != nullptr) {
-    sequence.log_sum_exp[head * problem.log_sum_exp_head_stride +
-                         row * problem.log_sum_exp_row_stride] =
-        static_cast<float>(softmax.log_sum_exp);
+    problem.LogSumExp(sequence, head, row) = static_cast<float>(softmax.log_sum_exp);
   }
-  if (problem.weights != WeightsOutput::kPerHead) return;
-  float* weights =
-      sequence.weights + head * problem.weights_head_stride + row * problem.weights_row_stride;
+  if (problem.params->weights != WeightsOutput::kPerHead) return;
+  float* const weights = problem.WeightsRow(sequence, head, row);
   for (int64_t key = 0; key < sequence.key_length; ++key) {
     const double weight = probabilities ? softmax.p[key]
                           : gate == 0.0 ? kUnreadable
-                                        : computed.Stage(problem.weights_stage, key);
+                                        : computed.Stage(problem.params->weights_stage, key);
     weights[key] = static_cast<float>(weight);
   }
 }
@@ -193,10 +179,10 @@ void ComputeRow(const AttentionProblem& problem, const SequenceProblem& sequence
   int64_t heads_in_mean = 0;
   for (int64_t head = 0; head < problem.num_heads; ++head) {
     ComputeHead(problem, sequence, head, row, mean);
-    heads_in_mean += problem.head_gates.empty() || problem.head_gates[head] != 0.0f;
+    heads_in_mean += problem.params->gate(head) != 0.0f;
   }
-  if (problem.weights != WeightsOutput::kMean) return;
-  float* weights = sequence.weights + row * problem.weights_row_stride;
+  if (problem.params->weights != WeightsOutput::kMean) return;
+  float* const weights = problem.WeightsRow(sequence, 0, row);
   for (int64_t key = 0; key < sequence.key_length; ++key) {
     weights[key] = heads_in_mean == 0 ? 0.0f : static_cast<float>(mean[key] / heads_in_mean);
   }

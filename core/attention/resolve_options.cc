@@ -1,3 +1,5 @@
+#include "core/attention/resolve_options.h"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -5,7 +7,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/attention/resolve.h"
 #include "core/base/status.h"
 
 namespace attend {
@@ -27,13 +28,15 @@ absl::Status CheckBools(const Tensor& mask) {
                                                    static_cast<int>(bytes[at]), " at index ", at));
 }
 
-// `target` is [B, H, Lq, Lk].
-absl::StatusOr<BatchScoreTerm> ResolveTerm(absl::string_view field, const Tensor& tensor,
-                                           const std::array<int64_t, 4>& target) {
+// Narrows a bias or mask that broadcasts to [B, H, Lq, Lk] to each sequence.
+absl::Status ResolveTerm(absl::string_view field, const Tensor& tensor, int64_t num_heads,
+                         ScoreTerm SequenceArgs::*term, BatchShape& shape) {
   if (tensor.rank() < 1 || tensor.rank() > 4) {
     return InvalidField(field,
                         absl::StrCat("needs 1 to 4 axes; got shape ", ToString(tensor.shape())));
   }
+  const std::array<int64_t, 4> target = {static_cast<int64_t>(shape.sequences.size()), num_heads,
+                                         shape.max_query_length, shape.max_key_length};
   std::array<int64_t, 4> strides = {0, 0, 0, 0};
   int64_t stride = 1;
   for (int axis = tensor.rank() - 1, at = 3; axis >= 0; --axis, --at) {
@@ -47,18 +50,42 @@ absl::StatusOr<BatchScoreTerm> ResolveTerm(absl::string_view field, const Tensor
     strides[at] = size == 1 ? 0 : stride;
     stride *= size;  // of a tensor that exists: cannot overflow
   }
-  BatchScoreTerm result;
-  result.batch_stride = strides[0];
-  result.term = {tensor.data(), tensor.type(), strides[1], strides[2], strides[3]};
-  return result;
+  const int64_t batch_bytes = strides[0] * static_cast<int64_t>(ElementSize(tensor.type()));
+  const std::byte* data = tensor.data();
+  for (PlacedSequence& sequence : shape.sequences) {
+    sequence.*term = {data, tensor.type(), strides[1], strides[2], strides[3]};
+    data += batch_bytes;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ResolveTerms(const AttentionOptions& options, int64_t num_heads, BatchShape& shape) {
+  if (options.bias.has_value()) {
+    if (!IsFloat(options.bias->type())) {
+      return InvalidField("options.bias",
+                          "needs type FLOAT32, BFLOAT16 or FLOAT16; got BOOL, which is for "
+                          "options.mask");
+    }
+    ATTEND_RETURN_IF_ERROR(
+        ResolveTerm("options.bias", *options.bias, num_heads, &SequenceArgs::bias, shape));
+  }
+  if (!options.mask.has_value()) return absl::OkStatus();
+  if (IsFloat(options.mask->type())) {
+    return InvalidField("options.mask", absl::StrCat("needs type BOOL (true = may attend); got ",
+                                                     Name(options.mask->type()),
+                                                     "; give an additive mask as options.bias"));
+  }
+  ATTEND_RETURN_IF_ERROR(
+      ResolveTerm("options.mask", *options.mask, num_heads, &SequenceArgs::mask, shape));
+  return CheckBools(*options.mask);
 }
 
 // Which option makes results depend on positions; empty: none does.
 absl::string_view PositionalOption(const AttentionOptions& options, const OptionDefaults& defaults,
-                                   const ResolvedOptions& resolved) {
-  if (resolved.causal) return "causal attention";
+                                   const AttentionParams& params) {
+  if (params.causal) return "causal attention";
   if (options.window_left.has_value() || options.window_right.has_value()) return "a window";
-  if (resolved.window_left.has_value() || resolved.window_right.has_value()) {
+  if (params.window_left.has_value() || params.window_right.has_value()) {
     return "this layer's window";
   }
   if (options.alibi_slopes.has_value()) return "ALiBi";
@@ -79,7 +106,7 @@ absl::Status ResolveOffsets(const AttentionOptions& options, absl::string_view p
                                      " sequences; got ", options.query_offsets.size()));
   }
   for (size_t i = 0; i < shape.sequences.size(); ++i) {
-    SequenceShape& sequence = shape.sequences[i];
+    PlacedSequence& sequence = shape.sequences[i];
     if (offsets_given) {
       sequence.query_offset = std::clamp(options.query_offsets[i], -kFarPosition, kFarPosition);
     } else if (options.alignment == Alignment::kEnd) {
@@ -113,8 +140,7 @@ absl::Status CheckPerHead(absl::string_view field, size_t count, int64_t num_hea
       field, absl::StrCat("needs one entry for each of the ", num_heads, " heads; got ", count));
 }
 
-absl::Status ResolveAlibi(const Tensor& slopes, int64_t num_heads, const BatchShape& shape,
-                          ResolvedOptions& resolved) {
+absl::Status ResolveAlibi(const Tensor& slopes, int64_t num_heads, BatchShape& shape) {
   constexpr absl::string_view kField = "options.alibi_slopes";
   if (slopes.type() != DataType::kFloat32) {
     return InvalidField(kField, absl::StrCat("needs type FLOAT32; got ", Name(slopes.type())));
@@ -132,16 +158,17 @@ absl::Status ResolveAlibi(const Tensor& slopes, int64_t num_heads, const BatchSh
       return InvalidField(kField, absl::StrCat("must be finite; got ", slopes.as<float>()[i]));
     }
   }
-  resolved.alibi_slopes = slopes.as<float>();
-  resolved.alibi_batch_stride = by_sequence ? num_heads : 0;
+  for (int64_t i = 0; i < batch; ++i) {
+    shape.sequences[i].alibi_slopes = slopes.as<float>() + (by_sequence ? i * num_heads : 0);
+  }
   return absl::OkStatus();
 }
 
-// What has one number for each head.
-absl::Status ResolvePerHead(const AttentionOptions& options, int64_t num_heads,
-                            const BatchShape& shape, ResolvedOptions& resolved) {
+// Options that have one number per head.
+absl::Status ResolvePerHead(const AttentionOptions& options, int64_t num_heads, BatchShape& shape,
+                            AttentionParams& params) {
   if (options.alibi_slopes.has_value()) {
-    ATTEND_RETURN_IF_ERROR(ResolveAlibi(*options.alibi_slopes, num_heads, shape, resolved));
+    ATTEND_RETURN_IF_ERROR(ResolveAlibi(*options.alibi_slopes, num_heads, shape));
   }
   if (!options.sinks.empty()) {
     ATTEND_RETURN_IF_ERROR(CheckPerHead("options.sinks", options.sinks.size(), num_heads));
@@ -150,7 +177,7 @@ absl::Status ResolvePerHead(const AttentionOptions& options, int64_t num_heads,
         return InvalidField("options.sinks", absl::StrCat("must be finite or -inf; got ", sink));
       }
     }
-    resolved.sinks = options.sinks;
+    params.sinks = options.sinks;
   }
   if (!options.head_gates.empty()) {
     ATTEND_RETURN_IF_ERROR(
@@ -160,7 +187,7 @@ absl::Status ResolvePerHead(const AttentionOptions& options, int64_t num_heads,
         return InvalidField("options.head_gates", absl::StrCat("must be finite; got ", gate));
       }
     }
-    resolved.head_gates = options.head_gates;
+    params.head_gates = options.head_gates;
   }
   return absl::OkStatus();
 }
@@ -171,7 +198,7 @@ absl::Status ResolveLogSumExp(int64_t num_heads, const BatchShape& shape,
     resolved.log_sum_exp_shape = {shape.query_rows, num_heads};
   } else {
     resolved.log_sum_exp_shape = {static_cast<int64_t>(shape.sequences.size()), num_heads,
-                                  shape.query_axis};
+                                  shape.max_query_length};
   }
   const absl::StatusOr<size_t> bytes =
       CheckedByteSize(DataType::kFloat32, resolved.log_sum_exp_shape);
@@ -181,6 +208,8 @@ absl::Status ResolveLogSumExp(int64_t num_heads, const BatchShape& shape,
         absl::StrCat("shape ", ToString(resolved.log_sum_exp_shape), " has too many elements"));
   }
   resolved.log_sum_exp_bytes = *bytes;
+  resolved.params.log_sum_exp_head_stride = shape.packed ? 1 : shape.max_query_length;
+  resolved.params.log_sum_exp_row_stride = shape.packed ? num_heads : 1;
   return absl::OkStatus();
 }
 
@@ -188,18 +217,18 @@ absl::Status ResolveWeights(const AttentionOptions& options, int64_t num_heads,
                             const ShapeLimits& limits, const BatchShape& shape,
                             ResolvedOptions& resolved) {
   const WeightsOutput weights = options.weights;
-  resolved.weights = weights;
+  resolved.params.weights = weights;
   if (weights == WeightsOutput::kNone) return absl::OkStatus();
   if (weights == WeightsOutput::kMean && options.weights_stage != WeightsStage::kProbabilities) {
     return InvalidField("options.weights_stage",
                         "must be WEIGHTS_STAGE_PROBABILITIES (or absent) with WEIGHTS_MEAN; other "
                         "stages need WEIGHTS_PER_HEAD");
   }
-  resolved.weights_stage = options.weights_stage;
+  resolved.params.weights_stage = options.weights_stage;
   resolved.weights_shape = {static_cast<int64_t>(shape.sequences.size())};
   if (weights == WeightsOutput::kPerHead) resolved.weights_shape.push_back(num_heads);
-  resolved.weights_shape.push_back(shape.query_axis);
-  resolved.weights_shape.push_back(shape.key_axis);
+  resolved.weights_shape.push_back(shape.max_query_length);
+  resolved.weights_shape.push_back(shape.max_key_length);
   const absl::StatusOr<size_t> bytes = CheckedByteSize(DataType::kFloat32, resolved.weights_shape);
   if (!bytes.ok() || *bytes > static_cast<size_t>(limits.max_weights_bytes)) {
     return MakeError(
@@ -208,63 +237,38 @@ absl::Status ResolveWeights(const AttentionOptions& options, int64_t num_heads,
                      " exceed this server's limit of ", limits.max_weights_bytes, " bytes"));
   }
   resolved.weights_bytes = *bytes;
+  resolved.params.weights_head_stride = shape.max_query_length * shape.max_key_length;
+  resolved.params.weights_row_stride = shape.max_key_length;
   return absl::OkStatus();
 }
 
 }  // namespace
 
-ScoreTerm BatchScoreTerm::OfSequence(int64_t index) const {
-  ScoreTerm result = term;
-  if (result.data != nullptr) {
-    result.data += index * batch_stride * static_cast<int64_t>(ElementSize(term.type));
-  }
-  return result;
-}
-
 absl::StatusOr<ResolvedOptions> ResolveOptions(const AttentionOptions& options, int64_t num_heads,
                                                const OptionDefaults& defaults,
                                                const ShapeLimits& limits, BatchShape& shape) {
   ResolvedOptions resolved;
-  resolved.scale = options.scale.value_or(defaults.scale);
-  if (!std::isfinite(resolved.scale)) {
-    return InvalidField("options.scale", absl::StrCat("must be finite; got ", resolved.scale));
+  AttentionParams& params = resolved.params;
+  params.scale = options.scale.value_or(defaults.scale);
+  if (!std::isfinite(params.scale)) {
+    return InvalidField("options.scale", absl::StrCat("must be finite; got ", params.scale));
   }
-  resolved.causal = options.causal;
+  params.causal = options.causal;
   ATTEND_ASSIGN_OR_RETURN(
-      resolved.window_left,
+      params.window_left,
       ResolveWindow("options.window_left", options.window_left, defaults.window_left));
   ATTEND_ASSIGN_OR_RETURN(
-      resolved.window_right,
+      params.window_right,
       ResolveWindow("options.window_right", options.window_right, defaults.window_right));
   if (options.softcap.has_value() && !(std::isfinite(*options.softcap) && *options.softcap > 0)) {
     return InvalidField("options.softcap",
                         absl::StrCat("must be finite and > 0; got ", *options.softcap));
   }
-  resolved.softcap = options.softcap.value_or(defaults.softcap);
-
-  const std::array<int64_t, 4> target = {static_cast<int64_t>(shape.sequences.size()), num_heads,
-                                         shape.query_axis, shape.key_axis};
-  if (options.bias.has_value()) {
-    if (!IsFloat(options.bias->type())) {
-      return InvalidField("options.bias",
-                          "needs type FLOAT32, BFLOAT16 or FLOAT16; got BOOL, which is for "
-                          "options.mask");
-    }
-    ATTEND_ASSIGN_OR_RETURN(resolved.bias, ResolveTerm("options.bias", *options.bias, target));
-  }
-  if (options.mask.has_value()) {
-    if (IsFloat(options.mask->type())) {
-      return InvalidField("options.mask", absl::StrCat("needs type BOOL (true = may attend); got ",
-                                                       Name(options.mask->type()),
-                                                       "; give an additive mask as options.bias"));
-    }
-    ATTEND_ASSIGN_OR_RETURN(resolved.mask, ResolveTerm("options.mask", *options.mask, target));
-    ATTEND_RETURN_IF_ERROR(CheckBools(*options.mask));
-  }
-
-  ATTEND_RETURN_IF_ERROR(ResolvePerHead(options, num_heads, shape, resolved));
+  params.softcap = options.softcap.value_or(defaults.softcap);
+  ATTEND_RETURN_IF_ERROR(ResolveTerms(options, num_heads, shape));
+  ATTEND_RETURN_IF_ERROR(ResolvePerHead(options, num_heads, shape, params));
   ATTEND_RETURN_IF_ERROR(
-      ResolveOffsets(options, PositionalOption(options, defaults, resolved), shape));
+      ResolveOffsets(options, PositionalOption(options, defaults, params), shape));
   if (options.log_sum_exp) ATTEND_RETURN_IF_ERROR(ResolveLogSumExp(num_heads, shape, resolved));
   ATTEND_RETURN_IF_ERROR(ResolveWeights(options, num_heads, limits, shape, resolved));
   return resolved;

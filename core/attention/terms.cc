@@ -9,9 +9,8 @@ namespace attend::internal {
 namespace {
 
 const std::byte* TermRow(const Tile& tile, const ScoreTerm& term, int lane, int64_t key) {
-  const int64_t index =
-      tile.head(lane) * term.head_stride + tile.row(lane) * term.row_stride + key * term.key_stride;
-  return term.data + index * static_cast<int64_t>(ElementSize(term.type));
+  return term.data + term.Index(tile.head(lane), tile.row(lane), key) *
+                         static_cast<int64_t>(ElementSize(term.type));
 }
 
 // A row of a float term as float32.
@@ -62,9 +61,10 @@ void TransposeBits(uint64_t (&words)[64]) {
 // How far from its position a row reads; causal is a right window of 0. What is
 // unbounded is so far that no sum of it and a position overflows.
 struct Window {
-  explicit Window(const AttentionProblem& problem)
-      : left(problem.window_left.value_or(2 * kFarPosition)),
-        right(problem.causal ? 0 : problem.window_right.value_or(2 * kFarPosition)) {}
+  explicit Window(const AttentionProblem& problem) : Window(*problem.params) {}
+  explicit Window(const AttentionParams& params)
+      : left(params.window_left.value_or(2 * kFarPosition)),
+        right(params.causal ? 0 : params.window_right.value_or(2 * kFarPosition)) {}
   int64_t left, right;
 };
 
@@ -112,6 +112,7 @@ void ClearOutOfReach(const Tile& tile, KeyRange keys, uint64_t* bits) {
 }
 
 bool SameForAllLanes(const Tile& tile, const ScoreTerm& term) {
+  if (term.data == nullptr) return true;
   return (tile.rows == 1 || term.row_stride == 0) && (tile.heads == 1 || term.head_stride == 0);
 }
 
@@ -133,17 +134,17 @@ void ClearMasked(const Tile& tile, KeyRange keys, uint64_t* bits) {
 }
 
 bool SameBiasForAllLanes(const Tile& tile) {
-  const ScoreTerm& more = tile.sequence->more_bias;
-  return SameForAllLanes(tile, tile.sequence->bias) &&
-         (more.data == nullptr || SameForAllLanes(tile, more));
+  const SequenceProblem& sequence = *tile.sequence;
+  return SameForAllLanes(tile, sequence.relative_bias) && SameForAllLanes(tile, sequence.bias);
 }
 
 void LoadBias(const Tile& tile, int lane, KeyRange keys, float* bias) {
-  LoadTerm(tile, tile.sequence->bias, lane, keys, bias);
-  const ScoreTerm& more = tile.sequence->more_bias;
-  if (more.data == nullptr) return;
+  const ScoreTerm &relative = tile.sequence->relative_bias, &given = tile.sequence->bias;
+  if (relative.data == nullptr) return LoadTerm(tile, given, lane, keys, bias);
+  LoadTerm(tile, relative, lane, keys, bias);
+  if (given.data == nullptr) return;
   float added[kKeyBlock];
-  LoadTerm(tile, more, lane, keys, added);
+  LoadTerm(tile, given, lane, keys, added);
   for (int i = 0; i < keys.count; ++i) bias[i] += added[i];
 }
 

@@ -32,7 +32,7 @@ RowRange RowsThatReach(const Tile& tile, KeyRange keys);
 void ClearOutOfReach(const Tile& tile, KeyRange keys, uint64_t* bits);
 void ClearMasked(const Tile& tile, KeyRange keys, uint64_t* bits);
 
-// Whether all lanes share one row of the term.
+// Whether all lanes share one row of the term, or there is none.
 bool SameForAllLanes(const Tile& tile, const ScoreTerm& term);
 
 bool SameBiasForAllLanes(const Tile& tile);

@@ -91,7 +91,7 @@ void WithTiles(absl::Span<const Tile> tiles, Arena& arena, const Body& body) {
 // Whether the problem's numbers can be multiplied as pairs of bfloat16.
 inline bool InPairs(const AttentionProblem& problem) {
   return problem.input_type == DataType::kBFloat16 && problem.head_dim % 2 == 0 &&
-         !UnitIsUnsafe(problem.scale);
+         !UnitIsUnsafe(problem.params->scale);
 }
 
 // The way to multiply that suits the problem and the machine.

@@ -5,7 +5,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "core/attention/attention.h"
+#include "core/attention/cost.h"
 #include "core/base/status.h"
 
 namespace attend {
@@ -62,7 +62,7 @@ absl::Status EngineItem::Prepare(const LayerRegistry& layers, const ShapeLimits&
 absl::Status EngineItem::Allocate(const Plan& plan) {
   ATTEND_RETURN_IF_ERROR(response_.charge.Grow(plan.Bytes()));
   response_.output = Tensor(plan.type, plan.output_shape);
-  if (plan.options.weights != WeightsOutput::kNone) {
+  if (plan.options.params.weights != WeightsOutput::kNone) {
     response_.weights.emplace(DataType::kFloat32, plan.options.weights_shape);
   }
   if (!plan.options.log_sum_exp_shape.empty()) {
@@ -77,9 +77,9 @@ absl::Status EngineItem::PrepareLayer(const MultiHeadAttentionRequest& request,
                                       MemoryBudget& budget) {
   layer_ = layers.Find(request.layer);
   if (layer_ == nullptr) return LayerNotFound(request.layer);
-  ATTEND_ASSIGN_OR_RETURN(const Plan plan, PlanLayer(request, layer_->config(), limits));
-  ATTEND_RETURN_IF_ERROR(Allocate(plan));
-  layer_item_ = BindLayer(request, plan, response_);
+  ATTEND_ASSIGN_OR_RETURN(plan_, PlanLayer(request, layer_->config(), limits));
+  ATTEND_RETURN_IF_ERROR(Allocate(plan_));
+  layer_item_ = BindLayer(request, plan_, response_);
   response_.layer_sha256 = layer_->config().sha256;
   if (layer_item() == nullptr) return absl::OkStatus();
   ATTEND_ASSIGN_OR_RETURN(working_,
@@ -90,11 +90,13 @@ absl::Status EngineItem::PrepareLayer(const MultiHeadAttentionRequest& request,
 
 absl::Status EngineItem::PrepareOperator(const ScaledDotProductAttentionRequest& request,
                                          const ShapeLimits& limits) {
-  ATTEND_ASSIGN_OR_RETURN(const Plan plan, PlanOperator(request, limits));
-  ATTEND_RETURN_IF_ERROR(Allocate(plan));
-  problem_ = BindOperator(request, plan, response_);
+  ATTEND_ASSIGN_OR_RETURN(plan_, PlanOperator(request, limits));
+  ATTEND_RETURN_IF_ERROR(Allocate(plan_));
+  problem_ = BindOperator(request, plan_, response_, problem_sequences_);
   if (problem() == nullptr) return absl::OkStatus();
-  flops_ = AttentionFlops(problem_);
+  for (const SequenceProblem& sequence : problem_.sequences) {
+    flops_ += AttentionFlops(problem_, *problem_.params, sequence);
+  }
   const double bytes = static_cast<double>(request.query.byte_size() + request.key.byte_size() +
                                            request.value.byte_size());
   cost_.flops = std::max(flops_, kFlopsPerByte * bytes);

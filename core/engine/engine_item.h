@@ -2,6 +2,7 @@
 #define ATTEND_CORE_ENGINE_ENGINE_ITEM_H_
 
 #include <optional>
+#include <vector>
 
 #include "core/batching/work_item.h"
 #include "core/engine/engine.h"
@@ -48,8 +49,10 @@ class EngineItem final : public Work {
   Response response_;
   Engine::Done done_;
   const Layer* layer_ = nullptr;
+  Plan plan_;  // what is run borrows from it
   LayerItem layer_item_;
   AttentionProblem problem_;
+  std::vector<SequenceProblem> problem_sequences_;
   Cost cost_;
   double flops_ = 0.0;
 };

@@ -2,21 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 
 namespace attend {
-namespace {
-
-constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-
-}  // namespace
-
 int64_t Plan::Bytes() const {
   // Sequences are described in the plan's shape and in what it is bound to.
-  const size_t each = sizeof(SequenceShape) + sizeof(SequenceProblem) + sizeof(LayerSequence);
+  const size_t each = sizeof(PlacedSequence) + sizeof(SequenceProblem) + sizeof(LayerSequence);
   return static_cast<int64_t>(output_bytes + options.weights_bytes + options.log_sum_exp_bytes +
                               shape.sequences.size() * each);
 }
@@ -51,11 +44,12 @@ void ZeroRows(std::byte* data, int64_t length, int64_t rows, size_t row_bytes) {
 float* BindWeights(const Plan& plan, int64_t index, std::optional<Tensor>& weights) {
   if (!weights.has_value() || weights->byte_size() == 0) return nullptr;
   const float fill =
-      plan.options.weights_stage == WeightsStage::kProbabilities ? 0.0f : kMinusInfinity;
-  const int64_t heads = plan.options.weights == WeightsOutput::kPerHead ? weights->dim(1) : 1;
-  const int64_t rows = plan.shape.query_axis;
-  const int64_t keys = plan.shape.key_axis;
-  const SequenceShape& sequence = plan.shape.sequences[static_cast<size_t>(index)];
+      plan.options.params.weights_stage == WeightsStage::kProbabilities ? 0.0f : kMinusInfinity;
+  const int64_t heads =
+      plan.options.params.weights == WeightsOutput::kPerHead ? weights->dim(1) : 1;
+  const int64_t rows = plan.shape.max_query_length;
+  const int64_t keys = plan.shape.max_key_length;
+  const PlacedSequence& sequence = plan.shape.sequences[static_cast<size_t>(index)];
   float* const base = weights->as<float>() + index * heads * rows * keys;
   for (int64_t head = 0; head < heads; ++head) {
     float* const matrix = base + head * rows * keys;
@@ -70,21 +64,15 @@ float* BindWeights(const Plan& plan, int64_t index, std::optional<Tensor>& weigh
 
 float* BindLogSumExp(const Plan& plan, int64_t index, std::optional<Tensor>& log_sum_exp) {
   if (!log_sum_exp.has_value() || log_sum_exp->byte_size() == 0) return nullptr;
-  const SequenceShape& sequence = plan.shape.sequences[static_cast<size_t>(index)];
+  const PlacedSequence& sequence = plan.shape.sequences[static_cast<size_t>(index)];
   const int64_t heads = log_sum_exp->dim(1);
   if (plan.shape.packed) return log_sum_exp->as<float>() + sequence.query_begin * heads;
-  const int64_t rows = plan.shape.query_axis;
+  const int64_t rows = plan.shape.max_query_length;
   float* const base = log_sum_exp->as<float>() + index * heads * rows;
   for (int64_t head = 0; head < heads; ++head) {
     std::fill(base + head * rows + sequence.query_length, base + (head + 1) * rows, kMinusInfinity);
   }
   return base;
-}
-
-const float* AlibiSlopes(const Plan& plan, int64_t index) {
-  const ResolvedOptions& options = plan.options;
-  if (options.alibi_slopes == nullptr) return nullptr;
-  return options.alibi_slopes + index * options.alibi_batch_stride;
 }
 
 }  // namespace attend

@@ -2,10 +2,12 @@
 #define ATTEND_CORE_ENGINE_PLAN_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/attention/lengths.h"
 #include "core/attention/problem.h"
-#include "core/attention/resolve.h"
+#include "core/attention/resolve_options.h"
 #include "core/engine/request.h"
 #include "core/layer/layer.h"
 
@@ -22,11 +24,7 @@ struct Plan {
   Shape output_shape;
   size_t output_bytes = 0;
 
-  // Heads of the operator; a layer knows its own.
-  int64_t num_heads = 0;
-  int64_t num_kv_heads = 0;
-  int64_t head_dim = 0;
-  int64_t value_head_dim = 0;
+  HeadShape heads;
 
   // What the request holds beside its inputs: output, weights, log-sum-exp,
   // descriptions of sequences.
@@ -40,11 +38,12 @@ absl::StatusOr<Plan> PlanOperator(const ScaledDotProductAttentionRequest& reques
                                   const ShapeLimits& limits);
 
 // `response` holds output, and weights and log_sum_exp where they are asked for, in the plan's
-// shapes; padding in them is filled. The results borrow from all arguments. Sequences without
-// query rows are left out: nothing of them is computed.
+// shapes; padding in them is filled. The results borrow from all arguments, the plan included.
+// Sequences without query rows are left out: nothing of them is computed.
 LayerItem BindLayer(const MultiHeadAttentionRequest& request, const Plan& plan, Response& response);
+// `sequences` is filled with those of the problem.
 AttentionProblem BindOperator(const ScaledDotProductAttentionRequest& request, const Plan& plan,
-                              Response& response);
+                              Response& response, std::vector<SequenceProblem>& sequences);
 
 }  // namespace attend
 

@@ -84,6 +84,7 @@ absl::StatusOr<Plan> PlanLayer(const MultiHeadAttentionRequest& request, const L
                                          request.query_lengths, request.key_lengths, limits));
   ATTEND_ASSIGN_OR_RETURN(plan.options, ResolveOptions(request.options, layer.num_heads,
                                                        DefaultsOf(layer), limits, plan.shape));
+  plan.heads = layer.heads();
   plan.type = query.type();
   plan.output_shape = query.shape();
   ATTEND_RETURN_IF_ERROR(SetOutputBytes(plan));
@@ -102,23 +103,27 @@ LayerItem BindLayer(const MultiHeadAttentionRequest& request, const Plan& plan,
     return tensor.data() + static_cast<size_t>(index) * row_bytes(tensor);
   };
 
+  const KeySource source = request.key.has_value() || request.value.has_value()
+                               ? KeySource::kOwnRows
+                               : KeySource::kQueryRows;
+
   LayerItem item;
   item.type = plan.type;
-  BindOptions(plan, item);
+  item.params = &plan.options.params;
   Tensor& output = response.output;
   item.sequences.reserve(plan.shape.sequences.size());
   const bool packed = query.rank() == 2;
   for (int64_t i = 0; i < static_cast<int64_t>(plan.shape.sequences.size()); ++i) {
-    const SequenceShape& shape = plan.shape.sequences[static_cast<size_t>(i)];
-    LayerSequence sequence;
+    const PlacedSequence& shape = plan.shape.sequences[static_cast<size_t>(i)];
+    LayerSequence sequence(shape);
     sequence.weights = BindWeights(plan, i, response.weights);
     sequence.log_sum_exp = BindLogSumExp(plan, i, response.log_sum_exp);
     sequence.output = output.data() + static_cast<size_t>(shape.query_begin) * row_bytes(output);
     if (!packed) {
-      ZeroRows(sequence.output, shape.query_length, plan.shape.query_axis, row_bytes(output));
+      ZeroRows(sequence.output, shape.query_length, plan.shape.max_query_length, row_bytes(output));
     }
     if (shape.query_length == 0) continue;
-    BindSequence(plan, i, sequence);
+    sequence.key_source = source;
     sequence.query = row(query, shape.query_begin);
     sequence.key = row(key, shape.key_begin);
     sequence.value = row(value, shape.key_begin);

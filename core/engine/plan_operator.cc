@@ -62,14 +62,15 @@ absl::Status CheckOperand(absl::string_view field, const Tensor& tensor, const T
 
 absl::Status CheckHeads(const ScaledDotProductAttentionRequest& request, const Axes& axes,
                         const Plan& plan) {
-  if (plan.num_heads % plan.num_kv_heads != 0) {
-    return InvalidField("key", absl::StrCat("its number of heads must divide query's ",
-                                            plan.num_heads, "; got ", plan.num_kv_heads));
+  if (plan.heads.num_heads % plan.heads.num_kv_heads != 0) {
+    return InvalidField(
+        "key", absl::StrCat("its number of heads must divide query's ", plan.heads.num_heads,
+                            "; got ", plan.heads.num_kv_heads));
   }
   const int64_t key_width = request.key.dim(request.key.rank() - 1);
-  if (key_width != plan.head_dim) {
-    return InvalidField("key", absl::StrCat("heads must be as wide as query's, ", plan.head_dim,
-                                            "; got ", key_width));
+  if (key_width != plan.heads.head_dim) {
+    return InvalidField("key", absl::StrCat("heads must be as wide as query's, ",
+                                            plan.heads.head_dim, "; got ", key_width));
   }
   for (int axis = 0; axis < request.key.rank() - 1; ++axis) {
     if (request.value.dim(axis) == request.key.dim(axis)) continue;
@@ -124,10 +125,10 @@ absl::StatusOr<Plan> PlanOperator(const ScaledDotProductAttentionRequest& reques
   const Axes axes = AxesOf(query, request.layout);
 
   Plan plan;
-  plan.num_heads = query.dim(axes.head);
-  plan.num_kv_heads = request.key.dim(axes.head);
-  plan.head_dim = query.dim(query.rank() - 1);
-  plan.value_head_dim = request.value.dim(request.value.rank() - 1);
+  plan.heads.num_heads = query.dim(axes.head);
+  plan.heads.num_kv_heads = request.key.dim(axes.head);
+  plan.heads.head_dim = query.dim(query.rank() - 1);
+  plan.heads.value_head_dim = request.value.dim(request.value.rank() - 1);
   ATTEND_RETURN_IF_ERROR(CheckHeads(request, axes, plan));
 
   const auto rows_of = [&](const Tensor& tensor) {
@@ -138,44 +139,35 @@ absl::StatusOr<Plan> PlanOperator(const ScaledDotProductAttentionRequest& reques
       plan.shape, ResolveLengths(rows_of(query), rows_of(request.key), /*self_attention=*/false,
                                  request.query_lengths, request.key_lengths, limits));
   OptionDefaults defaults;
-  defaults.scale = 1.0f / std::sqrt(static_cast<float>(plan.head_dim));
-  ATTEND_ASSIGN_OR_RETURN(
-      plan.options, ResolveOptions(request.options, plan.num_heads, defaults, limits, plan.shape));
+  defaults.scale = 1.0f / std::sqrt(static_cast<float>(plan.heads.head_dim));
+  ATTEND_ASSIGN_OR_RETURN(plan.options, ResolveOptions(request.options, plan.heads.num_heads,
+                                                       defaults, limits, plan.shape));
   plan.type = query.type();
   plan.output_shape = query.shape();
-  plan.output_shape.back() = plan.value_head_dim;
+  plan.output_shape.back() = plan.heads.value_head_dim;
   ATTEND_RETURN_IF_ERROR(SetOutputBytes(plan));
   return plan;
 }
 
 AttentionProblem BindOperator(const ScaledDotProductAttentionRequest& request, const Plan& plan,
-                              Response& response) {
+                              Response& response, std::vector<SequenceProblem>& sequences) {
   const Axes axes = AxesOf(request.query, request.layout);
-  AttentionProblem problem;
-  problem.num_heads = plan.num_heads;
-  problem.num_kv_heads = plan.num_kv_heads;
-  problem.head_dim = plan.head_dim;
-  problem.value_head_dim = plan.value_head_dim;
-  BindOptions(plan, problem);
-  problem.input_type = plan.type;
-  problem.output_type = plan.type;
   Tensor& output = response.output;
-  problem.sequences.reserve(plan.shape.sequences.size());
+  sequences.reserve(plan.shape.sequences.size());
   for (int64_t i = 0; i < static_cast<int64_t>(plan.shape.sequences.size()); ++i) {
-    const SequenceShape& shape = plan.shape.sequences[static_cast<size_t>(i)];
-    SequenceProblem sequence;
+    const PlacedSequence& shape = plan.shape.sequences[static_cast<size_t>(i)];
+    SequenceProblem sequence(shape);
     sequence.weights = BindWeights(plan, i, response.weights);
     sequence.log_sum_exp = BindLogSumExp(plan, i, response.log_sum_exp);
     sequence.output = RowsOf(output.data(), output, axes, shape.query_begin);
     if (!axes.packed) ZeroPadding(output, axes, sequence.output, shape.query_length);
     if (shape.query_length == 0) continue;
-    BindSequence(plan, i, sequence);
     sequence.query = RowsOf(request.query.data(), request.query, axes, shape.query_begin);
     sequence.key = RowsOf(request.key.data(), request.key, axes, shape.key_begin);
     sequence.value = RowsOf(request.value.data(), request.value, axes, shape.key_begin);
-    problem.sequences.push_back(sequence);
+    sequences.push_back(sequence);
   }
-  return problem;
+  return AttentionProblem{plan.heads, plan.type, plan.type, &plan.options.params, sequences};
 }
 
 }  // namespace attend

@@ -62,6 +62,8 @@ struct LayerConfig {
   ComputeType compute = ComputeType::kFloat32;
   std::vector<int64_t> pruned_heads;
   std::string sha256;  // hex, of the source
+
+  HeadShape heads() const { return {num_heads, num_kv_heads, head_dim, value_head_dim}; }
 };
 
 // float32, row-major [out, in] as checkpoints store them: y = x W^T + b.
@@ -75,36 +77,29 @@ struct LayerWeights {
   std::vector<float> relative_bias;               // [buckets, H], with relative_bias
 };
 
-// One sequence of an item; rows are contiguous, of the item's data type.
-struct LayerSequence {
-  int64_t query_length = 0;
-  int64_t key_length = 0;
-  int64_t query_offset = 0;
+// Where the rows come from that keys and values are projected from.
+enum class KeySource {
+  kQueryRows,  // self-attention: the query's rows
+  kOwnRows,    // rows of their own
+};
+
+// One sequence of an item: its arguments, and where its rows are. Rows are contiguous, of
+// the item's data type.
+struct LayerSequence : SequenceArgs {
+  LayerSequence() = default;
+  explicit LayerSequence(const SequenceArgs& args) : SequenceArgs(args) {}
+
+  KeySource key_source = KeySource::kQueryRows;
   const std::byte* query = nullptr;  // [Lq, embed_dim]
-  const std::byte* key = nullptr;    // [Lk, key_dim]; == query in self-attention
-  const std::byte* value = nullptr;  // [Lk, value_dim]; may == key
+  const std::byte* key = nullptr;    // [Lk, key_dim], with kOwnRows
+  const std::byte* value = nullptr;  // [Lk, value_dim], with kOwnRows; may be the key's
   std::byte* output = nullptr;       // [Lq, embed_dim]
-  ScoreTerm bias, mask;
-  const float* alibi_slopes = nullptr;  // [H]
-  float* weights = nullptr;
-  float* log_sum_exp = nullptr;
 };
 
 // What one request asks of a layer.
 struct LayerItem {
   DataType type = DataType::kFloat32;  // of query, key, value and output
-  float scale = 1.0f;
-  bool causal = false;
-  std::optional<int64_t> window_left, window_right;
-  float softcap = 0.0f;           // 0: none
-  std::vector<float> sinks;       // [H], or empty for none
-  std::vector<float> head_gates;  // [H], or empty for all 1
-  WeightsOutput weights = WeightsOutput::kNone;
-  WeightsStage weights_stage = WeightsStage::kProbabilities;
-  int64_t weights_head_stride = 0;
-  int64_t weights_row_stride = 0;
-  int64_t log_sum_exp_head_stride = 0;
-  int64_t log_sum_exp_row_stride = 0;
+  const AttentionParams* params = nullptr;
   std::vector<LayerSequence> sequences;
 };
 

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "core/attention/attention.h"
+#include "core/attention/cost.h"
 #include "core/base/scratch.h"
 #include "core/layer/packing.h"
-#include "core/layer/problem_list.h"
 #include "core/layer/staging.h"
 #include "core/tensor/convert.h"
 
@@ -98,7 +98,9 @@ struct Workspace {
   std::vector<HeadPass::Rows> head_rows;
   std::vector<float*> bias_data;  // of packing.sequences, with a relative bias only
   std::vector<ScoreTerm> biases;
-  ProblemList problems;
+  std::vector<AttentionProblem> problems;
+  std::vector<SequenceProblem> problem_sequences;
+  std::vector<const AttentionProblem*> problem_pointers;
 };
 
 void StageInputs(const LayerConfig& c, const Projections& projections, const Matrices& m,
@@ -180,64 +182,21 @@ void FillBiases(const RelativeBias& relative, float* data, Workspace& work,
   });
 }
 
-// What the layer and an item's options say of an attention problem.
-void SetProblem(const LayerConfig& c, DataType type, const LayerItem& item,
-                AttentionProblem& problem) {
-  problem.num_heads = c.num_heads;
-  problem.num_kv_heads = c.num_kv_heads;
-  problem.head_dim = c.head_dim;
-  problem.value_head_dim = c.value_head_dim;
-  problem.scale = item.scale;
-  problem.causal = item.causal;
-  problem.window_left = item.window_left;
-  problem.window_right = item.window_right;
-  problem.softcap = item.softcap;
-  problem.sinks = item.sinks;
-  problem.input_type = problem.output_type = type;
-  problem.head_gates = item.head_gates;
-  problem.weights = item.weights;
-  problem.weights_head_stride = item.weights_head_stride;
-  problem.weights_row_stride = item.weights_row_stride;
-  problem.weights_stage = item.weights_stage;
-  problem.log_sum_exp_head_stride = item.log_sum_exp_head_stride;
-  problem.log_sum_exp_row_stride = item.log_sum_exp_row_stride;
-}
-
-SequenceProblem& AddSequence(const LayerSequence& from, AttentionProblem& problem) {
-  SequenceProblem& sequence = problem.sequences.emplace_back();
-  sequence.query_length = from.query_length;
-  sequence.key_length = from.key_length;
-  sequence.query_offset = from.query_offset;
-  return sequence;
-}
-
-// The item's problem without its data, to know what it costs.
-AttentionProblem ProblemOf(const LayerConfig& c, DataType type, const LayerItem& item) {
-  AttentionProblem problem;
-  SetProblem(c, type, item, problem);
-  for (const LayerSequence& from : item.sequences) AddSequence(from, problem);
-  return problem;
-}
-
 // The operator's view of each item that has sequences in the packing: items
 // differ in options, so each is a problem of its own.
 void PlanAttention(const LayerConfig& c, DataType type, const Matrices& m, Workspace& work) {
-  work.problems.Clear();
+  work.problems.clear();
+  work.problem_sequences.clear();
+  work.problem_sequences.reserve(work.packing.sequences.size());  // spans stay valid
+  const HeadShape heads = c.heads();
   const int64_t element = static_cast<int64_t>(ElementSize(type));
   const int64_t query_stride = c.num_heads * c.head_dim;
   const int64_t key_stride = c.num_kv_heads * c.head_dim;
   const int64_t value_stride = c.num_kv_heads * c.value_head_dim;
   const int64_t context_stride = c.num_heads * c.value_head_dim;
   const LayerItem* current = nullptr;
-  AttentionProblem* current_problem = nullptr;
   for (const PackedSequence& packed : work.packing.sequences) {
-    if (packed.item != current) {
-      current = packed.item;
-      current_problem = &work.problems.Add();
-      SetProblem(c, type, *current, *current_problem);
-    }
-    const LayerSequence& from = *packed.sequence;
-    SequenceProblem& sequence = AddSequence(from, *current_problem);
+    SequenceProblem& sequence = work.problem_sequences.emplace_back(*packed.sequence);
     const std::byte* key = packed.self ? m.key : m.cross_key;
     const std::byte* value = packed.self ? m.value : m.cross_value;
     sequence.query = {m.query + packed.query_begin * query_stride * element, query_stride,
@@ -247,16 +206,20 @@ void PlanAttention(const LayerConfig& c, DataType type, const Matrices& m, Works
                       c.value_head_dim};
     sequence.output = {m.context + packed.query_begin * context_stride * element, context_stride,
                        c.value_head_dim};
-    sequence.bias = from.bias;
     if (!work.biases.empty()) {
-      sequence.bias = work.biases[&packed - work.packing.sequences.data()];
-      sequence.more_bias = from.bias;
+      sequence.relative_bias = work.biases[&packed - work.packing.sequences.data()];
     }
-    sequence.mask = from.mask;
-    sequence.alibi_slopes = from.alibi_slopes;
-    sequence.weights = from.weights;
-    sequence.log_sum_exp = from.log_sum_exp;
+    if (packed.item == current) {
+      absl::Span<const SequenceProblem>& all = work.problems.back().sequences;
+      all = {all.data(), all.size() + 1};
+      continue;
+    }
+    current = packed.item;
+    work.problems.push_back(
+        AttentionProblem{heads, type, type, current->params, absl::MakeConstSpan(&sequence, 1)});
   }
+  work.problem_pointers.clear();
+  for (const AttentionProblem& problem : work.problems) work.problem_pointers.push_back(&problem);
 }
 
 }  // namespace
@@ -311,7 +274,7 @@ void ProjectedLayer::Run(absl::Span<const LayerItem* const> items,
   if (relative_bias_.has_value()) FillBiases(*relative_bias_, m.bias, work, context);
 
   PlanAttention(c, type, m, work);
-  ComputeAttention(work.problems.pointers(), context);
+  ComputeAttention(work.problem_pointers, context);
 
   ClearSlack(m.context, type, packing.query_rows, out.PaddedRows(packing.query_rows),
              out.config().inputs);
@@ -323,18 +286,19 @@ void ProjectedLayer::Run(absl::Span<const LayerItem* const> items,
 }
 
 double ProjectedLayer::Flops(const LayerItem& item) const {
-  double query_rows = 0, key_rows = 0;
+  double query_rows = 0.0, key_rows = 0.0, attention = 0.0;
   for (const LayerSequence& sequence : item.sequences) {
     query_rows += static_cast<double>(sequence.query_length);
     key_rows += static_cast<double>(sequence.key_length);
+    attention += AttentionFlops(config_.heads(), *item.params, sequence);
   }
   const auto projection = [](const Linear& linear, double rows) {
     return 2.0 * rows * static_cast<double>(linear.config().inputs) *
            static_cast<double>(linear.config().outputs);
   };
-  return AttentionFlops(ProblemOf(config_, projections_.query->config().input_type, item)) +
-         projection(*projections_.query, query_rows) + projection(*projections_.key, key_rows) +
-         projection(*projections_.value, key_rows) + projection(*projections_.output, query_rows);
+  return attention + projection(*projections_.query, query_rows) +
+         projection(*projections_.key, key_rows) + projection(*projections_.value, key_rows) +
+         projection(*projections_.output, query_rows);
 }
 
 int64_t ProjectedLayer::WorkingBytes(const LayerItem& item) const {

@@ -77,8 +77,8 @@ std::unique_ptr<RandomProblem> MakeProblem(uint32_t seed) {
   if (draw.Coin(0.3)) shape.gap = draw.In(1, 17);
   auto random = std::make_unique<RandomProblem>(shape, seed);
   AddOptions(draw, *random);
-  if (draw.Coin(0.2)) random->problem.scale = draw.Of<float>({30.0f, -1e3f, 1e20f, 1e-20f, 1e-38f});
-  for (SequenceProblem& s : random->problem.sequences) {
+  if (draw.Coin(0.2)) random->params.scale = draw.Of<float>({30.0f, -1e3f, 1e20f, 1e-20f, 1e-38f});
+  for (SequenceProblem& s : random->sequences) {
     if (draw.Coin(0.05)) s.query_offset = draw.Of<int64_t>({kFarPosition, -kFarPosition, 1 << 20});
   }
   if (draw.Coin(0.4)) random->Strew(draw.Of<double>({0.0005, 0.01, 0.2}), draw.Coin());
@@ -116,9 +116,10 @@ class Check {
           CheckOutput(i, head, heads.back(), at);
           at += p_.value_head_dim;
           if (!logs_.empty()) CheckLog(head, heads.back(), log_at++);
-          if (p_.weights == WeightsOutput::kPerHead) CheckWeights(i, row, head, heads.back());
+          if (p_.params->weights == WeightsOutput::kPerHead)
+            CheckWeights(i, row, head, heads.back());
         }
-        if (p_.weights == WeightsOutput::kMean) CheckMean(i, row, heads);
+        if (p_.params->weights == WeightsOutput::kMean) CheckMean(i, row, heads);
       }
     }
     return error_;
@@ -129,7 +130,9 @@ class Check {
     return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
   }
 
-  bool Off(int64_t head) const { return !p_.head_gates.empty() && p_.head_gates[head] == 0.0f; }
+  bool Off(int64_t head) const {
+    return !p_.params->head_gates.empty() && p_.params->head_gates[head] == 0.0f;
+  }
 
   void Expect(bool right, const std::string& what, double truth, double got, double bound) {
     if (right || !error_.empty()) return;
@@ -163,7 +166,7 @@ class Check {
   void CheckElement(const SequenceProblem& s, int64_t head, const RowBounds& row, int64_t d,
                     double truth, double got) {
     const int64_t kv = head / (p_.num_heads / p_.num_kv_heads);
-    const double gate = p_.head_gates.empty() ? 1.0 : p_.head_gates[head];
+    const double gate = p_.params->head_gates.empty() ? 1.0 : p_.params->head_gates[head];
     double sum = 0, error = 0, largest_value = 0;
     bool infinite = false, sure = true;
     for (int64_t key = 0; key < s.key_length; ++key) {
@@ -216,13 +219,14 @@ class Check {
   }
 
   void CheckWeights(size_t sequence, int64_t row_index, int64_t head, const RowBounds& row) {
-    const int64_t at = head * p_.weights_head_stride + row_index * p_.weights_row_stride;
+    const int64_t at =
+        head * p_.params->weights_head_stride + row_index * p_.params->weights_row_stride;
     for (int64_t key = 0; key < p_.sequences[sequence].key_length; ++key) {
       const double truth = random_.Weights(sequence)[at + key];
       const double got = weights_[sequence][at + key];
       const auto near = [&](double bound) { ExpectNear("weight", truth, got, bound); };
       const bool exact = Off(head) || !row.readable[key];
-      switch (p_.weights_stage) {
+      switch (p_.params->weights_stage) {
         case WeightsStage::kProbabilities:
           if (exact) {
             near(0.0);
@@ -247,7 +251,7 @@ class Check {
   }
 
   void CheckMean(size_t sequence, int64_t row_index, const std::vector<RowBounds>& heads) {
-    const int64_t at = row_index * p_.weights_row_stride;
+    const int64_t at = row_index * p_.params->weights_row_stride;
     for (int64_t key = 0; key < p_.sequences[sequence].key_length; ++key) {
       double bound = 0x1p-126;
       bool overflow = false;

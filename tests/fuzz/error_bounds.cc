@@ -32,7 +32,7 @@ double Term(const ScoreTerm& term, int64_t head, int64_t row, int64_t key) {
 void BoundScore(const AttentionProblem& p, const SequenceProblem& s, int64_t head, int64_t row,
                 int64_t key, RowBounds& bounds) {
   const int64_t kv = head / (p.num_heads / p.num_kv_heads);
-  const double scale = p.scale;
+  const double scale = p.params->scale;
   const bool bfloat16 = p.input_type == DataType::kBFloat16;
   bool denormal_infinity = false;
   double dot = 0, products = 0, operands = 0, largest_query = 0, keys = 0;
@@ -63,15 +63,15 @@ void BoundScore(const AttentionProblem& p, const SequenceProblem& s, int64_t hea
   double score = scale * dot;
   bounds.scaled.push_back(score);
   bounds.scaled_error.push_back(error + 6 * kUnit * (std::isfinite(score) ? std::fabs(score) : 0));
-  if (p.softcap != 0.0f) {
-    const double cap = p.softcap;
+  if (p.params->softcap != 0.0f) {
+    const double cap = p.params->softcap;
     score = cap * std::tanh(score / cap);
     error = std::min(error, 2 * cap) + 8 * kUnit * std::fabs(score) + cap * kTiny;
     overflow = overflow || cap > kOverflow;
   }
   bounds.capped.push_back(score);
   double magnitude = std::fabs(score);
-  for (const ScoreTerm* term : {&s.bias, &s.more_bias}) {
+  for (const ScoreTerm* term : {&s.bias, &s.relative_bias}) {
     if (term->data == nullptr) continue;
     const double bias = Term(*term, head, row, key);
     score += bias;
@@ -92,13 +92,13 @@ void BoundScore(const AttentionProblem& p, const SequenceProblem& s, int64_t hea
 bool Readable(const AttentionProblem& p, const SequenceProblem& s, int64_t head, int64_t row,
               int64_t key) {
   const int64_t position = s.query_offset + row;
-  if (p.causal && key > position) return false;
-  if (p.window_left.has_value() && key < position - *p.window_left) return false;
-  if (p.window_right.has_value() && key > position + *p.window_right) return false;
+  if (p.params->causal && key > position) return false;
+  if (p.params->window_left.has_value() && key < position - *p.params->window_left) return false;
+  if (p.params->window_right.has_value() && key > position + *p.params->window_right) return false;
   const ScoreTerm& mask = s.mask;
   if (mask.data != nullptr && mask.data[Index(mask, head, row, key)] == std::byte{0}) return false;
   double bias = 0.0;
-  for (const ScoreTerm* term : {&s.bias, &s.more_bias}) {
+  for (const ScoreTerm* term : {&s.bias, &s.relative_bias}) {
     if (term->data != nullptr) bias += Term(*term, head, row, key);
   }
   return bias != -kInfinity;
@@ -108,7 +108,7 @@ bool Readable(const AttentionProblem& p, const SequenceProblem& s, int64_t head,
 
 RowBounds BoundRow(const AttentionProblem& p, const SequenceProblem& s, int64_t head, int64_t row) {
   RowBounds bounds;
-  const double sink = p.sinks.empty() ? -kInfinity : p.sinks[head];
+  const double sink = p.params->sinks.empty() ? -kInfinity : p.params->sinks[head];
   double max = sink;
   for (int64_t key = 0; key < s.key_length; ++key) {
     BoundScore(p, s, head, row, key, bounds);

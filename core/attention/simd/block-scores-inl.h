@@ -64,15 +64,15 @@ void ScoreBlock(TileState& state, const Products& products, const KeyBlock& bloc
   const int count = block.keys.count;
   products.MultiplyKeys(block.keys, block.begin_lane, block.end_lane);
   float scale = state.scale;  // not applied yet
-  if (state.problem.softcap != 0.0f) {
-    CapScores(m.s, count, block.begin_lane, block.end_lane, scale, state.problem.softcap);
+  if (state.problem.params->softcap != 0.0f) {
+    CapScores(m.s, count, block.begin_lane, block.end_lane, scale, state.problem.params->softcap);
     scale = 1.0f;
   }
   if (block.partial) {
     std::fill_n(m.bits, count, ~uint64_t{0});
     if (state.limited) ClearOutOfReach(state.tile, block.keys, m.bits);
     if (state.sequence.mask.data != nullptr) ClearMasked(state.tile, block.keys, m.bits);
-    if (state.sequence.bias.data != nullptr) {
+    if (state.sequence.has_bias()) {
       AddBias(state, block, scale);
       scale = 1.0f;
     }

@@ -39,13 +39,12 @@ WordRows KeysOf(const TileState& state, KeyRange keys, int head) {
 template <class Product>
 void LoadQuery(const TileState& state, int lane, float* to) {
   const int64_t element = static_cast<int64_t>(ElementSize(state.problem.input_type));
-  const Rows& rows = state.sequence.query;
-  const int64_t at =
-      state.tile.row(lane) * rows.row_stride + state.tile.head(lane) * rows.head_stride;
+  const std::byte* const row =
+      state.problem.QueryRow(state.sequence, state.tile.head(lane), state.tile.row(lane));
   if constexpr (Product::kElementsPerWord == 2) {
-    std::memcpy(to, rows.data + at * element, state.problem.head_dim * element);
+    std::memcpy(to, row, state.problem.head_dim * element);
   } else {
-    ConvertToFloat(state.problem.input_type, rows.data + at * element, to, state.problem.head_dim);
+    ConvertToFloat(state.problem.input_type, row, to, state.problem.head_dim);
   }
 }
 

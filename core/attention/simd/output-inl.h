@@ -12,9 +12,8 @@ inline double ShiftOf(const TileState& state, int lane) {
   return std::fabs(offset) > kFarOffset ? max * scale : offset * (scale / state.unit);
 }
 
-inline float SinkOf(const TileState& state, int lane) {
-  const AttentionProblem& p = state.problem;
-  return p.sinks.empty() ? kMinusInfinity : p.sinks[state.tile.head(lane)];
+inline float Sink(const TileState& state, int lane) {
+  return state.problem.params->sink(state.tile.head(lane));
 }
 
 // Before the sinks are in the sums: a sink far above the scores leaves no trace of
@@ -22,10 +21,9 @@ inline float SinkOf(const TileState& state, int lane) {
 inline void WriteLogSumExp(const TileState& state) {
   const AttentionProblem& p = state.problem;
   for (int lane = 0; lane < state.tile.lanes(); ++lane) {
-    state.sequence.log_sum_exp[state.tile.head(lane) * p.log_sum_exp_head_stride +
-                               state.tile.row(lane) * p.log_sum_exp_row_stride] =
+    p.LogSumExp(state.sequence, state.tile.head(lane), state.tile.row(lane)) =
         LogSumExp(ShiftOf(state, lane), state.Readable(lane) ? state.memory.sum[lane] : 0.0,
-                  SinkOf(state, lane));
+                  Sink(state, lane));
   }
 }
 
@@ -33,7 +31,7 @@ inline void WriteLogSumExp(const TileState& state) {
 inline void AddSinks(const TileState& state) {
   for (int lane = 0; lane < state.tile.lanes(); ++lane) {
     state.memory.sum[lane] +=
-        static_cast<float>(std::exp(SinkOf(state, lane) - ShiftOf(state, lane)));
+        static_cast<float>(std::exp(Sink(state, lane) - ShiftOf(state, lane)));
   }
 }
 
@@ -56,7 +54,7 @@ inline void WriteOutput(const TileState& state) {
   const AttentionProblem& p = state.problem;
   const int lanes = state.tile.lanes();
   for (int lane = 0; lane < lanes; ++lane) {
-    const float gate = p.head_gates.empty() ? 1.0f : p.head_gates[state.tile.head(lane)];
+    const float gate = p.params->gate(state.tile.head(lane));
     m.factor[lane] = gate / m.sum[lane];
   }
   float* rows[kTileLanes];
@@ -67,12 +65,10 @@ inline void WriteOutput(const TileState& state) {
     ScaleOutputs(state);
     ScatterColumns(m.o, p.value_head_dim, lanes, rows);
   }
-  const MutableRows& to = state.sequence.output;
-  const auto element = static_cast<int64_t>(ElementSize(p.output_type));
   for (int lane = 0; lane < lanes; ++lane) {
     if (!state.Readable(lane)) std::fill_n(rows[lane], p.value_head_dim, 0.0f);
-    const int64_t at =
-        state.tile.row(lane) * to.row_stride + state.tile.head(lane) * to.head_stride;
-    ConvertFromFloat(rows[lane], p.output_type, to.data + at * element, p.value_head_dim);
+    ConvertFromFloat(rows[lane], p.output_type,
+                     p.OutputRow(state.sequence, state.tile.head(lane), state.tile.row(lane)),
+                     p.value_head_dim);
   }
 }

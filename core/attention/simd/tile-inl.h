@@ -72,7 +72,7 @@ class TileRun {
 
   void Write(const WeightsStep& weights) {
     if (state_.sequence.log_sum_exp != nullptr) WriteLogSumExp(state_);
-    if (!state_.problem.sinks.empty()) AddSinks(state_);
+    if (!state_.problem.params->sinks.empty()) AddSinks(state_);
     WriteOutput(state_);
     if (weights.write) WeightsOfTile<Products>(state_, products_).Write(weights);
   }

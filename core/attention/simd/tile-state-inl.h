@@ -2,8 +2,6 @@
 // how far it has come.
 // Included by core/attention/tile.cc once for each SIMD target.
 
-inline constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-
 // Heads of keys and values that a tile reads.
 inline int KvHeads(const Tile& tile) {
   const int64_t group = tile.problem->num_heads / tile.problem->num_kv_heads;
@@ -24,17 +22,17 @@ inline bool UnitIsUnsafe(float scale) {
 struct TileState {
   TileState(const Tile& of, const TileMemory& in, bool few)
       : tile(of), problem(*of.problem), sequence(*of.sequence), memory(in), few_rows(few) {
-    has_terms = sequence.mask.data != nullptr || sequence.bias.data != nullptr;
-    const float magnitude = std::fabs(problem.scale);
-    const bool fold = UnitIsUnsafe(problem.scale);
-    query_factor = fold ? problem.scale : std::copysign(1.0f, problem.scale);
+    has_terms = sequence.mask.data != nullptr || sequence.has_bias();
+    const float magnitude = std::fabs(problem.params->scale);
+    const bool fold = UnitIsUnsafe(problem.params->scale);
+    query_factor = fold ? problem.params->scale : std::copysign(1.0f, problem.params->scale);
     scale = fold ? 1.0f : magnitude;
     // What is added to scores needs them scaled.
-    scaled = problem.softcap != 0.0f || sequence.bias.data != nullptr ||
-             sequence.alibi_slopes != nullptr;
+    scaled =
+        problem.params->softcap != 0.0f || sequence.has_bias() || sequence.alibi_slopes != nullptr;
     unit = scaled ? kLog2E : scale * kLog2E;
     kv_head = tile.first_head / (problem.num_heads / problem.num_kv_heads);
-    limited = problem.causal || problem.window_left.has_value() || problem.window_right.has_value();
+    limited = problem.params->limits_keys();
     reach = ReachOf(tile);
     if (reach.full_end < reach.end) {
       // Rounded down, so that blocks of the diagonal begin where rows do.

@@ -11,7 +11,7 @@ class WeightsOfTile {
       : state_(state), products_(products), p_(state.problem), m_(state.memory) {}
 
   void Write(const WeightsStep& step) {
-    switch (p_.weights_stage) {
+    switch (p_.params->weights_stage) {
       case WeightsStage::kProbabilities:
         return WriteProbabilities(step);
       case WeightsStage::kBiased:
@@ -58,14 +58,15 @@ class WeightsOfTile {
 
   // Of all keys, whoever may read them.
   void WriteUnbiased() {
-    const bool cap = p_.weights_stage == WeightsStage::kSoftcapped && p_.softcap != 0.0f;
+    const bool cap =
+        p_.params->weights_stage == WeightsStage::kSoftcapped && p_.params->softcap != 0.0f;
     const int64_t length = state_.sequence.key_length;
     const int lanes = state_.tile.lanes();
     for (int64_t key = 0; key < length; key += kKeyBlock) {
       const KeyRange keys{key, static_cast<int>(std::min<int64_t>(kKeyBlock, length - key))};
       products_.MultiplyKeys(keys, 0, lanes);
       if (cap) {
-        CapScores(m_.s, keys.count, 0, lanes, state_.scale, p_.softcap);
+        CapScores(m_.s, keys.count, 0, lanes, state_.scale, p_.params->softcap);
       } else {
         ScaleScores(m_.s, keys.count, 0, lanes, state_.scale);
       }
@@ -98,9 +99,7 @@ class WeightsOfTile {
   }
 
   float* Row(int lane) const {
-    const int64_t head = p_.weights == WeightsOutput::kPerHead ? state_.tile.head(lane) : 0;
-    return state_.sequence.weights + head * p_.weights_head_stride +
-           state_.tile.row(lane) * p_.weights_row_stride;
+    return p_.WeightsRow(state_.sequence, state_.tile.head(lane), state_.tile.row(lane));
   }
 
   TileState& state_;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/attention/attention.h"
+#include "core/attention/cost.h"
 #include "core/attention/reference.h"
 #include "core/tensor/convert.h"
 #include "core/tensor/tensor.h"
@@ -36,9 +37,10 @@ class Operands {
     problem_.num_heads = spec.at("heads");
     problem_.num_kv_heads = spec.at("kv_heads");
     problem_.head_dim = problem_.value_head_dim = spec.at("head_dim");
-    problem_.scale = 1.0f / std::sqrt(static_cast<float>(problem_.head_dim));
-    problem_.causal = spec.at("causal");
+    params_.scale = 1.0f / std::sqrt(static_cast<float>(problem_.head_dim));
+    params_.causal = spec.at("causal");
     problem_.input_type = problem_.output_type = type_;
+    problem_.params = &params_;
     const bool heads_first = spec.value("heads_first", false);
     // Queries and keys of each sequence; or `batch` times the same.
     if (spec.contains("lengths")) {
@@ -57,7 +59,13 @@ class Operands {
     ComputeAttention(problems, context);
   }
 
-  double Flops() const { return AttentionFlops(problem_); }
+  double Flops() const {
+    double flops = 0.0;
+    for (const SequenceProblem& sequence : problem_.sequences) {
+      flops += AttentionFlops(problem_, params_, sequence);
+    }
+    return flops;
+  }
 
   double CacheBytes() const {
     int64_t elements = 0;
@@ -103,17 +111,19 @@ class Operands {
     }
     for (int64_t copy = 0; copy < copies; ++copy) {
       const std::byte* key = cache_.data() + static_cast<size_t>(copy) * copy_bytes;
+      sequences_.push_back(Place(key, key + copy_bytes / 2));
       copies_.push_back(problem_);
-      Place(key, key + copy_bytes / 2, copies_.back());
+      copies_.back().sequences = sequences_.back();
     }
     problem_ = copies_.front();
   }
 
-  void Place(const std::byte* key, const std::byte* value, AttentionProblem& problem) {
+  std::vector<SequenceProblem> Place(const std::byte* key, const std::byte* value) {
+    std::vector<SequenceProblem> sequences;
     const auto element = static_cast<int64_t>(ElementSize(type_));
     int64_t query_begin = 0, key_begin = 0;
     for (size_t i = 0; i < queries_.size(); ++i) {
-      SequenceProblem& sequence = problem.sequences.emplace_back();
+      SequenceProblem& sequence = sequences.emplace_back();
       sequence.query_length = queries_[i].rows;
       sequence.key_length = keys_[i].rows;
       sequence.query_offset = sequence.key_length - sequence.query_length;
@@ -124,6 +134,7 @@ class Operands {
       query_begin += queries_[i].elements() * element;
       key_begin += keys_[i].elements() * element;
     }
+    return sequences;
   }
 
   void Check(size_t index, RelativeError& error) const {
@@ -134,8 +145,8 @@ class Operands {
       std::vector<float> truth(static_cast<size_t>(problem_.num_heads * dim));
       AttentionProblem one = problem_;
       one.output_type = DataType::kFloat32;
-      one.sequences = {all};
-      SequenceProblem& s = one.sequences[0];
+      SequenceProblem s = all;
+      one.sequences = absl::MakeConstSpan(&s, 1);
       s.query_length = 1;
       s.query_offset += row;
       s.query.data += row * s.query.row_stride * element;
@@ -149,9 +160,11 @@ class Operands {
   }
 
   const DataType type_;
+  AttentionParams params_;
   AttentionProblem problem_;
   std::vector<Operand> queries_, keys_;  // a sequence each; values are as keys
   Tensor query_, output_, cache_;
+  std::vector<std::vector<SequenceProblem>> sequences_;  // per copy
   std::vector<AttentionProblem> copies_;
   size_t next_ = 0;
 };

@@ -70,12 +70,13 @@ class Operands {
     output_ = Tensor(type_, {tokens, config_.embed_dim});
     ConvertFromFloat(Normal(elements, 1.0f, 6).data(), type_, input_.data(), elements);
     item_.type = type_;
-    item_.scale = config_.scale;
+    params_.scale = config_.scale;
+    item_.params = &params_;
     int64_t begin = 0;
     for (const int64_t length : lengths) {
       LayerSequence& sequence = item_.sequences.emplace_back();
       sequence.query_length = sequence.key_length = length;
-      sequence.query = sequence.key = sequence.value = input_.data() + begin;
+      sequence.query = input_.data() + begin;
       sequence.output = output_.data() + begin;
       begin += length * config_.embed_dim * static_cast<int64_t>(ElementSize(type_));
     }
@@ -143,6 +144,7 @@ class Operands {
   LayerWeights weights_;
   std::unique_ptr<const Layer> layer_;
   Tensor input_, output_;  // [tokens, E]
+  AttentionParams params_;
   LayerItem item_;
 };
 

@@ -64,8 +64,8 @@ TEST_F(OnAmxModel, EveryLengthMatchesTheReference) {
       shape.type = DataType::kBFloat16;
       shape.heads_first = draw.Coin();
       RandomProblem random(shape, seed);
-      random.problem.causal = draw.Coin();
-      random.problem.sequences[0].query_offset = draw.Of<int64_t>({0, keys - queries, 3});
+      random.params.causal = draw.Coin();
+      random.sequences[0].query_offset = draw.Of<int64_t>({0, keys - queries, 3});
       ExpectMatchesReference(random, "lengths, seed " + std::to_string(seed));
       ASSERT_FALSE(HasFatalFailure());
     }
@@ -81,7 +81,7 @@ TEST_F(OnAmxModel, IsNotUsedForWhatTilesCannotHold) {
     ExpectMatchesReference(random, "odd");
   }
   RandomProblem random({.head_dim = 32, .lengths = {{20, 35}}, .type = DataType::kBFloat16}, 1);
-  random.problem.scale = 1e-30f;
+  random.params.scale = 1e-30f;
   ExpectMatchesReference(random, "scale");
   EXPECT_EQ(products(), 0);
 }

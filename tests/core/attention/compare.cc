@@ -77,7 +77,7 @@ void ExpectMatchesReference(RandomProblem& random, const std::string& what) {
   for (size_t i = 0; i < sequences; ++i) {
     const std::vector<float>& truth_weights = random.Weights(i);
     // exp of a score that errs by |s| * roundoffs of its sum of D products; or that.
-    const bool probabilities = random.problem.weights_stage == WeightsStage::kProbabilities;
+    const bool probabilities = random.params.weights_stage == WeightsStage::kProbabilities;
     const double bound = !probabilities ? 4e-6 * (1 + MaxMagnitude(truth_weights))
                          : bfloat16     ? 2e-4
                                         : 2e-5;
@@ -86,20 +86,20 @@ void ExpectMatchesReference(RandomProblem& random, const std::string& what) {
 }
 
 void AddOptions(Draw& draw, RandomProblem& random) {
-  AttentionProblem& problem = random.problem;
-  problem.causal = draw.Coin();
-  if (draw.Coin(0.25)) problem.window_left = draw.Of<int64_t>({0, 1, 5, 16, 40, kFarPosition});
-  if (draw.Coin(0.25)) problem.window_right = draw.Of<int64_t>({0, 1, 5, 16, 40, kFarPosition});
-  if (draw.Coin(0.25)) problem.softcap = draw.Of<float>({0.1f, 1.0f, 30.0f, 1e30f});
+  AttentionParams& params = random.params;
+  params.causal = draw.Coin();
+  if (draw.Coin(0.25)) params.window_left = draw.Of<int64_t>({0, 1, 5, 16, 40, kFarPosition});
+  if (draw.Coin(0.25)) params.window_right = draw.Of<int64_t>({0, 1, 5, 16, 40, kFarPosition});
+  if (draw.Coin(0.25)) params.softcap = draw.Of<float>({0.1f, 1.0f, 30.0f, 1e30f});
   if (draw.Coin(0.25)) random.AddSinks();
-  if (draw.Coin(0.2)) problem.scale = draw.Of<float>({0.0f, 1.0f, -0.3f, 1e-30f});
+  if (draw.Coin(0.2)) params.scale = draw.Of<float>({0.0f, 1.0f, -0.3f, 1e-30f});
   if (draw.Coin(0.3)) {
-    for (int64_t h = 0; h < problem.num_heads; ++h) {
-      problem.head_gates.push_back(draw.Of<float>({0.0f, 1.0f, -2.0f, 0.5f}));
+    for (int64_t h = 0; h < random.problem.num_heads; ++h) {
+      params.head_gates.push_back(draw.Of<float>({0.0f, 1.0f, -2.0f, 0.5f}));
     }
   }
-  for (size_t i = 0; i < problem.sequences.size(); ++i) {
-    SequenceProblem& s = problem.sequences[i];
+  for (size_t i = 0; i < random.sequences.size(); ++i) {
+    SequenceProblem& s = random.sequences[i];
     s.query_offset = draw.Coin() ? s.key_length - s.query_length
                                  : draw.In(-s.query_length - 2, s.key_length + 2);
     if (draw.Coin(0.3)) {
@@ -111,7 +111,7 @@ void AddOptions(Draw& draw, RandomProblem& random) {
         random.AddBias(
             i, draw.Of<DataType>({DataType::kFloat32, DataType::kFloat16, DataType::kBFloat16}),
             draw.Coin(), draw.Coin(), draw.Coin(0.9), draw.Of<double>({0.0, 0.3, 0.9}));
-      } while (s.more_bias.data == nullptr && draw.Coin(0.3));
+      } while (s.relative_bias.data == nullptr && draw.Coin(0.3));
     }
     if (draw.Coin(0.25)) random.AddAlibi(i);
   }

@@ -46,7 +46,7 @@ TEST_P(FewRows, MatchTheReferenceOverShapesOptionsAndKeys) {
     RandomProblem random(shape, seed);
     AddOptions(draw, random);
     // Far keys get scores of hundreds, and how those are rounded decides who errs more.
-    for (SequenceProblem& sequence : random.problem.sequences) {
+    for (SequenceProblem& sequence : random.sequences) {
       if (sequence.key_length > 60) sequence.alibi_slopes = nullptr;
     }
     ExpectMatchesReference(random, "seed " + std::to_string(seed));
@@ -60,16 +60,16 @@ TEST_P(FewRows, MatchTheReferenceWhereLongKeysAreSplit) {
       ProblemShape shape = Shape(16, 8, 128, GetParam());
       shape.lengths = {{1, keys}, {2, keys - 100}};
       RandomProblem random(shape, static_cast<uint32_t>(keys));
-      random.problem.causal = true;
-      random.problem.sequences[0].query_offset = keys - 1;
-      random.problem.sequences[1].query_offset = keys / 2;
+      random.params.causal = true;
+      random.sequences[0].query_offset = keys - 1;
+      random.sequences[1].query_offset = keys / 2;
       random.AskForLogSumExp(true);
       if (options) {
         random.AddSinks();
         random.AddMask(0, true, true, true, 0.3);
         random.AddBias(1, DataType::kFloat32, false, true, true, 0.2);
-        random.problem.window_left = keys / 3;
-        random.problem.softcap = 5.0f;
+        random.params.window_left = keys / 3;
+        random.params.softcap = 5.0f;
       }
       ExpectMatchesReference(random, std::to_string(keys) + " keys");
     }
@@ -80,8 +80,8 @@ TEST_P(FewRows, MatchTheReferenceWhereTilesOfManyRowsAreSplit) {
   ProblemShape shape = Shape(4, 2, 128, GetParam());
   shape.lengths = {{20, 3000}};
   RandomProblem random(shape, 5);
-  random.problem.causal = true;
-  random.problem.sequences[0].query_offset = 2500;
+  random.params.causal = true;
+  random.sequences[0].query_offset = 2500;
   random.AskForLogSumExp(false);
   ExpectMatchesReference(random, "20 rows");
 }
@@ -91,7 +91,7 @@ TEST_P(FewRows, MatchTheReferenceWhereSplitHeadsHaveGates) {
   ProblemShape shape = Shape(4, 2, 128, GetParam());
   shape.lengths = {{1, 4100}};
   RandomProblem random(shape, 6);
-  random.problem.head_gates = {1.0f, 0.0f, -2.0f, 0.0f};
+  random.params.head_gates = {1.0f, 0.0f, -2.0f, 0.0f};
   random.AskForLogSumExp(true);
   ExpectMatchesReference(random, "gates");
 }
@@ -123,7 +123,7 @@ TEST_P(FewRows, DoNotDependOnWorkersForAnyNumberOfSplits) {
       ProblemShape shape = Shape(8, 4, 128, GetParam());
       shape.lengths = {{1, keys}};
       RandomProblem random(shape, 11);
-      if (gates) random.problem.head_gates = {1.0f, 0.0f, 2.0f, 1.0f, 0.0f, 0.0f, 0.5f, 1.0f};
+      if (gates) random.params.head_gates = {1.0f, 0.0f, 2.0f, 1.0f, 0.0f, 0.0f, 0.5f, 1.0f};
       ExpectTheSameOfAllWorkers(random, std::to_string(keys) + (gates ? " keys, gates" : " keys"));
     }
   }
@@ -139,8 +139,8 @@ TEST_P(FewRows, SplitsWithoutReadableKeysLeaveNoTrace) {
     random.SetQuery(0, 0, 0.5f);
     for (int64_t j = 0; j < 1024; ++j) random.SetKey(0, j, key);
     if (std::isfinite(key)) {
-      random.problem.sequences[0].query_offset = 2047;
-      random.problem.window_left = 700;
+      random.sequences[0].query_offset = 2047;
+      random.params.window_left = 700;
     }
     ExpectMatchesReference(random, "empty splits");
   }
@@ -153,8 +153,8 @@ TEST_P(FewRows, UnreadableKeysDoNotInfluence) {
     ProblemShape shape = Shape(4, 2, 40, GetParam());
     shape.lengths = {{2, 300}};
     RandomProblem random(shape, 4);
-    random.problem.causal = true;
-    random.problem.sequences[0].query_offset = 200;
+    random.params.causal = true;
+    random.sequences[0].query_offset = 200;
     random.SetValue(0, 201, trap);  // read by one row, but not by the other
     random.SetValue(0, 250, trap);
     random.SetKey(0, 250, trap);

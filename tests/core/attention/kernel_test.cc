@@ -58,8 +58,8 @@ TEST(Kernels, MatchTheReferenceOverManyKeys) {
       shape.lengths = {{70, 1031}, {300, 300}};
       shape.type = type;
       RandomProblem random(shape, 1);
-      random.problem.causal = causal;
-      random.problem.sequences[0].query_offset = 1031 - 70;
+      random.params.causal = causal;
+      random.sequences[0].query_offset = 1031 - 70;
       ExpectMatchesReference(random, "many keys");
     }
   }
@@ -84,10 +84,10 @@ TEST_P(TypedKernels, ErrAtMostTwiceAsMuchAsPlainLoopsInTheirType) {
     shape.output_type = DataType::kFloat32;
     RandomProblem reference(shape, seed);  // the same, its output not rounded
     for (RandomProblem* one : {&random, &reference}) {
-      one->problem.causal = seed % 2 == 0;
-      one->problem.sequences[0].query_offset = shape.lengths[0].second - rows;
+      one->params.causal = seed % 2 == 0;
+      one->sequences[0].query_offset = shape.lengths[0].second - rows;
       if (seed % 4 == 3) one->AddBias(0, DataType::kFloat32, true, true, true, 0.1);
-      if (seed % 5 == 0) one->problem.softcap = 3.0f;
+      if (seed % 5 == 0) one->params.softcap = 3.0f;
     }
     Compute(random);
     ReferenceAttention(reference.problem);
@@ -122,7 +122,7 @@ TEST(Kernels, MatchTheReferenceWhereTheMaximumKeepsMoving) {
     for (int64_t key = 0; key < 400; ++key) {
       random.SetKey(0, key, static_cast<float>(key) * 0.01f);
     }
-    random.problem.scale = scale;
+    random.params.scale = scale;
     ExpectMatchesReference(random, "moving maximum");
   }
 }
@@ -142,14 +142,14 @@ TEST_P(TypedKernels, WhatIsNotReadableChangesNoBit) {
       *random = std::make_unique<RandomProblem>(shape, 5);
       (*random)->AddMask(0, true, true, true, 0.7);
       (*random)->AddBias(1, DataType::kFloat16, false, false, true, 0.3);
-      (*random)->problem.causal = true;
-      (*random)->problem.sequences[0].query_offset = 60;
-      (*random)->problem.sequences[1].query_offset = 35;
+      (*random)->params.causal = true;
+      (*random)->sequences[0].query_offset = 60;
+      (*random)->sequences[1].query_offset = 35;
       (*random)->AskForWeights(WeightsOutput::kPerHead);
     }
     // Nobody reads these: beyond the last row's position, masked, or bias -inf.
-    auto* mask = const_cast<std::byte*>(poisoned->problem.sequences[0].mask.data);
-    auto* clean_mask = const_cast<std::byte*>(clean->problem.sequences[0].mask.data);
+    auto* mask = const_cast<std::byte*>(poisoned->sequences[0].mask.data);
+    auto* clean_mask = const_cast<std::byte*>(clean->sequences[0].mask.data);
     for (int64_t row = 0; row < 4 * 70; ++row) {
       mask[row * 150 + 11] = clean_mask[row * 150 + 11] = std::byte{0};
     }
@@ -157,7 +157,7 @@ TEST_P(TypedKernels, WhatIsNotReadableChangesNoBit) {
       poisoned->SetKey(0, key, poison);
       poisoned->SetValue(0, key, poison);
     }
-    const auto& bias = clean->problem.sequences[1].bias;
+    const auto& bias = clean->sequences[1].bias;
     for (int64_t key = 0; key < 40; ++key) {
       if (reinterpret_cast<const uint16_t*>(bias.data)[key] != 0xfc00) continue;
       poisoned->SetKey(1, key, poison);
@@ -180,12 +180,12 @@ TEST_P(TypedKernels, WhatIsReadPropagates) {
   shape.type = GetParam();
   for (const bool causal : {false, true}) {
     RandomProblem random(shape, 5);
-    random.problem.causal = causal;
+    random.params.causal = causal;
     random.SetValue(0, 20, kNaN);
     random.SetValue(0, 70, kInfinity);
     ExpectMatchesReference(random, "values");
     RandomProblem keys(shape, 5);
-    keys.problem.causal = causal;
+    keys.params.causal = causal;
     keys.SetKey(0, 33, kNaN);
     ExpectMatchesReference(keys, "keys");
   }
@@ -202,8 +202,8 @@ TEST_P(TypedKernels, DoNotDependOnWorkersNorCompany) {
     RandomProblem one(shape, 5), many(shape, 5), other(shape, 6);
     for (RandomProblem* random : {&one, &many}) {
       random->AskForWeights(weights);
-      random->problem.causal = true;
-      random->problem.head_gates = {1, 0, 1, 1, 0.5f, 2};
+      random->params.causal = true;
+      random->params.head_gates = {1, 0, 1, 1, 0.5f, 2};
     }
     Compute(one, 1);
     ExecutionContext context(4);
@@ -224,60 +224,14 @@ TEST(Kernels, TakeOffsetsAtTheEndsOfTheirRange) {
   shape.head_dim = shape.value_head_dim = 4;
   shape.lengths = {{3, 5}, {3, 5}};
   RandomProblem random(shape, 5), all(shape, 5);
-  random.problem.causal = true;
-  random.problem.sequences[0].query_offset = kFarPosition;
-  random.problem.sequences[1].query_offset = -kFarPosition;
+  random.params.causal = true;
+  random.sequences[0].query_offset = kFarPosition;
+  random.sequences[1].query_offset = -kFarPosition;
   Compute(random);
   Compute(all);
   const std::vector<float> output = random.Output(), full = all.Output();
   EXPECT_TRUE(std::equal(output.begin(), output.begin() + 12, full.begin()));
   EXPECT_EQ(std::vector<float>(output.begin() + 12, output.end()), std::vector<float>(12, 0.0f));
-}
-
-TEST(AttentionFlops, CountsWhatCausalAllowsAndGatesLeave) {
-  ProblemShape shape;
-  shape.num_heads = 3;
-  shape.head_dim = 4;
-  shape.value_head_dim = 6;
-  shape.lengths = {{5, 7}};
-  RandomProblem random(shape, 5);
-  EXPECT_EQ(AttentionFlops(random.problem), 2.0 * 3 * 35 * 10);
-  random.problem.head_gates = {1, 0, 1};
-  EXPECT_EQ(AttentionFlops(random.problem), 2.0 * 2 * 35 * 10);
-  random.problem.causal = true;
-  random.problem.sequences[0].query_offset = -2;  // rows read 0, 0, 1, 2, 3 keys
-  EXPECT_EQ(AttentionFlops(random.problem), 2.0 * 2 * 6 * 10);
-  random.problem.sequences[0].query_offset = 4;  // 5, 6, 7, 7, 7
-  EXPECT_EQ(AttentionFlops(random.problem), 2.0 * 2 * 32 * 10);
-  random.problem.sequences[0].query_offset = -9;
-  EXPECT_EQ(AttentionFlops(random.problem), 0.0);
-  random.problem.sequences[0].query_offset = kFarPosition;
-  EXPECT_EQ(AttentionFlops(random.problem), 2.0 * 2 * 35 * 10);
-}
-
-TEST(AttentionFlops, CountsWhatWindowsAllow) {
-  const std::vector<std::optional<int64_t>> windows = {std::nullopt, 0, 1, 3, 20, kFarPosition};
-  for (const int64_t offset : {-kFarPosition, int64_t{-4}, int64_t{0}, int64_t{2}, int64_t{9}}) {
-    for (const auto& left : windows) {
-      for (const auto& right : windows) {
-        for (const bool causal : {false, true}) {
-          RandomProblem random({.lengths = {{5, 7}}}, 5);
-          random.problem.causal = causal;
-          random.problem.window_left = left;
-          random.problem.window_right = right;
-          random.problem.sequences[0].query_offset = offset;
-          double pairs = 0.0;
-          for (int64_t i = 0; i < 5; ++i) {
-            for (int64_t j = 0; j < 7; ++j) {
-              pairs += (!causal || j <= offset + i) && (!left || j >= offset + i - *left) &&
-                       (!right || j <= offset + i + *right);
-            }
-          }
-          ASSERT_EQ(AttentionFlops(random.problem), 4.0 * pairs) << random.ToString();
-        }
-      }
-    }
-  }
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ INSTANTIATE_TEST_SUITE_P(Types, Merge,
 
 // The problem of keys [begin, end) alone; positions count from its first key.
 void Narrow(RandomProblem& random, int64_t begin, int64_t end) {
-  SequenceProblem& s = random.problem.sequences[0];
+  SequenceProblem& s = random.sequences[0];
   const int64_t element = static_cast<int64_t>(ElementSize(random.problem.input_type));
   s.key.data += begin * s.key.row_stride * element;
   s.value.data += begin * s.value.row_stride * element;
@@ -91,10 +91,10 @@ TEST_P(Merge, OfAnySplitIsTheWhole) {
     const int64_t offset = draw.In(-3, keys);
     const auto make = [&] {
       auto random = std::make_unique<RandomProblem>(shape, seed);
-      random->problem.causal = causal;
-      random->problem.softcap = softcap;
-      if (window) random->problem.window_left = random->problem.window_right = 40;
-      random->problem.sequences[0].query_offset = offset;
+      random->params.causal = causal;
+      random->params.softcap = softcap;
+      if (window) random->params.window_left = random->params.window_right = 40;
+      random->sequences[0].query_offset = offset;
       if (bias) random->AddBias(0, DataType::kFloat32, true, true, true, 0.2);
       if (mask) random->AddMask(0, false, true, true, 0.7);
       if (alibi) random->AddAlibi(0);
@@ -109,7 +109,7 @@ TEST_P(Merge, OfAnySplitIsTheWhole) {
     for (size_t i = 0; i + 1 < cuts.size(); ++i) {
       const auto random = make();
       Narrow(*random, cuts[i], cuts[i + 1]);
-      if (i != with_sinks) random->problem.sinks.clear();
+      if (i != with_sinks) random->params.sinks.clear();
       Compute(*random);
       shards.push_back({random->Output(), random->LogSumExp()});
     }

@@ -29,9 +29,9 @@ struct NaiveRow {
 
   bool Readable(int64_t j) const {
     const int64_t position = s.query_offset + i;
-    if (p.causal && j > position) return false;
-    if (p.window_left.has_value() && j < position - *p.window_left) return false;
-    if (p.window_right.has_value() && j > position + *p.window_right) return false;
+    if (p.params->causal && j > position) return false;
+    if (p.params->window_left.has_value() && j < position - *p.params->window_left) return false;
+    if (p.params->window_right.has_value() && j > position + *p.params->window_right) return false;
     return s.mask.data == nullptr || s.mask.data[at(s.mask, j)] != std::byte{0};
   }
 
@@ -39,7 +39,7 @@ struct NaiveRow {
   float Score(int64_t j) const {
     if (!Readable(j)) return -kInfinity;
     float bias = 0.0f;
-    for (const ScoreTerm* term : {&s.bias, &s.more_bias}) {
+    for (const ScoreTerm* term : {&s.bias, &s.relative_bias}) {
       if (term->data != nullptr) bias += LoadFloat(term->type, term->data, at(*term, j));
     }
     if (bias == -kInfinity) return bias;
@@ -48,8 +48,8 @@ struct NaiveRow {
       score += LoadFloat(p.input_type, s.query.data, Index(s.query, i, h) + d) *
                LoadFloat(p.input_type, s.key.data, Index(s.key, j, kv()) + d);
     }
-    score *= p.scale;
-    if (p.softcap != 0.0f) score = p.softcap * std::tanh(score / p.softcap);
+    score *= p.params->scale;
+    if (p.params->softcap != 0.0f) score = p.params->softcap * std::tanh(score / p.params->softcap);
     if (s.bias.data != nullptr) score += bias;
     if (s.alibi_slopes != nullptr) {
       score -= s.alibi_slopes[h] * std::fabs(static_cast<float>(s.query_offset + i - j));
@@ -66,9 +66,9 @@ NaiveResult NaiveAttention(const AttentionProblem& p, bool round_p) {
     for (int64_t i = 0; i < s.query_length; ++i) {
       for (int64_t h = 0; h < p.num_heads; ++h) {
         const NaiveRow row{p, s, h, i};
-        const float gate = p.head_gates.empty() ? 1.0f : p.head_gates[h];
+        const float gate = p.params->head_gates.empty() ? 1.0f : p.params->head_gates[h];
         const bool off = gate == 0.0f;
-        const float sink = p.sinks.empty() || off ? -kInfinity : p.sinks[h];
+        const float sink = p.params->sinks.empty() || off ? -kInfinity : p.params->sinks[h];
         std::vector<float> weight(s.key_length, -kInfinity), out(p.value_head_dim, 0.0f);
         float max = sink;
         for (int64_t j = 0; j < s.key_length && !off; ++j) {

@@ -25,7 +25,7 @@ RandomProblem::RandomProblem(const ProblemShape& shape, uint32_t seed) : random_
   problem.num_kv_heads = shape.num_kv_heads;
   problem.head_dim = shape.head_dim;
   problem.value_head_dim = shape.value_head_dim;
-  problem.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
+  params.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
   problem.input_type = shape.type;
   problem.output_type = shape.output_type;
   gap_ = shape.gap;
@@ -42,8 +42,10 @@ RandomProblem::RandomProblem(const ProblemShape& shape, uint32_t seed) : random_
     const Rows output = rows(queries, shape.num_heads, shape.value_head_dim, shape.output_type);
     sequence.output = {const_cast<std::byte*>(output.data), output.row_stride, output.head_stride};
     outputs_.push_back(&memory_.back());
-    problem.sequences.push_back(sequence);
+    sequences.push_back(sequence);
   }
+  problem.params = &params;
+  problem.sequences = sequences;
   weights_.resize(shape.lengths.size());
   log_sum_exp_.resize(shape.lengths.size());
   ClearResults();
@@ -81,7 +83,7 @@ std::vector<float> RandomProblem::Normal(int64_t count) {
 }
 
 void RandomProblem::AddMask(size_t i, bool by_head, bool by_row, bool by_key, double probability) {
-  SequenceProblem& s = problem.sequences[i];
+  SequenceProblem& s = sequences[i];
   const int64_t keys = by_key ? s.key_length : 1, rows = by_row ? s.query_length : 1;
   auto& bytes = memory_.emplace_back((by_head ? problem.num_heads : 1) * rows * keys);
   std::bernoulli_distribution draw(probability);
@@ -91,41 +93,41 @@ void RandomProblem::AddMask(size_t i, bool by_head, bool by_row, bool by_key, do
 
 void RandomProblem::AddBias(size_t i, DataType type, bool by_head, bool by_row, bool by_key,
                             double probability) {
-  SequenceProblem& s = problem.sequences[i];
+  SequenceProblem& s = sequences[i];
   const int64_t keys = by_key ? s.key_length : 1, rows = by_row ? s.query_length : 1;
   std::vector<float> values = Normal((by_head ? problem.num_heads : 1) * rows * keys);
   std::bernoulli_distribution draw(probability);
   for (float& value : values) value = draw(random_) ? -kInfinity : value;
-  ScoreTerm& term = s.bias.data == nullptr ? s.bias : s.more_bias;
+  ScoreTerm& term = s.bias.data == nullptr ? s.bias : s.relative_bias;
   term = {Store(values, type), type, by_head ? rows * keys : 0, by_row ? keys : 0, by_key};
 }
 
 void RandomProblem::AddAlibi(size_t i) {
-  problem.sequences[i].alibi_slopes =
+  sequences[i].alibi_slopes =
       reinterpret_cast<const float*>(Store(Normal(problem.num_heads), DataType::kFloat32));
 }
 
 void RandomProblem::AddSinks() {
-  problem.sinks = Normal(problem.num_heads);
+  params.sinks = Normal(problem.num_heads);
   std::bernoulli_distribution draw(0.2);
-  for (float& sink : problem.sinks) sink = draw(random_) ? -kInfinity : 2.0f * sink;
+  for (float& sink : params.sinks) sink = draw(random_) ? -kInfinity : 2.0f * sink;
 }
 
 void RandomProblem::AskForLogSumExp(bool by_head) {
   int64_t rows = 1;
   for (const SequenceProblem& s : problem.sequences) rows = std::max(rows, s.query_length + 1);
-  problem.log_sum_exp_head_stride = by_head ? rows : 1;
-  problem.log_sum_exp_row_stride = by_head ? 1 : problem.num_heads;
+  params.log_sum_exp_head_stride = by_head ? rows : 1;
+  params.log_sum_exp_row_stride = by_head ? 1 : problem.num_heads;
   for (size_t i = 0; i < log_sum_exp_.size(); ++i) {
     log_sum_exp_[i].resize(problem.num_heads * rows);
-    problem.sequences[i].log_sum_exp = log_sum_exp_[i].data();
+    sequences[i].log_sum_exp = log_sum_exp_[i].data();
   }
   ClearResults();
 }
 
 void RandomProblem::AskForWeights(WeightsOutput weights, WeightsStage stage) {
-  problem.weights = weights;
-  problem.weights_stage = stage;
+  params.weights = weights;
+  params.weights_stage = stage;
   const int64_t heads = weights == WeightsOutput::kPerHead ? problem.num_heads : 1;
   // One size for all sequences, as the wire has it, and some more than needed.
   int64_t rows = 1, keys = 3;
@@ -133,11 +135,11 @@ void RandomProblem::AskForWeights(WeightsOutput weights, WeightsStage stage) {
     rows = std::max(rows, s.query_length + 1);
     keys = std::max(keys, s.key_length + 3);
   }
-  problem.weights_row_stride = keys;
-  problem.weights_head_stride = rows * keys;
+  params.weights_row_stride = keys;
+  params.weights_head_stride = rows * keys;
   for (size_t i = 0; i < weights_.size(); ++i) {
     weights_[i].resize(heads * rows * keys);
-    problem.sequences[i].weights = weights_[i].data();
+    sequences[i].weights = weights_[i].data();
   }
   ClearResults();
 }
@@ -183,7 +185,7 @@ void RandomProblem::Strew(double probability, bool not_finite) {
     strew_rows(s.query, s.query_length * problem.num_heads, problem.head_dim);
     strew_rows(s.key, s.key_length * problem.num_kv_heads, problem.head_dim);
     strew_rows(s.value, s.key_length * problem.num_kv_heads, problem.value_head_dim);
-    for (const ScoreTerm* term : {&s.bias, &s.more_bias}) {
+    for (const ScoreTerm* term : {&s.bias, &s.relative_bias}) {
       if (term->data == nullptr) continue;
       const int64_t heads = term->head_stride == 0 ? 1 : problem.num_heads;
       const int64_t rows = term->row_stride == 0 ? 1 : s.query_length;
@@ -194,15 +196,15 @@ void RandomProblem::Strew(double probability, bool not_finite) {
 }
 
 void RandomProblem::SetQuery(size_t i, int64_t row, float value) {
-  SetRow(problem.sequences[i].query, problem.num_heads, problem.head_dim, row, value);
+  SetRow(sequences[i].query, problem.num_heads, problem.head_dim, row, value);
 }
 
 void RandomProblem::SetKey(size_t i, int64_t key, float value) {
-  SetRow(problem.sequences[i].key, problem.num_kv_heads, problem.head_dim, key, value);
+  SetRow(sequences[i].key, problem.num_kv_heads, problem.head_dim, key, value);
 }
 
 void RandomProblem::SetValue(size_t i, int64_t key, float value) {
-  SetRow(problem.sequences[i].value, problem.num_kv_heads, problem.value_head_dim, key, value);
+  SetRow(sequences[i].value, problem.num_kv_heads, problem.value_head_dim, key, value);
 }
 
 std::vector<float> RandomProblem::Output() const {
@@ -225,8 +227,8 @@ std::vector<float> RandomProblem::LogSumExp() const {
   for (const SequenceProblem& s : problem.sequences) {
     for (int64_t row = 0; s.log_sum_exp != nullptr && row < s.query_length; ++row) {
       for (int64_t head = 0; head < problem.num_heads; ++head) {
-        all.push_back(s.log_sum_exp[head * problem.log_sum_exp_head_stride +
-                                    row * problem.log_sum_exp_row_stride]);
+        all.push_back(s.log_sum_exp[head * params.log_sum_exp_head_stride +
+                                    row * params.log_sum_exp_row_stride]);
       }
     }
   }
@@ -245,7 +247,7 @@ bool RandomProblem::GapsAreUntouched() const {
   const int64_t element = static_cast<int64_t>(ElementSize(problem.output_type));
   const int64_t width = problem.value_head_dim;
   for (size_t i = 0; i < problem.sequences.size(); ++i) {
-    const int64_t rows = problem.sequences[i].query_length * problem.num_heads;
+    const int64_t rows = sequences[i].query_length * problem.num_heads;
     const int64_t step = (width + gap_) * element;
     const std::byte* const begin = outputs_[i]->data();
     const std::byte* const end = begin + outputs_[i]->size();
@@ -265,19 +267,19 @@ bool RandomProblem::GapsAreUntouched() const {
 std::string RandomProblem::ToString() const {
   std::string text = absl::StrCat(
       "H=", problem.num_heads, " Hkv=", problem.num_kv_heads, " D=", problem.head_dim,
-      " Dv=", problem.value_head_dim, " scale=", problem.scale, " type=", Name(problem.input_type),
-      " to ", Name(problem.output_type), problem.causal ? " causal" : "",
-      problem.head_gates.empty() ? "" : " gates", " weights=", static_cast<int>(problem.weights),
-      " stage=", static_cast<int>(problem.weights_stage), " softcap=", problem.softcap,
-      gap_ == 0 ? "" : " gaps", problem.sinks.empty() ? "" : " sinks");
-  if (problem.window_left.has_value()) absl::StrAppend(&text, " left=", *problem.window_left);
-  if (problem.window_right.has_value()) absl::StrAppend(&text, " right=", *problem.window_right);
+      " Dv=", problem.value_head_dim, " scale=", params.scale, " type=", Name(problem.input_type),
+      " to ", Name(problem.output_type), params.causal ? " causal" : "",
+      params.head_gates.empty() ? "" : " gates", " weights=", static_cast<int>(params.weights),
+      " stage=", static_cast<int>(params.weights_stage), " softcap=", params.softcap,
+      gap_ == 0 ? "" : " gaps", params.sinks.empty() ? "" : " sinks");
+  if (params.window_left.has_value()) absl::StrAppend(&text, " left=", *params.window_left);
+  if (params.window_right.has_value()) absl::StrAppend(&text, " right=", *params.window_right);
   for (const SequenceProblem& s : problem.sequences) {
     absl::StrAppend(
         &text, " (Lq=", s.query_length, " Lk=", s.key_length, " offset=", s.query_offset,
         s.mask.data != nullptr ? " mask" : "", s.bias.data != nullptr ? " bias" : "",
-        s.more_bias.data != nullptr ? " and bias" : "", s.alibi_slopes != nullptr ? " alibi" : "",
-        s.log_sum_exp != nullptr ? " lse" : "", ")");
+        s.relative_bias.data != nullptr ? " and bias" : "",
+        s.alibi_slopes != nullptr ? " alibi" : "", s.log_sum_exp != nullptr ? " lse" : "", ")");
   }
   return text;
 }

@@ -29,7 +29,10 @@ class RandomProblem {
   RandomProblem(const ProblemShape& shape, uint32_t seed);
   RandomProblem(const RandomProblem&) = delete;
 
-  AttentionProblem problem;
+  // The problem's options and sequences, for a test to set.
+  AttentionParams params;
+  std::vector<SequenceProblem> sequences;
+  AttentionProblem problem;  // borrows from both
 
   // [H][Lq][Lk] with any axis broadcast; true with `probability`.
   void AddMask(size_t sequence, bool by_head, bool by_row, bool by_key, double probability);

@@ -33,18 +33,18 @@ Terms Evaluate(const AttentionProblem& p, const SequenceProblem& s, int64_t i, i
   const auto* q = reinterpret_cast<const float*>(s.query.data);
   const auto* k = reinterpret_cast<const float*>(s.key.data);
   Terms t;
-  if (!p.sinks.empty()) t.z += std::exp(static_cast<long double>(p.sinks[h]));
+  if (!p.params->sinks.empty()) t.z += std::exp(static_cast<long double>(p.params->sinks[h]));
   for (int64_t j = 0; j < s.key_length; ++j) {
     long double dot = 0;
     for (int64_t d = 0; d < p.head_dim; ++d) {
       dot += static_cast<long double>(q[i * s.query.row_stride + h * s.query.head_stride + d]) *
              k[j * s.key.row_stride + kv * s.key.head_stride + d];
     }
-    t.s0.push_back(p.scale * dot);
-    const long double cap = p.softcap;
+    t.s0.push_back(p.params->scale * dot);
+    const long double cap = p.params->softcap;
     t.s1.push_back(cap == 0 ? t.s0[j] : cap * std::tanh(t.s0[j] / cap));
     long double bias = 0;
-    for (const ScoreTerm& term : {s.bias, s.more_bias}) {
+    for (const ScoreTerm& term : {s.bias, s.relative_bias}) {
       if (term.data == nullptr) continue;
       bias += LoadFloat(term.type, term.data,
                         h * term.head_stride + i * term.row_stride + j * term.key_stride);
@@ -60,9 +60,9 @@ Terms Evaluate(const AttentionProblem& p, const SequenceProblem& s, int64_t i, i
           s.mask.data[h * s.mask.head_stride + i * s.mask.row_stride + j * s.mask.key_stride] !=
           std::byte{0};
     }
-    readable &= !p.causal || j <= position;
-    readable &= !p.window_left || position - *p.window_left <= j;
-    readable &= !p.window_right || j <= position + *p.window_right;
+    readable &= !p.params->causal || j <= position;
+    readable &= !p.params->window_left || position - *p.params->window_left <= j;
+    readable &= !p.params->window_right || j <= position + *p.params->window_right;
     t.readable.push_back(readable);
     if (readable) t.z += std::exp(t.s2[j]);
   }
@@ -84,18 +84,18 @@ TEST(Reference, IsTheEquation) {
     shape.lengths = {{in(0, 6), in(0, 9)}, {in(0, 6), in(0, 9)}};
     shape.heads_first = coin();
     RandomProblem problem(shape, seed);
-    AttentionProblem& p = problem.problem;
-    p.causal = coin();
-    if (coin()) p.window_left = in(0, 5);
-    if (coin()) p.window_right = in(0, 5);
-    if (coin()) p.softcap = 0.7f;
+    const AttentionProblem& p = problem.problem;
+    problem.params.causal = coin();
+    if (coin()) problem.params.window_left = in(0, 5);
+    if (coin()) problem.params.window_right = in(0, 5);
+    if (coin()) problem.params.softcap = 0.7f;
     if (coin()) problem.AddSinks();
     if (coin()) {
       for (int64_t h = 0; h < p.num_heads; ++h)
-        p.head_gates.push_back(static_cast<float>(in(-1, 2)));
+        problem.params.head_gates.push_back(static_cast<float>(in(-1, 2)));
     }
     for (size_t n = 0; n < 2; ++n) {
-      p.sequences[n].query_offset = in(-6, 9);
+      problem.sequences[n].query_offset = in(-6, 9);
       if (coin()) problem.AddMask(n, coin(), coin(), coin(), 0.7);
       if (coin()) problem.AddBias(n, DataType::kFloat32, coin(), coin(), coin(), 0.3);
       if (coin()) problem.AddBias(n, DataType::kFloat16, coin(), coin(), coin(), 0.1);
@@ -112,7 +112,7 @@ TEST(Reference, IsTheEquation) {
       for (int64_t i = 0; i < s.query_length; ++i) {
         for (int64_t h = 0; h < p.num_heads; ++h) {
           const Terms t = Evaluate(p, s, i, h);
-          const float gate = p.head_gates.empty() ? 1.0f : p.head_gates[h];
+          const float gate = p.params->head_gates.empty() ? 1.0f : p.params->head_gates[h];
           const auto* v = reinterpret_cast<const float*>(s.value.data);
           const int64_t kv = h / (p.num_heads / p.num_kv_heads);
           for (int64_t d = 0; d < p.value_head_dim; ++d) {
@@ -129,16 +129,17 @@ TEST(Reference, IsTheEquation) {
           ASSERT_TRUE(logs[log_at] == log || std::fabs(logs[log_at] - log) < 1e-5)
               << logs[log_at] << " is not " << log << ", seed " << seed;
           ++log_at;
-          const float* weights = s.weights + h * p.weights_head_stride + i * p.weights_row_stride;
+          const float* weights =
+              s.weights + h * p.params->weights_head_stride + i * p.params->weights_row_stride;
           for (int64_t j = 0; j < s.key_length; ++j) {
             long double expected = 0;
-            if (p.weights_stage == WeightsStage::kProbabilities) {
+            if (p.params->weights_stage == WeightsStage::kProbabilities) {
               expected = gate != 0 && t.readable[j] ? std::exp(t.s2[j]) / t.z : 0;
             } else if (gate == 0) {
               expected = -kInfinity;
-            } else if (p.weights_stage == WeightsStage::kScaled) {
+            } else if (p.params->weights_stage == WeightsStage::kScaled) {
               expected = t.s0[j];
-            } else if (p.weights_stage == WeightsStage::kSoftcapped) {
+            } else if (p.params->weights_stage == WeightsStage::kSoftcapped) {
               expected = t.s1[j];
             } else {
               expected = t.readable[j] ? t.s2[j] : -kInfinity;
@@ -159,8 +160,10 @@ struct Small {
     for (size_t j = 0; j < key.size(); ++j) value.push_back(static_cast<float>(j + 1));
     problem.num_heads = problem.num_kv_heads = 1;
     problem.head_dim = problem.value_head_dim = 1;
-    problem.weights = WeightsOutput::kPerHead;
-    SequenceProblem& s = problem.sequences.emplace_back();
+    params.weights = WeightsOutput::kPerHead;
+    problem.params = &params;
+    problem.sequences = absl::MakeConstSpan(&sequence, 1);
+    SequenceProblem& s = sequence;
     s.query_length = 1;
     s.key_length = static_cast<int64_t>(key.size());
     s.query = {reinterpret_cast<const std::byte*>(&query), 1, 1};
@@ -175,12 +178,14 @@ struct Small {
 
   float query = 1.0f, output = -7.0f, log_sum_exp = -7.0f;
   std::vector<float> key, value, weights;
+  AttentionParams params;
+  SequenceProblem sequence;
   AttentionProblem problem;
 };
 
 TEST(Reference, ASinkTakesItsShareAndGivesNoValue) {
   Small small({std::log(2.0f), std::log(3.0f)});
-  small.problem.sinks = {std::log(5.0f)};
+  small.params.sinks = {std::log(5.0f)};
   small.Run();
   EXPECT_THAT(small.weights, ElementsAre(FloatEq(0.2f), FloatEq(0.3f)));
   EXPECT_FLOAT_EQ(small.output, 0.2f * 1 + 0.3f * 2);
@@ -189,13 +194,13 @@ TEST(Reference, ASinkTakesItsShareAndGivesNoValue) {
 
 TEST(Reference, WithoutAReadableKeyTheLogSumExpIsTheSink) {
   Small small({1, 2, 3});
-  small.problem.window_left = small.problem.window_right = 1;
-  small.problem.sequences[0].query_offset = 7;
+  small.params.window_left = small.params.window_right = 1;
+  small.sequence.query_offset = 7;
   small.Run();
   EXPECT_EQ(small.output, 0.0f);
   EXPECT_THAT(small.weights, ElementsAre(0, 0, 0));
   EXPECT_EQ(small.log_sum_exp, -kInfinity);
-  small.problem.sinks = {-3.5f};
+  small.params.sinks = {-3.5f};
   small.Run();
   EXPECT_EQ(small.output, 0.0f);
   EXPECT_THAT(small.weights, ElementsAre(0, 0, 0));
@@ -204,27 +209,27 @@ TEST(Reference, WithoutAReadableKeyTheLogSumExpIsTheSink) {
 
 TEST(Reference, TakesSinksFarAboveAndBelowTheScores) {
   Small small({1, 2});
-  small.problem.sinks = {2000.0f};
+  small.params.sinks = {2000.0f};
   small.Run();
   EXPECT_EQ(small.output, 0.0f);
   EXPECT_EQ(small.log_sum_exp, 2000.0f);
-  small.problem.sinks = {-2000.0f};
+  small.params.sinks = {-2000.0f};
   small.Run();
   EXPECT_FLOAT_EQ(small.log_sum_exp, 2 + std::log1p(std::exp(-1.0f)));
 }
 
 TEST(Reference, WindowsHoldPositionsLeftAndRight) {
   Small small({0, 0, 0, 0, 0, 0, 0});
-  small.problem.sequences[0].query_offset = 3;
-  small.problem.window_left = 2;
-  small.problem.window_right = 1;
+  small.sequence.query_offset = 3;
+  small.params.window_left = 2;
+  small.params.window_right = 1;
   small.Run();
   EXPECT_THAT(small.weights, ElementsAre(0, 0.25f, 0.25f, 0.25f, 0.25f, 0, 0));
-  small.problem.causal = true;
+  small.params.causal = true;
   small.Run();
   EXPECT_THAT(small.weights,
               ElementsAre(0, FloatEq(1 / 3.0f), FloatEq(1 / 3.0f), FloatEq(1 / 3.0f), 0, 0, 0));
-  small.problem.window_left = kFarPosition;
+  small.params.window_left = kFarPosition;
   small.Run();
   EXPECT_THAT(small.weights, ElementsAre(0.25f, 0.25f, 0.25f, 0.25f, 0, 0, 0));
 }
@@ -232,9 +237,9 @@ TEST(Reference, WindowsHoldPositionsLeftAndRight) {
 TEST(Reference, AlibiTakesTheDistanceOnBothSides) {
   const float slope = 0.5f;
   Small small({1, 1, 1, 1});
-  small.problem.sequences[0].query_offset = 1;
-  small.problem.sequences[0].alibi_slopes = &slope;
-  small.problem.weights_stage = WeightsStage::kBiased;
+  small.sequence.query_offset = 1;
+  small.sequence.alibi_slopes = &slope;
+  small.params.weights_stage = WeightsStage::kBiased;
   small.Run();
   EXPECT_THAT(small.weights, ElementsAre(0.5f, 1.0f, 0.5f, 0.0f));
 }
@@ -242,16 +247,16 @@ TEST(Reference, AlibiTakesTheDistanceOnBothSides) {
 TEST(Reference, SoftcapBoundsTheScoreBeforeTheBias) {
   const std::vector<float> bias = {10, 0, 0};
   Small small({1000, -1000, 1});
-  small.problem.softcap = 2.0f;
-  small.problem.sequences[0].bias = {reinterpret_cast<const std::byte*>(bias.data()),
-                                     DataType::kFloat32, 0, 0, 1};
-  small.problem.weights_stage = WeightsStage::kSoftcapped;
+  small.params.softcap = 2.0f;
+  small.sequence.bias = {reinterpret_cast<const std::byte*>(bias.data()), DataType::kFloat32, 0, 0,
+                         1};
+  small.params.weights_stage = WeightsStage::kSoftcapped;
   small.Run();
   EXPECT_THAT(small.weights, ElementsAre(2, -2, FloatNear(0.924234f, 1e-6f)));
-  small.problem.weights_stage = WeightsStage::kBiased;
+  small.params.weights_stage = WeightsStage::kBiased;
   small.Run();
   EXPECT_THAT(small.weights, ElementsAre(12, -2, FloatNear(0.924234f, 1e-6f)));
-  small.problem.weights_stage = WeightsStage::kScaled;
+  small.params.weights_stage = WeightsStage::kScaled;
   small.Run();
   EXPECT_THAT(small.weights, ElementsAre(1000, -1000, 1));
 }

@@ -40,20 +40,20 @@ class TilesTogether : public ::testing::TestWithParam<DataType> {
     shape.lengths = {{450, options.keys}};
     shape.type = shape.output_type = GetParam();
     RandomProblem random(shape, 7);
-    random.problem.causal = options.causal;
-    random.problem.window_left = options.window_left;
-    random.problem.sequences[0].query_offset = options.query_offset;
+    random.params.causal = options.causal;
+    random.params.window_left = options.window_left;
+    random.sequences[0].query_offset = options.query_offset;
     if (options.mask) random.AddMask(0, true, true, true, 0.8);
     if (options.not_finite) random.SetValue(0, 70, std::numeric_limits<float>::infinity());
     if (options.terms) {
-      random.problem.softcap = 3.0f;
+      random.params.softcap = 3.0f;
       random.AddBias(0, DataType::kFloat32, true, true, true, 0.1);
       random.AddAlibi(0);
       random.AddSinks();
     }
     if (options.gates) {
-      random.problem.head_gates.assign(kHeads, 0.5f);
-      random.problem.head_gates[3] = 0.0f;
+      random.params.head_gates.assign(kHeads, 0.5f);
+      random.params.head_gates[3] = 0.0f;
     }
     if (options.weights) random.AskForWeights(WeightsOutput::kPerHead);
     random.AskForLogSumExp(true);
@@ -82,20 +82,23 @@ class TilesTogether : public ::testing::TestWithParam<DataType> {
     Bytes bytes;
     Append(s.output.data + head * s.output.head_stride * element, s.query_length,
            s.output.row_stride * element, problem.value_head_dim * element, bytes);
-    Append(s.log_sum_exp + head * problem.log_sum_exp_head_stride, s.query_length,
-           problem.log_sum_exp_row_stride * 4, 4, bytes);
+    Append(s.log_sum_exp + head * problem.params->log_sum_exp_head_stride, s.query_length,
+           problem.params->log_sum_exp_row_stride * 4, 4, bytes);
     if (s.weights == nullptr) return bytes;
-    Append(s.weights + head * problem.weights_head_stride, s.query_length,
-           problem.weights_row_stride * 4, s.key_length * 4, bytes);
+    Append(s.weights + head * problem.params->weights_head_stride, s.query_length,
+           problem.params->weights_row_stride * 4, s.key_length * 4, bytes);
     return bytes;
   }
 
   static Bytes Alone(const AttentionProblem& problem, int64_t head) {
+    AttentionParams params = *problem.params;
+    SequenceProblem s = problem.sequences[0];
     AttentionProblem one = problem;
     one.num_heads = one.num_kv_heads = 1;
-    if (!one.sinks.empty()) one.sinks.assign(1, problem.sinks[head]);
-    if (!one.head_gates.empty()) one.head_gates.assign(1, problem.head_gates[head]);
-    SequenceProblem& s = one.sequences[0];
+    one.params = &params;
+    one.sequences = absl::MakeConstSpan(&s, 1);
+    if (!params.sinks.empty()) params.sinks.assign(1, problem.params->sinks[head]);
+    if (!params.head_gates.empty()) params.head_gates.assign(1, problem.params->head_gates[head]);
     const auto element = static_cast<int64_t>(ElementSize(problem.input_type));
     const int64_t kv_head = head / (problem.num_heads / problem.num_kv_heads);
     s.query.data += head * s.query.head_stride * element;
@@ -109,9 +112,9 @@ class TilesTogether : public ::testing::TestWithParam<DataType> {
     s.output = {output.data(), problem.value_head_dim, 0};
     std::vector<float> log_sum_exp(s.query_length), weights(s.query_length * s.key_length);
     s.log_sum_exp = log_sum_exp.data();
-    one.log_sum_exp_row_stride = 1;
+    params.log_sum_exp_row_stride = 1;
     if (s.weights != nullptr) s.weights = weights.data();
-    one.weights_row_stride = s.key_length;
+    params.weights_row_stride = s.key_length;
     ExecutionContext context(1);
     const AttentionProblem* const problems[] = {&one};
     ComputeAttention(problems, context);

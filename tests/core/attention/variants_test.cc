@@ -46,10 +46,10 @@ TEST_P(Variants, WindowsMatchTheReferenceAtEveryOffsetAndEdge) {
         const int64_t keys = draw.Of<int64_t>({1, 16, 65, 128, 200});
         shape.lengths = {{queries, keys}, {7, 7}};
         RandomProblem random(shape, seed);
-        random.problem.causal = causal;
-        random.problem.window_left = left;
-        random.problem.window_right = right;
-        random.problem.sequences[0].query_offset = draw.Of<int64_t>(
+        random.params.causal = causal;
+        random.params.window_left = left;
+        random.params.window_right = right;
+        random.sequences[0].query_offset = draw.Of<int64_t>(
             {0, keys - queries, -queries, keys, 17, -3, keys + 50, kFarPosition, -kFarPosition});
         random.AskForLogSumExp(true);
         random.AskForWeights(WeightsOutput::kPerHead);
@@ -86,8 +86,8 @@ TEST(VariantsOfScores, SoftcapIsAsAccurateAsFloat) {
   for (const float cap : {1e-30f, 0.5f, 1.0f, 50.0f, 1e30f}) {
     const int64_t keys = static_cast<int64_t>(scores.size());
     RandomProblem random({.lengths = {{2, keys}}}, 1);
-    random.problem.scale = 1.0f;
-    random.problem.softcap = cap;
+    random.params.scale = 1.0f;
+    random.params.softcap = cap;
     for (int64_t key = 0; key < keys; ++key) random.SetKey(0, key, scores[key]);
     random.SetQuery(0, 0, 1.0f);
     random.SetQuery(0, 1, -1.0f);
@@ -98,7 +98,7 @@ TEST(VariantsOfScores, SoftcapIsAsAccurateAsFloat) {
       const double truth = cap * std::tanh(static_cast<double>(scores[key]) / cap);
       for (const int64_t row : {0, 1}) {
         const double want = row == 0 ? truth : -truth;
-        const float have = got[row * random.problem.weights_row_stride + key];
+        const float have = got[row * random.params.weights_row_stride + key];
         ASSERT_EQ(std::isnan(want), std::isnan(have)) << scores[key];
         if (std::isnan(want)) continue;
         // Denormals and what underflows on the way lose relative precision.
@@ -159,14 +159,14 @@ TEST_P(Variants, KeysOutOfReachAreNeverTouched) {
       shape.lengths = {{queries, capacity}};
       RandomProblem random(shape, 5);
       GuardedRows key(capacity, page), value(capacity, page);
-      SequenceProblem& s = random.problem.sequences[0];
+      SequenceProblem& s = random.sequences[0];
       std::memcpy(key.data(), s.key.data, capacity * page);
       std::memcpy(value.data(), s.value.data, capacity * page);
       s.key_length = test.keys;
       s.query_offset = test.offset;
-      random.problem.causal = test.causal;
-      random.problem.window_left = test.left;
-      random.problem.window_right = test.right;
+      random.params.causal = test.causal;
+      random.params.window_left = test.left;
+      random.params.window_right = test.right;
       random.AskForWeights(WeightsOutput::kPerHead, WeightsStage::kBiased);
       Compute(random);
       const std::vector<float> output = random.Output(), weights = random.Weights(0);
@@ -203,10 +203,10 @@ TEST_P(Variants, WhatAWindowLeavesOutChangesNoBit) {
     poisoned.SetKey(0, bad, poison);
     poisoned.SetValue(0, bad, poison);
     for (RandomProblem* random : {&clean, &poisoned}) {
-      random->problem.window_left = 20;
-      random->problem.window_right = 9;
-      random->problem.softcap = 3.0f;
-      random->problem.sequences[0].query_offset = 30;
+      random->params.window_left = 20;
+      random->params.window_right = 9;
+      random->params.softcap = 3.0f;
+      random->sequences[0].query_offset = 30;
       random->AddAlibi(0);
       random->AddSinks();
       random->AskForLogSumExp(false);
@@ -232,8 +232,8 @@ TEST_P(Variants, SinksFarFromTheScoresLoseNothing) {
     shape.type = GetParam();
     for (const float scale : {0.3f, 1e-25f, -0.3f}) {
       RandomProblem random(shape, 7);
-      random.problem.scale = scale;
-      random.problem.sinks = {sink, 0.5f};
+      random.params.scale = scale;
+      random.params.sinks = {sink, 0.5f};
       random.AskForLogSumExp(true);
       random.AskForWeights(WeightsOutput::kMean);
       ExpectMatchesReference(random, "sink " + std::to_string(sink));
@@ -270,18 +270,17 @@ TEST_P(Variants, GatedHeadsAndRowsWithoutKeysHaveTheirFill) {
   for (const WeightsStage stage : {WeightsStage::kProbabilities, WeightsStage::kScaled,
                                    WeightsStage::kSoftcapped, WeightsStage::kBiased}) {
     RandomProblem random(shape, 7);
-    random.problem.head_gates = {1, 0, 1};
-    random.problem.window_left = random.problem.window_right = 2;
-    random.problem.sequences[0].query_offset = -10;
-    random.problem.sinks = {1, 2, -kInfinity};
+    random.params.head_gates = {1, 0, 1};
+    random.params.window_left = random.params.window_right = 2;
+    random.sequences[0].query_offset = -10;
+    random.params.sinks = {1, 2, -kInfinity};
     random.AskForLogSumExp(true);
     random.AskForWeights(WeightsOutput::kPerHead, stage);
     ExpectMatchesReference(random, "fill");
     const float fill = stage == WeightsStage::kProbabilities ? 0.0f : -kInfinity;
     for (int64_t row = 0; row < 70; ++row) {
-      const float* head1 = random.problem.sequences[0].weights +
-                           random.problem.weights_head_stride +
-                           row * random.problem.weights_row_stride;
+      const float* head1 = random.sequences[0].weights + random.params.weights_head_stride +
+                           row * random.params.weights_row_stride;
       for (int64_t key = 0; key < 30; ++key) ASSERT_EQ(head1[key], fill);
       ASSERT_EQ(random.LogSumExp()[row * 3 + 1], -kInfinity);
     }

@@ -104,28 +104,30 @@ void CheckOperator(const ScaledDotProductAttentionRequest& request, const Respon
         }
       }
     }
+    AttentionParams params;
     AttentionProblem problem;
+    problem.params = &params;
     problem.num_heads = heads;
     problem.num_kv_heads = kv_heads;
     problem.head_dim = width;
     problem.value_head_dim = value_width;
-    problem.scale = request.options.scale.value_or(1.0f / std::sqrt(static_cast<float>(width)));
-    problem.causal = request.options.causal;
-    problem.window_left = request.options.window_left;
-    problem.window_right = request.options.window_right;
-    problem.softcap = request.options.softcap.value_or(0.0f);
-    problem.sinks = request.options.sinks;
-    problem.weights_stage = request.options.weights_stage;
-    problem.log_sum_exp_head_stride = 1;
-    problem.log_sum_exp_row_stride = heads;
+    params.scale = request.options.scale.value_or(1.0f / std::sqrt(static_cast<float>(width)));
+    params.causal = request.options.causal;
+    params.window_left = request.options.window_left;
+    params.window_right = request.options.window_right;
+    params.softcap = request.options.softcap.value_or(0.0f);
+    params.sinks = request.options.sinks;
+    params.weights_stage = request.options.weights_stage;
+    params.log_sum_exp_head_stride = 1;
+    params.log_sum_exp_row_stride = heads;
     std::vector<float> logs(static_cast<size_t>(s.query_length * heads));
     problem.input_type = type;
     problem.output_type = DataType::kFloat32;
-    problem.head_gates = request.options.head_gates;
-    problem.weights = request.options.weights;
-    problem.weights_head_stride = s.query_length * s.key_length;
-    problem.weights_row_stride = s.key_length;
-    const int64_t weight_heads = problem.weights == WeightsOutput::kPerHead ? heads : 1;
+    params.head_gates = request.options.head_gates;
+    params.weights = request.options.weights;
+    params.weights_head_stride = s.query_length * s.key_length;
+    params.weights_row_stride = s.key_length;
+    const int64_t weight_heads = params.weights == WeightsOutput::kPerHead ? heads : 1;
     weights.resize(static_cast<size_t>(weight_heads * s.query_length * s.key_length));
     SequenceProblem one;
     one.query_length = s.query_length;
@@ -147,8 +149,8 @@ void CheckOperator(const ScaledDotProductAttentionRequest& request, const Respon
     if (!mask.empty()) {
       one.mask = {mask.data(), DataType::kBool, s.query_length * s.key_length, s.key_length, 1};
     }
-    one.weights = problem.weights == WeightsOutput::kNone ? nullptr : weights.data();
-    problem.sequences.push_back(one);
+    one.weights = params.weights == WeightsOutput::kNone ? nullptr : weights.data();
+    problem.sequences = absl::MakeConstSpan(&one, 1);
     ReferenceAttention(problem);
 
     const Tensor got =

@@ -167,9 +167,9 @@ TEST(WarmOperator, AllocatesNothing) {
                               .type = type,
                               .output_type = type},
                              5);
-        random.problem.causal = true;
+        random.params.causal = true;
         for (size_t i = 0; i < 2; ++i) {
-          SequenceProblem& s = random.problem.sequences[i];
+          SequenceProblem& s = random.sequences[i];
           s.query_offset = s.key_length - s.query_length;
           if (!options) continue;
           random.AddMask(i, true, true, true, 0.9);
@@ -178,8 +178,8 @@ TEST(WarmOperator, AllocatesNothing) {
           random.AddAlibi(i);
         }
         if (options) {
-          random.problem.window_left = 200;
-          random.problem.softcap = 20.0f;
+          random.params.window_left = 200;
+          random.params.softcap = 20.0f;
           random.AddSinks();
           random.AskForLogSumExp(true);
           random.AskForWeights(WeightsOutput::kPerHead);
@@ -262,12 +262,13 @@ class Item {
  public:
   Item(const Shape& shape, DataType type, bool options) {
     item.type = type;
-    item.scale = 0.2f;
-    item.causal = true;
+    item.params = &params;
+    params.scale = 0.2f;
+    params.causal = true;
     if (options) {
-      item.sinks.assign(6, 0.5f);
-      item.head_gates.assign(6, 2.0f);
-      item.window_left = 100;
+      params.sinks.assign(6, 0.5f);
+      params.head_gates.assign(6, 2.0f);
+      params.window_left = 100;
     }
     for (const auto& [rows, keys] : shape.lengths) {
       LayerSequence sequence;
@@ -275,7 +276,10 @@ class Item {
       sequence.key_length = keys;
       sequence.query_offset = keys - rows;
       sequence.query = Rows(rows, type);
-      sequence.key = sequence.value = rows == keys ? sequence.query : Rows(keys, type);
+      if (rows != keys) {
+        sequence.key_source = KeySource::kOwnRows;
+        sequence.key = sequence.value = Rows(keys, type);
+      }
       sequence.output = Rows(rows, type);
       if (options) {
         sequence.bias = {Store(Random(keys, 1.0f), DataType::kFloat32), DataType::kFloat32, 0, 0,
@@ -287,6 +291,7 @@ class Item {
   }
   Item(const Item&) = delete;
 
+  AttentionParams params;
   LayerItem item;
 
  private:

@@ -65,6 +65,7 @@ LayerWeights Weights(const LayerConfig& c, bool bias = true) {
 
 // An item with its memory: one sequence for each pair of lengths.
 struct Call {
+  AttentionParams params;
   LayerItem item;
   std::vector<std::vector<float>> query, key, value;  // as float32, key empty: self
   std::vector<std::vector<std::byte>> query_bytes, key_bytes, value_bytes, output_bytes;
@@ -73,7 +74,8 @@ struct Call {
        bool self, uint32_t seed) {
     std::mt19937 random(seed);
     item.type = type;
-    item.scale = c.scale;
+    params.scale = c.scale;
+    item.params = &params;
     const auto store = [&](std::vector<float> values, auto& floats, auto& bytes) {
       auto& stored = bytes.emplace_back(values.size() * ElementSize(type));
       ConvertFromFloat(values.data(), type, stored.data(), static_cast<int64_t>(values.size()));
@@ -91,8 +93,11 @@ struct Call {
       sequence.query_length = rows;
       sequence.key_length = keys;
       sequence.query = query_bytes.back().data();
-      sequence.key = self ? sequence.query : key_bytes.back().data();
-      sequence.value = self ? sequence.query : value_bytes.back().data();
+      if (!self) {
+        sequence.key_source = KeySource::kOwnRows;
+        sequence.key = key_bytes.back().data();
+        sequence.value = value_bytes.back().data();
+      }
       sequence.output = output_bytes.back().data();
       item.sequences.push_back(sequence);
     }
@@ -111,8 +116,8 @@ struct Call {
     const bool self = key.empty();
     const bool bfloat16 = !std::is_same_v<T, double> && c.compute == ComputeType::kBFloat16;
     return NaiveLayer<T>(c, w, bfloat16)
-        .Run(query[i], self ? query[i] : key[i], self ? query[i] : value[i], item.causal,
-             item.sequences[i].query_offset, item.head_gates, item.sequences[i].bias);
+        .Run(query[i], self ? query[i] : key[i], self ? query[i] : value[i], params.causal,
+             item.sequences[i].query_offset, params.head_gates, item.sequences[i].bias);
   }
 };
 
@@ -199,10 +204,10 @@ TEST_P(LayerTest, AppliesCausalOffsetsAndGates) {
   const LayerWeights w = Weights(c);
   const auto layer = Make(c, w);
   Call call(c, DataType::kFloat32, {{9, 20}, {70, 70}}, false, kSeed);
-  call.item.causal = true;
+  call.params.causal = true;
   call.item.sequences[0].query_offset = 11;
   call.item.sequences[1].query_offset = -3;
-  call.item.head_gates = {1.0f, 0.0f, -0.5f, 2.0f};
+  call.params.head_gates = {1.0f, 0.0f, -0.5f, 2.0f};
   const LayerItem* items[] = {&call.item};
   layer->Run(items, context);
   ExpectNearTruth(c, w, call);
@@ -227,7 +232,7 @@ TEST_P(LayerTest, NormsAndTurnsQueriesAndKeysByPosition) {
       const auto layer = Make(c, w);
       Call self(c, DataType::kFloat32, {{1, 1}, {70, 70}, {0, 0}, {13, 13}}, true, kSeed);
       Call cross(c, DataType::kFloat32, {{5, 80}, {65, 2}, {3, 0}}, false, kSeed);
-      self.item.causal = true;
+      self.params.causal = true;
       self.item.sequences[3].query_offset = 7;
       cross.item.sequences[0].query_offset = 1000;
       cross.item.sequences[1].query_offset = -33;
@@ -249,7 +254,7 @@ TEST_P(LayerTest, AddsItsRelativeBias) {
     const auto layer = Make(c, w);
     Call self(c, DataType::kFloat32, {{1, 1}, {70, 70}, {0, 0}, {13, 13}}, true, kSeed);
     Call cross(c, DataType::kFloat32, {{5, 80}, {65, 2}, {3, 0}}, false, kSeed);
-    self.item.causal = !bidirectional;
+    self.params.causal = !bidirectional;
     cross.item.sequences[0].query_offset = 75;
     cross.item.sequences[1].query_offset = int64_t{1} << 40;
     const LayerItem* items[] = {&self.item, &cross.item};
@@ -303,7 +308,7 @@ void ExpectSameBitsInAnyCompany(const LayerConfig& c) {
       calls->push_back(std::make_unique<Call>(
           c, i % 2 == 0 ? DataType::kFloat32 : DataType::kBFloat16,
           std::vector<std::pair<int64_t, int64_t>>{{n, self ? n : n + 5}}, self, kSeed + i));
-      calls->back()->item.causal = i % 2 == 0;
+      calls->back()->params.causal = i % 2 == 0;
       calls->back()->item.sequences[0].query_offset = self ? 0 : 3 * static_cast<int64_t>(i);
     }
   }

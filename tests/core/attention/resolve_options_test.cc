@@ -1,7 +1,7 @@
 // What resolving gives; what it refuses is tested through the engine, whose
 // answers carry the same words.
 
-#include "core/attention/resolve.h"
+#include "core/attention/resolve_options.h"
 
 #include <functional>
 #include <limits>
@@ -27,14 +27,14 @@ BatchShape Dense(int64_t batch, int64_t rows, int64_t keys,
 std::vector<int64_t> Offsets(const AttentionOptions& options, BatchShape shape) {
   EXPECT_TRUE(ResolveOptions(options, 1, {}, kLimits, shape).ok());
   std::vector<int64_t> offsets;
-  for (const SequenceShape& s : shape.sequences) offsets.push_back(s.query_offset);
+  for (const PlacedSequence& s : shape.sequences) offsets.push_back(s.query_offset);
   return offsets;
 }
 
 TEST(ResolveLengths, OfDenseCountsPaddingInBeginsButNotInRows) {
   const BatchShape shape = Dense(2, 3, 5, {2, 0}, {});
-  EXPECT_EQ(shape.query_axis, 3);
-  EXPECT_EQ(shape.key_axis, 5);
+  EXPECT_EQ(shape.max_query_length, 3);
+  EXPECT_EQ(shape.max_key_length, 5);
   EXPECT_EQ(shape.query_rows, 2);
   EXPECT_EQ(shape.key_rows, 10);
   ASSERT_EQ(shape.sequences.size(), 2u);
@@ -48,8 +48,8 @@ TEST(ResolveLengths, OfDenseCountsPaddingInBeginsButNotInRows) {
 TEST(ResolveLengths, OfPackedFollowsTheLengths) {
   const BatchShape shape =
       *ResolveLengths({true, 0, 6}, {true, 0, 9}, false, {4, 0, 2}, {1, 5, 3}, kLimits);
-  EXPECT_EQ(shape.query_axis, 4);
-  EXPECT_EQ(shape.key_axis, 5);
+  EXPECT_EQ(shape.max_query_length, 4);
+  EXPECT_EQ(shape.max_key_length, 5);
   EXPECT_EQ(shape.query_rows, 6);
   EXPECT_EQ(shape.key_rows, 9);
   ASSERT_EQ(shape.sequences.size(), 3u);
@@ -66,7 +66,7 @@ TEST(ResolveLengths, OfPackedWithoutLengthsIsOneSequence) {
 
 TEST(ResolveLengths, OfSelfAttentionServeBoth) {
   const BatchShape shape = *ResolveLengths({true, 0, 6}, {true, 0, 6}, true, {4, 2}, {}, kLimits);
-  EXPECT_EQ(shape.key_axis, 4);
+  EXPECT_EQ(shape.max_key_length, 4);
   EXPECT_EQ(shape.sequences[1].key_length, 2);
   EXPECT_EQ(shape.sequences[1].key_begin, 4);
 }
@@ -76,9 +76,9 @@ TEST(ResolveOptions, TakesTheGivenScaleElseTheDefault) {
   AttentionOptions options;
   OptionDefaults defaults;
   defaults.scale = 0.25f;
-  EXPECT_EQ(ResolveOptions(options, 1, defaults, kLimits, shape)->scale, 0.25f);
+  EXPECT_EQ(ResolveOptions(options, 1, defaults, kLimits, shape)->params.scale, 0.25f);
   options.scale = -3.0f;
-  EXPECT_EQ(ResolveOptions(options, 1, defaults, kLimits, shape)->scale, -3.0f);
+  EXPECT_EQ(ResolveOptions(options, 1, defaults, kLimits, shape)->params.scale, -3.0f);
 }
 
 TEST(ResolveOptions, AlignsRowZero) {
@@ -107,23 +107,23 @@ TEST(ResolveOptions, TakesGivenWindowsAndSoftcapElseTheDefaults) {
   BatchShape shape = Dense(1, 3, 3);
   AttentionOptions options;
   ResolvedOptions resolved = *ResolveOptions(options, 1, {}, kLimits, shape);
-  EXPECT_FALSE(resolved.window_left.has_value());
-  EXPECT_FALSE(resolved.window_right.has_value());
-  EXPECT_EQ(resolved.softcap, 0.0f);
+  EXPECT_FALSE(resolved.params.window_left.has_value());
+  EXPECT_FALSE(resolved.params.window_right.has_value());
+  EXPECT_EQ(resolved.params.softcap, 0.0f);
   OptionDefaults defaults;
   defaults.window_left = 7;
   defaults.window_right = 8;
   defaults.softcap = 30.0f;
   options.window_right = 0;
   resolved = *ResolveOptions(options, 1, defaults, kLimits, shape);
-  EXPECT_EQ(resolved.window_left, 7);
-  EXPECT_EQ(resolved.window_right, 0);
-  EXPECT_EQ(resolved.softcap, 30.0f);
+  EXPECT_EQ(resolved.params.window_left, 7);
+  EXPECT_EQ(resolved.params.window_right, 0);
+  EXPECT_EQ(resolved.params.softcap, 30.0f);
   options.softcap = 2.0f;
   options.window_left = std::numeric_limits<int64_t>::max();
   resolved = *ResolveOptions(options, 1, defaults, kLimits, shape);
-  EXPECT_EQ(resolved.window_left, kFarPosition);
-  EXPECT_EQ(resolved.softcap, 2.0f);
+  EXPECT_EQ(resolved.params.window_left, kFarPosition);
+  EXPECT_EQ(resolved.params.softcap, 2.0f);
 }
 
 // All that depends on position uses offsets, and needs to be told them.
@@ -166,12 +166,14 @@ TEST(ResolveOptions, TakesSlopesByHeadOrBySequence) {
   AttentionOptions options;
   options.alibi_slopes = Tensor(DataType::kFloat32, {3});
   std::fill_n(options.alibi_slopes->as<float>(), 3, 0.5f);
-  ResolvedOptions resolved = *ResolveOptions(options, 3, {}, kLimits, shape);
-  EXPECT_EQ(resolved.alibi_slopes, options.alibi_slopes->as<float>());
-  EXPECT_EQ(resolved.alibi_batch_stride, 0);
+  ASSERT_TRUE(ResolveOptions(options, 3, {}, kLimits, shape).ok());
+  for (const PlacedSequence& sequence : shape.sequences) {
+    EXPECT_EQ(sequence.alibi_slopes, options.alibi_slopes->as<float>());
+  }
   options.alibi_slopes = Tensor(DataType::kFloat32, {2, 3});
   std::fill_n(options.alibi_slopes->as<float>(), 6, 0.5f);
-  EXPECT_EQ(ResolveOptions(options, 3, {}, kLimits, shape)->alibi_batch_stride, 3);
+  ASSERT_TRUE(ResolveOptions(options, 3, {}, kLimits, shape).ok());
+  EXPECT_EQ(shape.sequences[1].alibi_slopes, options.alibi_slopes->as<float>() + 3);
 }
 
 TEST(ResolveOptions, SizesTheLogSumExp) {
@@ -218,15 +220,15 @@ TEST(ResolveOptions, BroadcastsByStridesOfZero) {
     BatchShape shape = Dense(2, 4, 5);
     AttentionOptions options;
     options.bias = Tensor(DataType::kBFloat16, test.shape);
-    const ResolvedOptions resolved = *ResolveOptions(options, 3, {}, kLimits, shape);
-    const ScoreTerm& term = resolved.bias.term;
+    ASSERT_TRUE(ResolveOptions(options, 3, {}, kLimits, shape).ok());
+    const ScoreTerm& term = shape.sequences[0].bias;
+    const int64_t batch_stride = (shape.sequences[1].bias.data - term.data) / 2;
     EXPECT_EQ(term.type, DataType::kBFloat16);
-    EXPECT_THAT((std::vector<int64_t>{resolved.bias.batch_stride, term.head_stride, term.row_stride,
-                                      term.key_stride}),
-                testing::ElementsAreArray(test.strides));
-    EXPECT_EQ(resolved.bias.OfSequence(1).data - options.bias->data(),
-              resolved.bias.batch_stride * 2);
-    EXPECT_EQ(resolved.mask.OfSequence(1).data, nullptr);
+    EXPECT_THAT(
+        (std::vector<int64_t>{batch_stride, term.head_stride, term.row_stride, term.key_stride}),
+        testing::ElementsAreArray(test.strides));
+    EXPECT_EQ(term.data, options.bias->data());
+    EXPECT_EQ(shape.sequences[1].mask.data, nullptr);
   }
 }
 

@@ -1,6 +1,8 @@
-#include "core/attention/resolve.h"
+#include "core/attention/lengths.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -34,36 +36,36 @@ absl::Status CheckLengthSum(absl::string_view operand, absl::string_view field,
   return absl::OkStatus();
 }
 
-absl::StatusOr<Lengths> ResolveOperand(absl::string_view operand, const OperandRows& form,
+absl::StatusOr<Lengths> ResolveOperand(absl::string_view operand, const OperandRows& rows,
                                        absl::Span<const int64_t> given, const ShapeLimits& limits) {
   const std::string field = absl::StrCat(operand, "_lengths");
   Lengths result;
   const int64_t count =
-      !form.packed ? form.batch : (given.empty() ? 1 : static_cast<int64_t>(given.size()));
+      !rows.packed ? rows.batch : (given.empty() ? 1 : static_cast<int64_t>(given.size()));
   if (count > limits.max_sequences) {
     return MakeError(absl::StatusCode::kInvalidArgument, "TOO_LARGE", operand,
                      absl::StrCat(operand, ": a request may hold ", limits.max_sequences,
                                   " sequences; got ", count));
   }
-  if (form.packed) {
+  if (rows.packed) {
     result.length.assign(given.begin(), given.end());
-    if (given.empty()) result.length = {form.rows};
-    ATTEND_RETURN_IF_ERROR(CheckLengthSum(operand, field, result.length, form.rows));
+    if (given.empty()) result.length = {rows.rows};
+    ATTEND_RETURN_IF_ERROR(CheckLengthSum(operand, field, result.length, rows.rows));
     for (const int64_t length : result.length) result.axis = std::max(result.axis, length);
   } else {
-    if (!given.empty() && static_cast<int64_t>(given.size()) != form.batch) {
-      return InvalidField(field, absl::StrCat("needs one entry for each of the ", form.batch,
+    if (!given.empty() && static_cast<int64_t>(given.size()) != rows.batch) {
+      return InvalidField(field, absl::StrCat("needs one entry for each of the ", rows.batch,
                                               " sequences of ", operand, "; got ", given.size()));
     }
     for (const int64_t length : given) {
-      if (length < 0 || length > form.rows) {
-        return InvalidField(field, absl::StrCat("must be from 0 to the ", form.rows, " rows of ",
+      if (length < 0 || length > rows.rows) {
+        return InvalidField(field, absl::StrCat("must be from 0 to the ", rows.rows, " rows of ",
                                                 operand, "; got ", length));
       }
     }
     result.length.assign(given.begin(), given.end());
-    if (given.empty()) result.length.assign(static_cast<size_t>(count), form.rows);
-    result.axis = form.rows;
+    if (given.empty()) result.length.assign(static_cast<size_t>(count), rows.rows);
+    result.axis = rows.rows;
   }
   if (result.axis > limits.max_sequence_length) {
     return MakeError(absl::StatusCode::kInvalidArgument, "TOO_LARGE", operand,
@@ -73,7 +75,7 @@ absl::StatusOr<Lengths> ResolveOperand(absl::string_view operand, const OperandR
   // From here sums and products are small: count and axis are within limits.
   result.begin.reserve(result.length.size());
   for (size_t i = 0; i < result.length.size(); ++i) {
-    result.begin.push_back(form.packed ? result.rows : static_cast<int64_t>(i) * form.rows);
+    result.begin.push_back(rows.packed ? result.rows : static_cast<int64_t>(i) * rows.rows);
     result.rows += result.length[i];
   }
   if (result.rows > limits.max_rows) {
@@ -113,13 +115,17 @@ absl::StatusOr<BatchShape> ResolveLengths(const OperandRows& query, const Operan
   }
   BatchShape shape;
   shape.packed = query.packed;
-  shape.query_axis = queries.axis;
-  shape.key_axis = keys.axis;
+  shape.max_query_length = queries.axis;
+  shape.max_key_length = keys.axis;
   shape.query_rows = queries.rows;
   shape.key_rows = keys.rows;
   shape.sequences.resize(queries.length.size());
   for (size_t i = 0; i < shape.sequences.size(); ++i) {
-    shape.sequences[i] = {queries.length[i], keys.length[i], queries.begin[i], keys.begin[i], 0};
+    PlacedSequence& sequence = shape.sequences[i];
+    sequence.query_length = queries.length[i];
+    sequence.key_length = keys.length[i];
+    sequence.query_begin = queries.begin[i];
+    sequence.key_begin = keys.begin[i];
   }
   return shape;
 }

@@ -51,6 +51,7 @@ std::vector<LayerConfig> PlainConfigs() {
   configs.push_back(Config("plain", 64, 4, 4, 16));
   configs.push_back(Config("odd", 37, 3, 1, 13));
   configs.push_back(Config("large", 512, 8, 2, 64));
+  configs.push_back(Config("wide_input", 1100, 4, 2, 16));
   configs.push_back(Config("grouped", 96, 6, 2, 32));
   configs.push_back(Config("pruned", 128, 5, 5, 16));
   configs.back().pruned_heads = {1, 4, 6};
@@ -237,12 +238,16 @@ std::vector<Case> LayerCases(const std::vector<LayerToHash>& layers) {
   for (const LayerToHash& layer : layers) {
     const std::string& name = layer.config.name;
     AddForms(layer.config, cases);
-    for (const char* counted : {"plain", "odd", "large"}) {
+    for (const char* counted : {"plain", "odd", "large", "wide_input"}) {
       if (name == counted || name == absl::StrCat(counted, "_bf16")) {
         AddRowCounts(layer.config, cases);
       }
     }
-    if (name == "grouped" || name == "grouped_bf16") AddOptions(layer.config, cases);
+    for (const char* optional : {"grouped", "everything"}) {
+      if (name == optional || name == absl::StrCat(optional, "_bf16")) {
+        AddOptions(layer.config, cases);
+      }
+    }
   }
   return cases;
 }

@@ -37,7 +37,6 @@ void AddWidths(std::vector<Case>& cases) {
   const std::pair<int64_t, int64_t> widths[] = {
       {1, 1},   {7, 7},     {16, 16},   {31, 31}, {32, 32}, {33, 33},  {64, 64}, {80, 80},
       {96, 96}, {128, 128}, {256, 256}, {32, 80}, {80, 7},  {128, 64}, {1, 96},  {33, 31}};
-  size_t turn = 0;
   for (const auto& [width, value_width] : widths) {
     OperatorShape shape;
     shape.width = width;
@@ -48,11 +47,10 @@ void AddWidths(std::vector<Case>& cases) {
       shape.lengths = {{65, 100}};
       cases.push_back(MakeOperatorCase(
           absl::StrCat("width/", size, "/prefill/", ShortName(shape.type)), shape, kLogSumExp));
+      shape.lengths = {{3, 300}};
+      cases.push_back(MakeOperatorCase(
+          absl::StrCat("width/", size, "/decode/", ShortName(shape.type)), shape, kLogSumExp));
     }
-    shape.type = TypeInTurn(turn++);
-    shape.lengths = {{3, 300}};
-    cases.push_back(MakeOperatorCase(
-        absl::StrCat("width/", size, "/decode/", ShortName(shape.type)), shape, kLogSumExp));
   }
 }
 
@@ -208,6 +206,20 @@ const Spoil kSpoils[] = {
     {"infinite_values", [](Sdpa& r) { Poison(r.value, 3, 30, 7, kInfinity); }},
     {"nan_queries", [](Sdpa& r) { Poison(r.query, 1, 2, kOnce, kNan); }},
     {"infinite_queries", [](Sdpa& r) { Poison(r.query, 0, 1, kOnce, -kInfinity); }},
+    {"infinite_values_ahead_of_some",
+     [](Sdpa& r) {
+       r.options.causal = true;
+       r.options.alignment = Alignment::kEnd;
+       Poison(r.value, r.value.dim(1) - 25, r.value.dim(1), 37, kInfinity);
+     }},
+    {"nan_values_masked_for_some",
+     [](Sdpa& r) {
+       r.options.mask = Tensor(DataType::kBool, {r.query.dim(1), r.key.dim(1)});
+       for (size_t i = 0; i < r.options.mask->byte_size(); ++i) {
+         r.options.mask->data()[i] = std::byte{i % 5 != 0};
+       }
+       Poison(r.value, 20, 23, 11, kNan);
+     }},
     {"huge", [](Sdpa& r) { Poison(r.key, 0, 40, 2, 3e4f), Poison(r.query, 0, 2, 2, -3e4f); }},
     {"denormal",
      [](Sdpa& r) { Poison(r.key, 0, 40, 1, 1e-39f), Poison(r.value, 0, 9, 1, 1e-39f); }},
@@ -259,21 +271,21 @@ std::vector<Case> LongCases() {
 
 std::vector<Case> NonFiniteCases() {
   std::vector<Case> cases;
-  size_t turn = 0;
   for (const Spoil& spoil : kSpoils) {
     for (const int64_t queries : {2, 40}) {
-      OperatorShape shape;
-      shape.lengths = {{queries, 70}};
-      shape.type = TypeInTurn(turn++);
-      cases.push_back(
-          {absl::StrCat("special/", spoil.name, "/", queries, "/", ShortName(shape.type)), "",
-           [shape, apply = spoil.apply](Draw& draw) -> Request {
-             Sdpa request = MakeOperatorRequest(shape, draw);
-             apply(request);
-             return request;
-           }});
+      for (size_t type = 0; type < 3; ++type) {
+        OperatorShape shape;
+        shape.lengths = {{queries, 70}};
+        shape.type = TypeInTurn(type);
+        cases.push_back(
+            {absl::StrCat("special/", spoil.name, "/", queries, "/", ShortName(shape.type)), "",
+             [shape, apply = spoil.apply](Draw& draw) -> Request {
+               Sdpa request = MakeOperatorRequest(shape, draw);
+               apply(request);
+               return request;
+             }});
+      }
     }
-    if (turn % 3 == 0) ++turn;
   }
   return cases;
 }

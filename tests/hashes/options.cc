@@ -108,6 +108,13 @@ void AddTerms(std::vector<NamedOptions>& all) {
   all.push_back({"mask_axes_qk", [](Options& o, const Shape& target, Draw& draw) {
                    o.mask = draw.Bools({target[2], target[3]});
                  }});
+  all.push_back({"mask_last_keys", [](Options& o, const Shape& target, Draw&) {
+                   o.mask = Tensor(DataType::kBool, {target[3]});
+                   const int64_t first = target[3] * 3 / 5;
+                   for (int64_t k = 0; k < target[3]; ++k)
+                     o.mask->data()[k] = std::byte{k >= first};
+                   o.log_sum_exp = true;
+                 }});
   all.push_back({"mask_nothing_readable", [](Options& o, const Shape& target, Draw&) {
                    o.mask = Tensor(DataType::kBool, {target[0], 1, 1, 1});
                    for (int64_t b = 0; b < target[0]; ++b) o.mask->data()[b] = std::byte{b > 0};
@@ -126,6 +133,23 @@ void AddHeads(std::vector<NamedOptions>& all) {
   all.push_back({"gates", [](Options& o, const Shape& target, Draw& draw) {
                    o.head_gates = draw.Numbers(target[1], 1.0f);
                    o.head_gates.front() = 0.0f;
+                 }});
+  const std::pair<const char*, WeightsOutput> weights[] = {{"per_head", WeightsOutput::kPerHead},
+                                                           {"mean", WeightsOutput::kMean}};
+  for (const auto& [name, output] : weights) {
+    const auto value = output;
+    all.push_back({std::string("gate_0_weights_") + name,
+                   [value](Options& o, const Shape& target, Draw& draw) {
+                     o.head_gates = draw.Numbers(target[1], 1.0f);
+                     o.head_gates.back() = 0.0f;
+                     o.weights = value;
+                     o.log_sum_exp = true;
+                   }});
+  }
+  all.push_back({"gates_0_biased_weights", [](Options& o, const Shape& target, Draw&) {
+                   o.head_gates.assign(static_cast<size_t>(target[1]), 0.0f);
+                   o.weights = WeightsOutput::kPerHead;
+                   o.weights_stage = WeightsStage::kBiased;
                  }});
 }
 

@@ -14,8 +14,8 @@
 #include "core/base/cpu.h"
 #include "core/engine/engine.h"
 #include "gtest/gtest.h"
+#include "tests/core/engine/held_engine.h"
 #include "tests/core/engine/test_requests.h"
-#include "tests/support/fake_clock.h"
 
 namespace attend {
 namespace {
@@ -128,10 +128,6 @@ Request DrawLayer(Draw& draw, const std::string& layer, DataType type, bool deco
   return request;
 }
 
-Request CopyOf(const Request& request) {
-  return std::visit([](const auto& r) -> Request { return Copy(r); }, request);
-}
-
 void ExpectSameBits(const Tensor& want, const Tensor& got, const std::string& what) {
   ASSERT_EQ(want.byte_size(), got.byte_size()) << what;
   if (want.byte_size() == 0) return;
@@ -147,58 +143,6 @@ void ExpectSameBits(const Response& want, const Response& got, const std::string
   ExpectSameBits(*want.log_sum_exp, *got.log_sum_exp, "log-sum-exp of " + what);
 }
 
-// An engine whose executor is held, so that what is submitted meanwhile is one batch.
-class HeldEngine {
- public:
-  HeldEngine(int workers, const LayerRegistry& layers)
-      : engine_(Options(workers), layers, clock_, nullptr) {}
-
-  Engine& engine() { return engine_; }
-
-  // Holds the executor in the callback of a request of its own.
-  void Hold() {
-    {
-      MutexLock lock(mutex_);
-      held_ = released_ = false;
-    }
-    Sdpa request;
-    request.query = Zeros({1, 1, 1, 1});
-    request.key = Zeros({1, 1, 1, 1});
-    request.value = Zeros({1, 1, 1, 1});
-    engine_.Submit(std::move(request), *engine_.budget().Charge(0), absl::InfiniteFuture(),
-                   [this](absl::StatusOr<Response>) {
-                     MutexLock lock(mutex_);
-                     held_ = true;
-                     changed_.NotifyAll();
-                     while (!released_) changed_.Wait(mutex_);
-                   });
-    MutexLock lock(mutex_);
-    while (!held_) changed_.Wait(mutex_);
-  }
-
-  void Release() {
-    MutexLock lock(mutex_);
-    released_ = true;
-    changed_.NotifyAll();
-  }
-
- private:
-  static EngineOptions Options(int workers) {
-    EngineOptions options;
-    options.num_workers = workers;
-    options.max_batch_tokens = int64_t{1} << 20;
-    options.max_batch_flops = 1e15;
-    return options;
-  }
-
-  FakeClock clock_;
-  Mutex mutex_;
-  CondVar changed_;
-  bool held_ ABSL_GUARDED_BY(mutex_) = false;
-  bool released_ ABSL_GUARDED_BY(mutex_) = false;
-  Engine engine_;
-};
-
 template <typename DrawOne>
 void ExpectSameBitsInAnyBatch(const LayerRegistry& layers, const DrawOne& draw_one) {
   SCOPED_TRACE(testing::Message() << "seed " << kSeed);
@@ -212,30 +156,27 @@ void ExpectSameBitsInAnyBatch(const LayerRegistry& layers, const DrawOne& draw_o
   HeldEngine one(1, layers), three(3, layers);  // responses must not outlive their engine
   std::vector<absl::StatusOr<Response>> alone;
   for (const Request& subject : subjects) {
-    alone.push_back(Call(one.engine(), CopyOf(subject)));
+    alone.push_back(Call(one.engine(), Copy(subject)));
     ASSERT_TRUE(alone.back().ok()) << alone.back().status();
     ASSERT_EQ(alone.back()->timing.batch_requests, 1);
   }
   for (int batch = 0; batch < kBatches && !testing::Test::HasFailure(); ++batch) {
     std::vector<Request> requests;
     std::vector<size_t> order;  // below subjects.size(): a subject, else company
-    for (const Request& subject : subjects) requests.push_back(CopyOf(subject));
+    for (const Request& subject : subjects) requests.push_back(Copy(subject));
     for (int64_t n = draw.In(0, 5); n > 0; --n) {
       requests.push_back(draw_one(draw, draw.Type(), draw.Coin()));
     }
     for (size_t i = 0; i < requests.size(); ++i) order.push_back(i);
     std::shuffle(order.begin(), order.end(), draw.random());
-    std::vector<Answer> answers(requests.size());
-    three.Hold();
-    for (const size_t i : order) {
-      three.engine().Submit(std::move(requests[i]), *three.engine().budget().Charge(100),
-                            absl::InfiniteFuture(), answers[i].Callback());
-    }
-    three.Release();
-    for (size_t i = 0; i < requests.size(); ++i) {
-      const absl::StatusOr<Response>& got = answers[i].Wait();
+    std::vector<Request> shuffled;
+    for (const size_t i : order) shuffled.push_back(std::move(requests[i]));
+    const auto answers = three.CallTogether(std::move(shuffled));
+    for (size_t position = 0; position < order.size(); ++position) {
+      const absl::StatusOr<Response>& got = answers[position];
+      const size_t i = order[position];
       ASSERT_TRUE(got.ok()) << got.status();
-      ASSERT_EQ(got->timing.batch_requests, static_cast<int64_t>(requests.size()));
+      ASSERT_EQ(got->timing.batch_requests, static_cast<int64_t>(order.size()));
       if (i >= subjects.size()) continue;
       ExpectSameBits(*alone[i], *got,
                      "subject " + std::to_string(i) + " in batch " + std::to_string(batch));

@@ -9,6 +9,7 @@
 #include <random>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -88,6 +89,10 @@ inline MultiHeadAttentionRequest Copy(const MultiHeadAttentionRequest& from) {
   to.options = Copy(from.options);
   to.priority = from.priority;
   return to;
+}
+
+inline Request Copy(const Request& from) {
+  return std::visit([](const auto& request) -> Request { return Copy(request); }, from);
 }
 
 inline std::unique_ptr<const Layer> MakeTestLayer(

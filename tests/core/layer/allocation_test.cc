@@ -217,7 +217,7 @@ TEST(WarmOperator, NeedsNoMoreForMoreKeys) {
       };
       // Both long enough to be split.
       const RandomProblem shorter = problem(2048), longer = problem(20000);
-      compute(shorter);
+      for (int i = 0; i < 3; ++i) compute(shorter);  // from the second on, one block serves all
       EXPECT_EQ(compute(longer), 0) << Name(type) << ", " << queries << " rows";
     }
   }

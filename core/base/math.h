@@ -18,6 +18,9 @@ constexpr T RoundUp(T value, T unit) {
   return DivideUp(value, unit) * unit;
 }
 
+// log2(e): e^x = 2^(x * kLog2E).
+inline constexpr float kLog2E = 1.44269504f;
+
 }  // namespace attend
 
 #endif  // ATTEND_CORE_BASE_MATH_H_

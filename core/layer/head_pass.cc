@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/base/simd.h"
+#include "core/simd/dispatch.h"
 #include "core/tensor/convert.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -121,7 +121,6 @@ void HeadPass::AddTasks(const Rows& rows, std::vector<Rows>& tasks) const {
 }
 
 void HeadPass::Run(absl::Span<const Rows> tasks, ExecutionContext& context) const {
-  LimitSimdTargets();
   context.pool().ParallelFor(static_cast<int64_t>(tasks.size()),
                              [&](int64_t i, int) { RunTask(tasks[static_cast<size_t>(i)]); });
 }
@@ -152,14 +151,14 @@ void HeadPass::RunRow(const Rows& rows, int64_t position, float* row, Memory& me
   if (norm_) {
     const float* weight = (rows.query ? query_norm_ : key_norm_).data();
     for (float* head = row; head != end; head += head_dim_) {
-      HWY_DYNAMIC_DISPATCH(NormHead)(weight, epsilon_, head_dim_, head);
+      ATTEND_DISPATCH(NormHead)(weight, epsilon_, head_dim_, head);
     }
   }
   if (!angles_.has_value()) return;
   const float *cos = memory.cos.data(), *sin = memory.sin.data();
   angles_->At(memory.block, position, memory.cos.data(), memory.sin.data());
   const auto rotate =
-      interleaved_ ? HWY_DYNAMIC_DISPATCH(RotateInterleaved) : HWY_DYNAMIC_DISPATCH(RotateHalves);
+      interleaved_ ? ATTEND_DISPATCH(RotateInterleaved) : ATTEND_DISPATCH(RotateHalves);
   for (float* head = row; head != end; head += head_dim_) {
     rotate(cos, sin, angles_->pairs(), head);
   }

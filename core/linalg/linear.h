@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "core/base/cpu.h"
+#include "core/simd/cpu.h"
 #include "core/tensor/tensor.h"
 
 namespace attend {

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "core/base/simd.h"
+#include "core/simd/dispatch.h"
 #include "core/tensor/convert.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -13,16 +13,14 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "core/simd/bfloat16-inl.h"
+#include "core/simd/products-inl.h"
+#include "core/simd/vectors-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace attend::internal {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-// Not include guarded: once for each target.
-#include "core/linalg/simd/vectors-inl.h"
-// vectors first
-#include "core/linalg/simd/products-inl.h"
-#include "core/tensor/simd/bfloat16-inl.h"
 
 constexpr int kPanelLanes = kMaxVectors * static_cast<int>(hn::MaxLanes(F32()));
 static_assert(kStripOutputs % kPanelLanes == 0);
@@ -126,7 +124,7 @@ HWY_INLINE uintptr_t NextLines(const Chunk& chunk, int64_t row) {
   return reinterpret_cast<uintptr_t>(p.x.row(next) + chunk.word * 4);
 }
 
-template <class Product, bool kFew, int kRows, int kVectors>
+template <class Multiplier, bool kFew, int kRows, int kVectors>
 HWY_INLINE void ChunkRows(const Chunk& chunk, int64_t row) {
   const F32 df;
   const int n = VectorLanes();
@@ -147,10 +145,11 @@ HWY_INLINE void ChunkRows(const Chunk& chunk, int64_t row) {
   if (chunk.last) PrefetchOutputs(chunk, row, kRows);
   if constexpr (kFew) {
     const auto ahead = reinterpret_cast<uintptr_t>(chunk.panel) + kAheadBytes;
-    AddProducts<Product, kPanelLanes>(chunk.panel, rows, chunk.words, sums, PrefetchPanel{ahead});
+    AddProducts<Multiplier, kPanelLanes>(chunk.panel, rows, chunk.words, sums,
+                                         PrefetchPanel{ahead});
   } else {
-    AddProducts<Product, kPanelLanes>(chunk.panel, rows, chunk.words, sums,
-                                      PrefetchLine{NextLines<kRows>(chunk, row)});
+    AddProducts<Multiplier, kPanelLanes>(chunk.panel, rows, chunk.words, sums,
+                                         PrefetchLine{NextLines<kRows>(chunk, row)});
   }
   ATTEND_UNROLL for (int r = 0; r < kRows; ++r) {
     ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) {
@@ -160,30 +159,30 @@ HWY_INLINE void ChunkRows(const Chunk& chunk, int64_t row) {
   if (chunk.last) FinishRows(chunk, row, kRows);
 }
 
-template <class Product, bool kFew, int kRows, int kVectors>
+template <class Multiplier, bool kFew, int kRows, int kVectors>
 HWY_INLINE void ChunkTail(int64_t rows, const Chunk& chunk, int64_t row) {
-  if (rows == kRows) return ChunkRows<Product, kFew, kRows, kVectors>(chunk, row);
-  if constexpr (kRows > 1) ChunkTail<Product, kFew, kRows - 1, kVectors>(rows, chunk, row);
+  if (rows == kRows) return ChunkRows<Multiplier, kFew, kRows, kVectors>(chunk, row);
+  if constexpr (kRows > 1) ChunkTail<Multiplier, kFew, kRows - 1, kVectors>(rows, chunk, row);
 }
 
-template <class Product, bool kFew, int kVectors>
+template <class Multiplier, bool kFew, int kVectors>
 HWY_NOINLINE void RunChunk(const Chunk& chunk, int64_t rows) {
   constexpr int kRows = RegisterRows(kVectors);
   int64_t row = 0;
   for (; rows - row >= 2 * kRows || rows - row == kRows; row += kRows) {
-    ChunkRows<Product, kFew, kRows, kVectors>(chunk, row);
+    ChunkRows<Multiplier, kFew, kRows, kVectors>(chunk, row);
   }
   // The last ones in two halves: a row or two by themselves would wait for their sums.
   if (rows - row > kRows) {
     const int64_t half = (rows - row + 1) / 2;
-    ChunkTail<Product, kFew, kRows, kVectors>(half, chunk, row);
+    ChunkTail<Multiplier, kFew, kRows, kVectors>(half, chunk, row);
     row += half;
   }
-  if (row < rows) ChunkTail<Product, kFew, kRows, kVectors>(rows - row, chunk, row);
+  if (row < rows) ChunkTail<Multiplier, kFew, kRows, kVectors>(rows - row, chunk, row);
 }
 
 // Of outputs [begin, begin + outputs), a panel.
-template <class Product>
+template <class Multiplier>
 void RunPanel(const StripProduct& p, int64_t begin, int64_t outputs, float* sums) {
   const float* const panel = p.weights + begin * p.words;
   const bool few = p.rows <= kFewRows;
@@ -202,25 +201,25 @@ void RunPanel(const StripProduct& p, int64_t begin, int64_t outputs, float* sums
                            sums + lane,
                            word == 0,
                            word + words == p.words};
-      if (few) return RunChunk<Product, true, kVectors>(chunk, p.rows);
-      RunChunk<Product, false, kVectors>(chunk, p.rows);
+      if (few) return RunChunk<Multiplier, true, kVectors>(chunk, p.rows);
+      RunChunk<Multiplier, false, kVectors>(chunk, p.rows);
     });
   }
 }
 
-template <class Product>
+template <class Multiplier>
 void RunStripAs(const StripProduct& p) {
   alignas(64) float sums[kStripRows * kPanelLanes];
   for (int64_t begin = 0; begin < p.outputs; begin += kPanelLanes) {
-    RunPanel<Product>(p, begin, std::min<int64_t>(kPanelLanes, p.outputs - begin), sums);
+    RunPanel<Multiplier>(p, begin, std::min<int64_t>(kPanelLanes, p.outputs - begin), sums);
   }
 }
 
 void RunStripHere(const StripProduct& p) {
 #if HWY_TARGET == HWY_AVX3
-  if (p.pairs) return RunStripAs<BFloat16Product>(p);
+  if (p.pairs) return RunStripAs<BFloat16Multiplier>(p);
 #endif
-  RunStripAs<FloatProduct>(p);
+  RunStripAs<FloatMultiplier>(p);
 }
 
 int64_t PanelLanesHere() {
@@ -238,13 +237,11 @@ HWY_EXPORT(RunStripHere);
 HWY_EXPORT(PanelLanesHere);
 
 int64_t PanelLanes() {
-  LimitSimdTargets();
-  return HWY_DYNAMIC_DISPATCH(PanelLanesHere)();
+  return ATTEND_DISPATCH(PanelLanesHere)();
 }
 
 void RunStrip(const StripProduct& product) {
-  LimitSimdTargets();
-  HWY_DYNAMIC_DISPATCH(RunStripHere)(product);
+  ATTEND_DISPATCH(RunStripHere)(product);
 }
 
 }  // namespace attend::internal

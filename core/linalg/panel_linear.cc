@@ -4,7 +4,7 @@
 #include <cstring>
 #include <vector>
 
-#include "core/base/cpu.h"
+#include "core/simd/cpu.h"
 #include "core/base/scratch.h"
 #include "core/tensor/convert.h"
 

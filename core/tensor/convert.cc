@@ -3,20 +3,19 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/base/simd.h"
+#include "core/simd/dispatch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/tensor/convert.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "core/simd/bfloat16-inl.h"
+
 HWY_BEFORE_NAMESPACE();
-namespace attend {
+namespace attend::internal {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-// Not include guarded: once for each target.
-#include "core/tensor/simd/bfloat16-inl.h"
 
 // Highway's emulation of half precision below AVX2 does not keep infinities and
 // NaN, so those targets convert element by element.
@@ -86,18 +85,31 @@ int64_t NarrowFloat16(const float* source, uint16_t* destination, int64_t n) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace attend
+}  // namespace attend::internal
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace attend {
-namespace {
+namespace internal {
 
-// Each converts whole vectors from the front and returns how many elements.
+// Each converts whole vectors from the front and returns the number of elements.
 HWY_EXPORT(WidenBFloat16);
 HWY_EXPORT(NarrowBFloat16);
 HWY_EXPORT(WidenFloat16);
 HWY_EXPORT(NarrowFloat16);
+
+int64_t WidenVectors(DataType type, const uint16_t* source, float* destination, int64_t n) {
+  return type == DataType::kBFloat16 ? ATTEND_DISPATCH(WidenBFloat16)(source, destination, n)
+                                     : ATTEND_DISPATCH(WidenFloat16)(source, destination, n);
+}
+
+int64_t NarrowVectors(const float* source, DataType type, uint16_t* destination, int64_t n) {
+  return type == DataType::kBFloat16 ? ATTEND_DISPATCH(NarrowBFloat16)(source, destination, n)
+                                     : ATTEND_DISPATCH(NarrowFloat16)(source, destination, n);
+}
+
+}  // namespace internal
+namespace {
 
 uint32_t Bits(float value) {
   uint32_t bits;
@@ -163,11 +175,8 @@ void ConvertToFloat(DataType type, const std::byte* source, float* destination, 
     if (n > 0) std::memcpy(destination, source, static_cast<size_t>(n) * sizeof(float));
     return;
   }
-  LimitSimdTargets();
-  const uint16_t* half = reinterpret_cast<const uint16_t*>(source);
-  int64_t i = type == DataType::kBFloat16
-                  ? HWY_DYNAMIC_DISPATCH(WidenBFloat16)(half, destination, n)
-                  : HWY_DYNAMIC_DISPATCH(WidenFloat16)(half, destination, n);
+  int64_t i =
+      internal::WidenVectors(type, reinterpret_cast<const uint16_t*>(source), destination, n);
   for (; i < n; ++i) destination[i] = LoadFloat(type, source, i);
 }
 
@@ -176,13 +185,11 @@ void ConvertFromFloat(const float* source, DataType type, std::byte* destination
     if (n > 0) std::memcpy(destination, source, static_cast<size_t>(n) * sizeof(float));
     return;
   }
-  LimitSimdTargets();
-  uint16_t* half = reinterpret_cast<uint16_t*>(destination);
+  uint16_t* const half = reinterpret_cast<uint16_t*>(destination);
+  int64_t i = internal::NarrowVectors(source, type, half, n);
   if (type == DataType::kBFloat16) {
-    int64_t i = HWY_DYNAMIC_DISPATCH(NarrowBFloat16)(source, half, n);
     for (; i < n; ++i) half[i] = FloatToBFloat16(source[i]);
   } else {
-    int64_t i = HWY_DYNAMIC_DISPATCH(NarrowFloat16)(source, half, n);
     for (; i < n; ++i) half[i] = FloatToFloat16(source[i]);
   }
 }

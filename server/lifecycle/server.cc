@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/base/cpu.h"
+#include "core/simd/cpu.h"
 #include "core/base/status.h"
 #include "server/lifecycle/grpc_front.h"
 #include "server/lifecycle/load_layers.h"

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "core/base/cpu.h"
+#include "core/simd/cpu.h"
 
 int main(int argc, char** argv) {
   if (argc < 3) {

@@ -1,13 +1,13 @@
 #include "tests/bench/kernels/amx_peak.h"
 
-#include "core/attention/amx_tiles.h"
+#include "core/simd/amx_registers.h"
 
 namespace attend::bench {
 
 #if defined(__x86_64__)
 
 double MultiplyTiles(int64_t rounds) {
-  using Tiles = internal::AmxTiles;
+  using Tiles = internal::AmxRegisters;
   const Tiles tiles;
   alignas(64) uint16_t operand[512];
   for (uint16_t& value : operand) value = 0x3a83;  // about 0.001: zeros could cost less

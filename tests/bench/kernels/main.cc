@@ -30,7 +30,7 @@
 #include <string>
 #include <vector>
 
-#include "core/base/cpu.h"
+#include "core/simd/cpu.h"
 #include "tests/bench/kernels/peaks.h"
 #include "tests/bench/kernels/work.h"
 

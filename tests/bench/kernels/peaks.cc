@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "core/base/aligned_buffer.h"
-#include "core/base/cpu.h"
-#include "core/base/simd.h"
+#include "core/simd/cpu.h"
+#include "core/simd/dispatch.h"
 #include "tests/bench/kernels/amx_peak.h"
 
 #undef HWY_TARGET_INCLUDE

@@ -37,7 +37,7 @@ double MaxMagnitude(const std::vector<float>& values) {
 void Compute(const RandomProblem& random, int workers) {
   ExecutionContext context(workers);
   const AttentionProblem* problems[] = {&random.problem};
-  ComputeAttention(problems, context);
+  internal::ComputeAttention(problems, context, MachineUnderTest());
 }
 
 void ExpectNear(const std::vector<float>& truth, const std::vector<float>& got, double bound,

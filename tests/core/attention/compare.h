@@ -6,11 +6,16 @@
 #include <string>
 #include <vector>
 
+#include "core/attention/attention.h"
 #include "tests/core/attention/random_problem.h"
 
 namespace attend {
 
-// Runs the kernels.
+// What the kernels are planned for and run by: one of this_machine.cc and
+// kernels/machine_with_amx_model.cc is among the sources of each test program.
+const internal::Machine& MachineUnderTest();
+
+// Runs the kernels of the machine under test.
 void Compute(const RandomProblem& random, int workers = 2);
 
 // Fails the test where results differ by more than `bound` or one alone is NaN.

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "core/base/cpu.h"
+#include "core/simd/cpu.h"
 #include "core/engine/engine.h"
 #include "gtest/gtest.h"
 #include "tests/core/engine/held_engine.h"

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "core/attention/attention.h"
-#include "core/base/cpu.h"
+#include "core/simd/cpu.h"
 #include "core/layer/layer.h"
 #include "core/tensor/convert.h"
 #include "gtest/gtest.h"

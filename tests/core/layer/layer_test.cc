@@ -6,7 +6,7 @@
 #include <random>
 #include <type_traits>
 
-#include "core/base/cpu.h"
+#include "core/simd/cpu.h"
 #include "core/layer/registry.h"
 #include "core/tensor/convert.h"
 #include "gmock/gmock.h"

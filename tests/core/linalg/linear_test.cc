@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "core/base/cpu.h"
+#include "core/simd/cpu.h"
 #include "core/exec/worker_pool.h"
 #include "core/linalg/dnnl_linear.h"
 #include "core/linalg/panel_linear.h"

@@ -147,17 +147,17 @@ absl::StatusOr<std::unique_ptr<const Layer>> Layer::Create(LayerConfig config,
   const int64_t queries = config.num_heads * config.head_dim;
   const int64_t context = config.num_heads * config.value_head_dim;
   internal::Projections projections;
-  ATTEND_ASSIGN_OR_RETURN(projections.query,
-                          Linear::Create({config.embed_dim, queries, type, type},
-                                         weights.query_weight, weights.query_bias));
-  ATTEND_ASSIGN_OR_RETURN(projections.key, Linear::Create({config.key_dim, keys, type, type},
+  ATTEND_ASSIGN_OR_RETURN(
+      projections.query,
+      Linear::Create({config.embed_dim, queries, type}, weights.query_weight, weights.query_bias));
+  ATTEND_ASSIGN_OR_RETURN(projections.key, Linear::Create({config.key_dim, keys, type},
                                                           weights.key_weight, weights.key_bias));
-  ATTEND_ASSIGN_OR_RETURN(projections.value,
-                          Linear::Create({config.value_dim, values, type, type},
-                                         weights.value_weight, weights.value_bias));
+  ATTEND_ASSIGN_OR_RETURN(
+      projections.value,
+      Linear::Create({config.value_dim, values, type}, weights.value_weight, weights.value_bias));
   ATTEND_ASSIGN_OR_RETURN(projections.output,
-                          Linear::Create({context, config.embed_dim, type, DataType::kFloat32},
-                                         weights.output_weight, weights.output_bias));
+                          Linear::Create({context, config.embed_dim, type}, weights.output_weight,
+                                         weights.output_bias));
   projections.has_query_bias = !weights.query_bias.empty();
   projections.has_key_bias = !weights.key_bias.empty();
   projections.has_value_bias = !weights.value_bias.empty();

@@ -19,11 +19,8 @@ namespace {
 // width 768 in float32 needs, about.
 constexpr size_t kKeptBytes = size_t{96} << 20;
 
-// The largest block of rows that a projection may run past its last row with.
-constexpr int64_t kSlackRows = 64;
-
 size_t Bytes(DataType type, int64_t rows, int64_t width) {
-  return static_cast<size_t>((rows == 0 ? 0 : rows + kSlackRows) * width) * ElementSize(type);
+  return static_cast<size_t>(rows * width) * ElementSize(type);
 }
 
 // The matrices of a batch, rows contiguous, in the layer's compute type except
@@ -57,35 +54,31 @@ struct Matrices {
   }
 };
 
-// One projection of a batch: y[rows] = linear(x[rows]).
+// One projection of a batch.
 struct Projection {
   const Linear* linear;
-  int64_t rows;
-  LinearRows<const std::byte> x;
-  LinearRows<std::byte> y;
-  DataType output_type;
+  LinearBatch batch;
 };
-
-// Projections may read past the last row, up to the end of their last block:
-// any defined numbers do, since each row's result depends on that row alone.
-void ClearSlack(std::byte* matrix, DataType type, int64_t rows, int64_t padded_rows,
-                int64_t width) {
-  const size_t row_bytes = static_cast<size_t>(width) * ElementSize(type);
-  if (padded_rows <= rows) return;
-  std::memset(matrix + static_cast<size_t>(rows) * row_bytes, 0,
-              static_cast<size_t>(padded_rows - rows) * row_bytes);
-}
 
 void Run(absl::Span<const Projection> projections, ExecutionContext& context) {
   int64_t tasks = 0;
-  for (const Projection& p : projections) tasks += p.linear->NumTasks(p.rows);
-  context.pool().ParallelFor(tasks, [&](int64_t task, int) {
+  for (const Projection& p : projections) tasks += p.linear->NumTasks(p.batch.rows);
+  context.pool().ParallelFor(tasks, [&](int64_t task, int worker) {
     for (const Projection& p : projections) {
-      const int64_t here = p.linear->NumTasks(p.rows);
-      if (task < here) return p.linear->RunTaskOn(task, p.rows, p.x, p.y, p.output_type);
+      const int64_t here = p.linear->NumTasks(p.batch.rows);
+      if (task < here) return p.linear->Run(task, p.batch, context.arena(worker));
       task -= here;
     }
   });
+}
+
+// Addresses of the rows of a packed matrix.
+template <typename Byte>
+void SetRows(std::byte* matrix, int64_t count, int64_t width, DataType type,
+             std::vector<Byte*>& rows) {
+  const int64_t row_bytes = width * static_cast<int64_t>(ElementSize(type));
+  rows.resize(static_cast<size_t>(count));
+  for (int64_t r = 0; r < count; ++r) rows[static_cast<size_t>(r)] = matrix + r * row_bytes;
 }
 
 // What a thread that calls Run keeps between calls.
@@ -94,6 +87,8 @@ struct Workspace {
   Packing packing;
   Staging<const std::byte> query_input, key_input, value_input;
   Staging<std::byte> output;
+  std::vector<std::byte*> query, key, value, cross_key, cross_value;  // rows of Matrices
+  std::vector<const std::byte*> context;                              // likewise
   std::vector<Copy> copies;
   std::vector<HeadPass::Rows> head_rows;
   std::vector<float*> bias_data;  // of packing.sequences, with a relative bias only
@@ -103,15 +98,11 @@ struct Workspace {
   std::vector<const AttentionProblem*> problem_pointers;
 };
 
-void StageInputs(const LayerConfig& c, const Projections& projections, const Matrices& m,
-                 Workspace& work) {
-  const bool scatter =
-      projections.query->Scatters() && projections.key->Scatters() && projections.value->Scatters();
-  const DataType type = projections.query->config().input_type;
+void StageInputs(const LayerConfig& c, DataType type, const Matrices& m, Workspace& work) {
   work.copies.clear();
-  work.query_input.Start(m.query_input, type, c.embed_dim, scatter);
-  work.key_input.Start(m.key_input, type, c.key_dim, scatter);
-  work.value_input.Start(m.value_input, type, c.value_dim, scatter);
+  work.query_input.Start(m.query_input, type, c.embed_dim);
+  work.key_input.Start(m.key_input, type, c.key_dim);
+  work.value_input.Start(m.value_input, type, c.value_dim);
   for (const PackedSequence& packed : work.packing.sequences) {
     const LayerSequence& s = *packed.sequence;
     const DataType from = packed.item->type;
@@ -122,22 +113,32 @@ void StageInputs(const LayerConfig& c, const Projections& projections, const Mat
   }
 }
 
-// Of the output projection: the type of all items where it can write that, so that
-// nothing is left to convert. The bits are those of float32, converted.
-DataType OutputType(const Linear& out, absl::Span<const LayerItem* const> items) {
+// The output projection writes the type of all items where it can, so that nothing is left
+// to convert. The bits are those of float32, converted.
+DataType OutputType(absl::Span<const LayerItem* const> items) {
   const auto is_bfloat16 = [](const LayerItem* item) { return item->type == DataType::kBFloat16; };
-  const bool all = std::all_of(items.begin(), items.end(), is_bfloat16);
-  return all && out.Scatters() ? DataType::kBFloat16 : out.config().output_type;
+  return std::all_of(items.begin(), items.end(), is_bfloat16) ? DataType::kBFloat16
+                                                              : DataType::kFloat32;
 }
 
-void StageOutputs(const LayerConfig& c, const Linear& out, DataType type, const Matrices& m,
-                  Workspace& work) {
+void StageOutputs(const LayerConfig& c, DataType type, const Matrices& m, Workspace& work) {
   work.copies.clear();
-  work.output.Start(m.output, type, c.embed_dim, out.Scatters());
+  work.output.Start(m.output, type, c.embed_dim);
   for (const PackedSequence& packed : work.packing.sequences) {
     work.output.Add(packed.item->type, packed.sequence->output, packed.sequence->query_length,
                     work.copies);
   }
+}
+
+void SetMatrixRows(const LayerConfig& c, DataType type, const Matrices& m, Workspace& work) {
+  const Packing& packing = work.packing;
+  const int64_t keys = c.num_kv_heads * c.head_dim, values = c.num_kv_heads * c.value_head_dim;
+  SetRows(m.query, packing.query_rows, c.num_heads * c.head_dim, type, work.query);
+  SetRows(m.key, packing.self_rows, keys, type, work.key);
+  SetRows(m.value, packing.self_rows, values, type, work.value);
+  SetRows(m.cross_key, packing.cross_rows, keys, type, work.cross_key);
+  SetRows(m.cross_value, packing.cross_rows, values, type, work.cross_value);
+  SetRows(m.context, packing.query_rows, c.num_heads * c.value_head_dim, type, work.context);
 }
 
 // Norm and rotary embedding of the rows that were projected.
@@ -248,26 +249,20 @@ void ProjectedLayer::Run(absl::Span<const LayerItem* const> items,
   m.Carve(work.memory.Reserve(bytes), c, type, packing.self_rows, packing.query_rows,
           packing.cross_rows, biases);
 
-  StageInputs(c, projections_, m, work);
+  StageInputs(c, type, m, work);
   RunCopies(work.copies, context);
+  SetMatrixRows(c, type, m, work);
 
   const Linear &query = *projections_.query, &key = *projections_.key;
-  const Linear &value = *projections_.value, &out = *projections_.output;
-  ClearSlack(m.query_input, type, packing.query_rows,
-             std::max({query.PaddedRows(packing.query_rows), key.PaddedRows(packing.self_rows),
-                       value.PaddedRows(packing.self_rows)}),
-             c.embed_dim);
-  ClearSlack(m.key_input, type, packing.cross_rows, key.PaddedRows(packing.cross_rows), c.key_dim);
-  ClearSlack(m.value_input, type, packing.cross_rows, value.PaddedRows(packing.cross_rows),
-             c.value_dim);
-  const LinearRows<const std::byte> rows = work.query_input.rows();
-  const LinearRows<const std::byte> keys = work.key_input.rows(), values = work.value_input.rows();
-  internal::Run({{&query, packing.query_rows, rows, {m.query}, type},
-                 {&key, packing.self_rows, rows, {m.key}, type},
-                 {&value, packing.self_rows, rows, {m.value}, type},
-                 {&key, packing.cross_rows, keys, {m.cross_key}, type},
-                 {&value, packing.cross_rows, values, {m.cross_value}, type}},
-                context);
+  const Linear& value = *projections_.value;
+  const std::byte* const* const rows = work.query_input.rows();
+  internal::Run(
+      {{&query, {packing.query_rows, rows, work.query.data(), type}},
+       {&key, {packing.self_rows, rows, work.key.data(), type}},
+       {&value, {packing.self_rows, rows, work.value.data(), type}},
+       {&key, {packing.cross_rows, work.key_input.rows(), work.cross_key.data(), type}},
+       {&value, {packing.cross_rows, work.value_input.rows(), work.cross_value.data(), type}}},
+      context);
   if (!head_pass_.empty()) RunHeadPass(head_pass_, c, type, m, work, context);
   work.bias_data.clear();
   work.biases.clear();
@@ -276,11 +271,10 @@ void ProjectedLayer::Run(absl::Span<const LayerItem* const> items,
   PlanAttention(c, type, m, work);
   ComputeAttention(work.problem_pointers, context);
 
-  ClearSlack(m.context, type, packing.query_rows, out.PaddedRows(packing.query_rows),
-             out.config().inputs);
-  const DataType output_type = OutputType(out, items);
-  StageOutputs(c, out, output_type, m, work);
-  internal::Run({{&out, packing.query_rows, {m.context}, work.output.rows(), output_type}},
+  const DataType output_type = OutputType(items);
+  StageOutputs(c, output_type, m, work);
+  internal::Run({{projections_.output.get(),
+                  {packing.query_rows, work.context.data(), work.output.rows(), output_type}}},
                 context);
   RunCopies(work.copies, context);
 }
@@ -311,8 +305,7 @@ int64_t ProjectedLayer::WorkingBytes(const LayerItem& item) const {
         nullptr, config_, type, times * packing.self_rows, times * packing.query_rows,
         times * packing.cross_rows, times * BiasElements(relative_bias_, packing)));
   };
-  // What its rows add to a batch: slack is there once, however many items. Of many copies,
-  // so that the rounding of each matrix to cache lines hardly counts.
+  // Taken from many copies, so that the rounding of each matrix to cache lines hardly counts.
   constexpr int64_t kCopies = 64;
   return (carve(1 + kCopies) - carve(1)) / kCopies;
 }

@@ -21,12 +21,10 @@ void RunCopies(absl::Span<const Copy> copies, ExecutionContext& context) {
 }
 
 template <typename Byte>
-void Staging<Byte>::Start(std::byte* packed, DataType type, int64_t width, bool scatters) {
+void Staging<Byte>::Start(std::byte* packed, DataType type, int64_t width) {
   packed_ = packed;
   type_ = type;
   width_ = width;
-  scatters_ = scatters;
-  count_ = 0;
   pointers_.clear();
 }
 
@@ -34,13 +32,10 @@ template <typename Byte>
 void Staging<Byte>::Add(DataType item_type, Byte* rows, int64_t count, std::vector<Copy>& copies) {
   const int64_t item_bytes = width_ * static_cast<int64_t>(ElementSize(item_type));
   const int64_t packed_bytes = width_ * static_cast<int64_t>(ElementSize(type_));
-  const bool in_place = scatters_ && item_type == type_;
-  std::byte* const packed = packed_ + count_ * packed_bytes;
-  count_ += count;
-  if (scatters_) {
-    Byte* const from = in_place ? rows : packed;
-    for (int64_t r = 0; r < count; ++r) pointers_.push_back(from + r * packed_bytes);
-  }
+  std::byte* const packed = packed_ + static_cast<int64_t>(pointers_.size()) * packed_bytes;
+  const bool in_place = item_type == type_;
+  Byte* const first = in_place ? rows : packed;
+  for (int64_t r = 0; r < count; ++r) pointers_.push_back(first + r * packed_bytes);
   if (in_place) return;
   for (int64_t row = 0; row < count; row += kCopyRows) {
     const int64_t elements = std::min(kCopyRows, count - row) * width_;
@@ -52,12 +47,6 @@ void Staging<Byte>::Add(DataType item_type, Byte* rows, int64_t count, std::vect
       copies.push_back({type_, item_type, matrix, item, elements});
     }
   }
-}
-
-template <typename Byte>
-LinearRows<Byte> Staging<Byte>::rows() const {
-  if (scatters_) return {nullptr, pointers_.data()};
-  return {packed_, nullptr};
 }
 
 template class Staging<std::byte>;

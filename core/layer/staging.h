@@ -7,7 +7,6 @@
 
 #include "absl/types/span.h"
 #include "core/exec/execution_context.h"
-#include "core/linalg/linear.h"
 #include "core/tensor/tensor.h"
 
 namespace attend::internal {
@@ -23,29 +22,26 @@ struct Copy {
 // Blocks until all are done.
 void RunCopies(absl::Span<const Copy> copies, ExecutionContext& context);
 
-// One input or output of a batch's projections, row by row. Where projections scatter,
-// rows of their type are used where the item has them. All others stand in a packed
-// matrix, and are copied into it before, or out of it afterwards. Byte is const for an
-// input. Thread-compatible.
+// One input or output of a batch's projections, row by row. Rows are used in place where
+// their type matches; others are converted into a packed buffer first, or out of it
+// afterwards. Byte is const for an input. Thread-compatible.
 template <typename Byte>
 class Staging {
  public:
   // `packed` has room for all rows of the batch, `width` elements of `type` each.
-  void Start(std::byte* packed, DataType type, int64_t width, bool scatters);
+  void Start(std::byte* packed, DataType type, int64_t width);
 
-  // The next rows of the batch, contiguous. Appends the copies that they need.
+  // Adds the next rows of the batch, contiguous. Appends the copies that they need.
   void Add(DataType item_type, Byte* rows, int64_t count, std::vector<Copy>& copies);
 
-  // Valid until the next call of another function.
-  LinearRows<Byte> rows() const;
+  // One per row of the batch; valid until the next call of another function.
+  Byte* const* rows() const { return pointers_.data(); }
 
  private:
   std::byte* packed_ = nullptr;
   DataType type_ = DataType::kFloat32;
   int64_t width_ = 0;
-  bool scatters_ = false;
-  int64_t count_ = 0;
-  std::vector<Byte*> pointers_;  // where they scatter
+  std::vector<Byte*> pointers_;
 };
 
 extern template class Staging<std::byte>;

@@ -1,6 +1,6 @@
 #include "core/linalg/linear.h"
 
-#include "core/linalg/dnnl_linear.h"
+#include "core/linalg/onednn_linear.h"
 #include "core/linalg/panel_linear.h"
 
 namespace attend {
@@ -14,7 +14,7 @@ namespace internal {
 //   times with AVX2, 16 rows 1.2 times as fast, many rows as fast or faster.
 // - float32 below: oneDNN has code for SSE4.1 and AVX, the panels are the compiler's
 //   baseline there, a third as fast.
-bool PrefersDnnl(DataType input_type, const CpuFeatures& cpu) {
+bool PrefersOneDnn(DataType input_type, const CpuFeatures& cpu) {
   return input_type == DataType::kBFloat16 ? cpu.amx_bf16 : !cpu.avx2;
 }
 
@@ -28,8 +28,8 @@ absl::StatusOr<std::unique_ptr<const Linear>> Linear::Create(const LinearConfig&
     return absl::FailedPreconditionError(
         "computing in bfloat16 needs a CPU with AVX-512, which this one does not have");
   }
-  if (internal::PrefersDnnl(config.input_type, cpu)) {
-    return internal::MakeDnnlLinear(config, weight, bias);
+  if (internal::PrefersOneDnn(config.input_type, cpu)) {
+    return internal::MakeOneDnnLinear(config, weight, bias);
   }
   return std::make_unique<const internal::PanelLinear>(config, weight, bias);
 }

@@ -7,13 +7,13 @@
 #include "absl/types/span.h"
 #include "core/base/aligned_buffer.h"
 #include "core/linalg/linear.h"
-#include "core/linalg/panel.h"
+#include "core/linalg/panel_kernel.h"
 
 namespace attend::internal {
 
-// Our own kernel behind Linear. Each row is summed in one order whatever rows are
-// computed with it: nothing to try out, no row computed for padding, and few rows take
-// the time that their weights take to be read. Serves every CPU and type; bfloat16
+// Our own kernel behind Linear. Each row is summed in one order whatever rows are computed
+// with it: nothing has to be verified at load, no row is computed for padding, and few rows
+// take the time that their weights take to be read. Serves every CPU and type; bfloat16
 // without avx512_bf16 is computed in float32, from weights rounded to bfloat16.
 class PanelLinear final : public Linear {
  public:
@@ -22,23 +22,21 @@ class PanelLinear final : public Linear {
               absl::Span<const float> bias);
 
   const LinearConfig& config() const override { return config_; }
-  int64_t PaddedRows(int64_t rows) const override { return rows; }
   int64_t NumTasks(int64_t rows) const override;
-  void RunTaskOn(int64_t task, int64_t rows, const LinearRows<const std::byte>& x,
-                 const LinearRows<std::byte>& y, DataType output_type) const override;
-  bool Scatters() const override { return true; }
+  void Run(int64_t task, const LinearBatch& batch, Arena& arena) const override;
 
  private:
   void Pack(absl::Span<const float> weight);
-  void RunConverted(const StripProduct& product) const;
+  void RunConverted(const PanelProduct& product, Arena& arena) const;
+  void ConvertRow(const std::byte* row, std::byte* words) const;
 
   const LinearConfig config_;
-  const int64_t row_bytes_;  // of x
-  const bool pairs_;         // words are pairs of bfloat16, otherwise float32
-  const int64_t words_;      // of a row, as the kernel reads it
-  const int64_t strips_;     // of kStripOutputs outputs
-  AlignedBuffer weights_;    // [strips], each as StripProduct has them
-  AlignedBuffer bias_;       // [strips][kStripOutputs], 0 where there is none
+  const int64_t row_bytes_;      // of x
+  const bool bfloat16_pairs_;    // words are pairs of bfloat16, otherwise float32
+  const int64_t words_;          // per row, as the kernel reads it
+  const int64_t column_blocks_;  // of kColumnBlock outputs
+  AlignedBuffer weights_;        // [column_blocks], each as PanelProduct has them
+  AlignedBuffer bias_;           // [column_blocks][kColumnBlock], 0 where there is none
 };
 
 }  // namespace attend::internal

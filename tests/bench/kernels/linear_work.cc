@@ -17,13 +17,15 @@ struct Operands {
   int64_t rows;
   std::vector<float> weight, bias;
   std::vector<std::unique_ptr<const Linear>> linears;  // of the same weights
-  Tensor x, y;
+  Tensor x, y;                                         // of the same type
+  std::vector<const std::byte*> x_rows;
+  std::vector<std::byte*> y_rows;
   size_t next = 0;
 
   explicit Operands(const nlohmann::json& spec) : rows(spec.at("rows")) {
     config.inputs = spec.at("inputs");
     config.outputs = spec.at("outputs");
-    config.input_type = config.output_type = TypeOf(spec);
+    config.input_type = TypeOf(spec);
     const float scale = 1.0f / std::sqrt(static_cast<float>(config.inputs));
     weight = Normal(config.inputs * config.outputs, scale, 1);
     bias = Normal(config.outputs, 0.1f, 2);
@@ -32,18 +34,23 @@ struct Operands {
       if (!made.ok()) throw std::runtime_error(std::string(made.status().message()));
       linears.push_back(std::move(made).value());
     }
-    const int64_t padded = linears[0]->PaddedRows(rows);
-    x = Tensor(config.input_type, {padded, config.inputs});
-    y = Tensor(config.output_type, {padded, config.outputs});
-    const int64_t elements = padded * config.inputs;
+    x = Tensor(config.input_type, {rows, config.inputs});
+    y = Tensor(config.input_type, {rows, config.outputs});
+    const int64_t elements = rows * config.inputs;
     ConvertFromFloat(Normal(elements, 1.0f, 3).data(), config.input_type, x.data(), elements);
+    const auto element = static_cast<int64_t>(ElementSize(config.input_type));
+    for (int64_t r = 0; r < rows; ++r) {
+      x_rows.push_back(x.data() + r * config.inputs * element);
+      y_rows.push_back(y.data() + r * config.outputs * element);
+    }
   }
 
   void Run(ExecutionContext& context) {
     const Linear& linear = *linears[next];
     next = (next + 1) % linears.size();
-    context.pool().ParallelFor(linear.NumTasks(rows), [&](int64_t task, int) {
-      linear.RunTask(task, rows, x.data(), y.data());
+    const LinearBatch batch = {rows, x_rows.data(), y_rows.data(), config.input_type};
+    context.pool().ParallelFor(linear.NumTasks(rows), [&](int64_t task, int worker) {
+      linear.Run(task, batch, context.arena(worker));
     });
   }
 
@@ -58,7 +65,7 @@ struct Operands {
           truth += static_cast<double>(weight[static_cast<size_t>(o * config.inputs + i)]) *
                    LoadFloat(config.input_type, x.data(), r * config.inputs + i);
         }
-        error.Add(LoadFloat(config.output_type, y.data(), r * config.outputs + o), truth);
+        error.Add(LoadFloat(config.input_type, y.data(), r * config.outputs + o), truth);
       }
     }
     return error.Value();

@@ -150,12 +150,11 @@ double WallNow() {
 }
 
 double FloatPeak(WorkerPool& pool) {
-  LimitSimdTargets();
   return Best(
       pool,
       [](int64_t) {
         float out;
-        const double flops = HWY_DYNAMIC_DISPATCH(Multiply)(200000, &out);
+        const double flops = ATTEND_DISPATCH(Multiply)(200000, &out);
         sink = out;
         return flops;
       },
@@ -163,7 +162,6 @@ double FloatPeak(WorkerPool& pool) {
 }
 
 double BFloat16Peak(WorkerPool& pool) {
-  LimitSimdTargets();
   if (GetCpuFeatures().amx_bf16)
     return Best(
         pool, [](int64_t) { return MultiplyTiles(30000); }, Attempts(pool));
@@ -172,7 +170,7 @@ double BFloat16Peak(WorkerPool& pool) {
       pool,
       [](int64_t) {
         float out;
-        const double flops = HWY_DYNAMIC_DISPATCH(MultiplyBFloat16)(200000, &out);
+        const double flops = ATTEND_DISPATCH(MultiplyBFloat16)(200000, &out);
         sink = out;
         return flops;
       },
@@ -185,7 +183,6 @@ const char* BFloat16PeakInstruction() {
 }
 
 double ReadBandwidth(WorkerPool& pool) {
-  LimitSimdTargets();
   constexpr size_t kBytes = size_t{256} << 20;  // many times any cache
   static std::vector<AlignedBuffer> buffers;    // kept: first touches take longer than reading
   while (buffers.size() < static_cast<size_t>(pool.size())) {
@@ -195,7 +192,7 @@ double ReadBandwidth(WorkerPool& pool) {
   return Best(
       pool,
       [&](int64_t i) {
-        sink = HWY_DYNAMIC_DISPATCH(Sum)(buffers[i].as<float>(), kBytes / 4);
+        sink = ATTEND_DISPATCH(Sum)(buffers[i].as<float>(), kBytes / 4);
         return static_cast<double>(kBytes);
       },
       3);

@@ -215,8 +215,10 @@ TEST(WarmOperator, NeedsNoMoreForMoreKeys) {
         ComputeAttention(problems, one);
         return allocations - before;
       };
-      // Both long enough to be split.
-      const RandomProblem shorter = problem(2048), longer = problem(20000);
+      // Both are long enough for their keys to be split.
+      const bool prefill = queries == 100;
+      const RandomProblem shorter = problem(prefill ? 17000 : 2048);
+      const RandomProblem longer = problem(prefill ? 40000 : 20000);
       for (int i = 0; i < 3; ++i) compute(shorter);  // from the second on, one block serves all
       EXPECT_EQ(compute(longer), 0) << Name(type) << ", " << queries << " rows";
     }

@@ -10,10 +10,10 @@
 #include <thread>
 #include <vector>
 
-#include "core/simd/cpu.h"
-#include "core/exec/worker_pool.h"
-#include "core/linalg/dnnl_linear.h"
+#include "core/exec/execution_context.h"
+#include "core/linalg/onednn_linear.h"
 #include "core/linalg/panel_linear.h"
+#include "core/simd/cpu.h"
 #include "core/tensor/convert.h"
 #include "gtest/gtest.h"
 
@@ -33,12 +33,13 @@ std::vector<float> Normal(int64_t n, uint32_t seed) {
 // A layer of numbers that its input type holds, and its results.
 struct Case {
   LinearConfig config;
+  DataType output_type;
   std::vector<float> weight, bias, x;
   int64_t rows;
 
   Case(int64_t rows_, int64_t inputs, int64_t outputs, DataType input, DataType output,
        bool with_bias)
-      : config{inputs, outputs, input, output}, rows(rows_) {
+      : config{inputs, outputs, input}, output_type(output), rows(rows_) {
     weight = Rounded(Normal(inputs * outputs, kSeed));
     if (with_bias) bias = Normal(outputs, kSeed + 1);
     x = Rounded(Normal(rows * inputs, kSeed + 2));
@@ -50,20 +51,35 @@ struct Case {
     return values;
   }
 
-  // [rows, outputs] widened, each task on a pool's thread.
+  std::vector<std::byte> StoreX() const {
+    std::vector<std::byte> stored(x.size() * ElementSize(config.input_type));
+    ConvertFromFloat(x.data(), config.input_type, stored.data(), static_cast<int64_t>(x.size()));
+    return stored;
+  }
+
+  // [rows, outputs] widened, each task on a pool's thread; rows follow each other in memory.
   std::vector<float> Run(const Linear& linear, int workers = 2) const {
-    const int64_t padded = linear.PaddedRows(rows);
-    std::vector<float> all = x;
-    all.resize(padded * config.inputs, 0.0f);
-    std::vector<std::byte> in(all.size() * ElementSize(config.input_type));
-    ConvertFromFloat(all.data(), config.input_type, in.data(), static_cast<int64_t>(all.size()));
-    std::vector<std::byte> out(padded * config.outputs * ElementSize(config.output_type));
-    WorkerPool pool(workers);
-    pool.ParallelFor(linear.NumTasks(rows),
-                     [&](int64_t task, int) { linear.RunTask(task, rows, in.data(), out.data()); });
+    const std::vector<std::byte> in = StoreX();
+    std::vector<std::byte> out(rows * config.outputs * ElementSize(output_type));
+    std::vector<const std::byte*> x_rows;
+    std::vector<std::byte*> y_rows;
+    for (int64_t r = 0; r < rows; ++r) {
+      x_rows.push_back(in.data() + r * config.inputs * ElementSize(config.input_type));
+      y_rows.push_back(out.data() + r * config.outputs * ElementSize(output_type));
+    }
+    RunTasks(linear, x_rows, y_rows, output_type, workers);
     std::vector<float> y(rows * config.outputs);
-    ConvertToFloat(config.output_type, out.data(), y.data(), static_cast<int64_t>(y.size()));
+    ConvertToFloat(output_type, out.data(), y.data(), static_cast<int64_t>(y.size()));
     return y;
+  }
+
+  static void RunTasks(const Linear& linear, const std::vector<const std::byte*>& x,
+                       const std::vector<std::byte*>& y, DataType output_type, int workers) {
+    const LinearBatch batch = {static_cast<int64_t>(x.size()), x.data(), y.data(), output_type};
+    ExecutionContext context(workers);
+    context.pool().ParallelFor(linear.NumTasks(batch.rows), [&](int64_t task, int worker) {
+      linear.Run(task, batch, context.arena(worker));
+    });
   }
 
   // In double, and the sum of the magnitudes of its terms.
@@ -85,7 +101,7 @@ struct Case {
         // n roundings of float32 sums bounded by the sum of magnitudes (Higham,
         // "Accuracy and Stability", 3.1), then one to the output's type.
         double bound = magnitude * static_cast<double>(config.inputs + 2) * 0x1p-24;
-        if (config.output_type == DataType::kBFloat16) bound += std::fabs(sum) * 0x1p-8;
+        if (output_type == DataType::kBFloat16) bound += std::fabs(sum) * 0x1p-8;
         ASSERT_NEAR(y[r * config.outputs + o], sum, bound)
             << "row " << r << " of " << rows << " output " << o << " of " << config.outputs << ", "
             << config.inputs << " inputs";
@@ -113,7 +129,7 @@ class EachLinear : public testing::TestWithParam<bool> {
     if (!GetParam()) {
       return std::make_unique<const internal::PanelLinear>(c.config, c.weight, c.bias);
     }
-    auto made = internal::MakeDnnlLinear(c.config, c.weight, c.bias);
+    auto made = internal::MakeOneDnnLinear(c.config, c.weight, c.bias);
     EXPECT_TRUE(made.ok()) << made.status();
     return std::move(made).value();
   }
@@ -138,7 +154,7 @@ TEST_P(EachLinear, IsTheProductPlusBias) {
   }
 }
 
-// Around vectors, panels, strips, chunks of words and what registers hold.
+// Sizes around vectors, panels, column blocks, depth blocks and what registers hold.
 TEST_P(EachLinear, IsTheProductAtEverySizeAroundAnEdge) {
   for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
     if (!Supported(type)) continue;
@@ -247,74 +263,82 @@ TEST_P(EachLinear, KeepsNanToItsRow) {
 
 TEST_P(EachLinear, HasNoWorkOnNoRows) {
   const Case c(1, 64, 64, DataType::kFloat32, DataType::kFloat32, false);
-  const auto linear = Make(c);
-  EXPECT_EQ(linear->PaddedRows(0), 0);
-  EXPECT_EQ(linear->NumTasks(0), 0);
-  EXPECT_EQ(linear->PaddedRows(64), 64);
-  EXPECT_EQ(linear->PaddedRows(128), 128);
+  EXPECT_EQ(Make(c)->NumTasks(0), 0);
 }
 
-// Rows anywhere in memory, in any order, and the same sums in either output type.
-TEST(Linear, TakesAndGivesRowsWhereTheyLie) {
+// Rows anywhere in memory, in any order, of either output type: the sums are those of rows
+// that follow each other, rounded where bfloat16 is asked for, and nothing is written
+// outside of the rows.
+TEST_P(EachLinear, TakesAndGivesRowsWhereTheyLie) {
+  constexpr int64_t kOutputs = 300;
+  constexpr std::byte kGuard{0x5a};
   for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
     if (!Supported(type)) continue;
-    for (const int64_t inputs : {64, 67}) {
-      constexpr int64_t kRows = 131, kOutputs = 70;
-      const Case c(kRows, inputs, kOutputs, type, DataType::kFloat32, true);
-      const internal::PanelLinear linear(c.config, c.weight, c.bias);
-      ASSERT_TRUE(linear.Scatters());
-      const std::vector<float> expected = c.Run(linear);
+    for (const auto& [inputs, rows] : {std::pair<int64_t, int64_t>{64, 131}, {67, 64}, {385, 3}}) {
+      const Case c(rows, inputs, kOutputs, type, DataType::kFloat32, true);
+      const auto linear = Make(c);
+      const std::vector<float> expected = c.Run(*linear);
+      const std::vector<std::byte> in = c.StoreX();
       for (const DataType output : {DataType::kFloat32, DataType::kBFloat16}) {
-        std::vector<std::vector<std::byte>> x(kRows), y(kRows);
+        const size_t x_bytes = inputs * ElementSize(type), y_bytes = kOutputs * ElementSize(output);
+        std::vector<std::vector<std::byte>> x(rows), y(rows);
         std::vector<const std::byte*> x_rows;
         std::vector<std::byte*> y_rows;
-        for (int64_t r = kRows - 1; r >= 0; --r) {
-          x[r].resize(inputs * ElementSize(type));
-          y[r].resize(kOutputs * ElementSize(output));
-          ConvertFromFloat(c.x.data() + r * inputs, type, x[r].data(), inputs);
-        }
-        for (int64_t r = 0; r < kRows; ++r) {
+        for (int64_t r = 0; r < rows; ++r) {
+          x[r].assign(in.begin() + r * x_bytes, in.begin() + (r + 1) * x_bytes);
+          y[r].assign(y_bytes + 16, kGuard);
           x_rows.push_back(x[r].data());
-          y_rows.push_back(y[r].data());
+          y_rows.push_back(y[r].data() + 8);
         }
-        for (int64_t task = 0; task < linear.NumTasks(kRows); ++task) {
-          linear.RunTaskOn(task, kRows, {nullptr, x_rows.data()}, {nullptr, y_rows.data()}, output);
-        }
-        for (int64_t r = 0; r < kRows; ++r) {
-          std::vector<std::byte> row(y[r].size());
-          ConvertFromFloat(expected.data() + r * kOutputs, output, row.data(), kOutputs);
-          ASSERT_EQ(row, y[r]) << "row " << r << " to " << Name(output);
+        Case::RunTasks(*linear, x_rows, y_rows, output, 1);
+        for (int64_t r = 0; r < rows; ++r) {
+          std::vector<std::byte> row(y_bytes + 16, kGuard);
+          ConvertFromFloat(expected.data() + r * kOutputs, output, row.data() + 8, kOutputs);
+          ASSERT_EQ(row, y[r]) << "row " << r << " to " << Name(output) << ", " << inputs
+                               << " inputs";
         }
       }
     }
   }
 }
 
-TEST(Linear, ComputesNoRowForPaddingInPanels) {
-  const Case c(1, 64, 64, DataType::kFloat32, DataType::kFloat32, false);
-  const internal::PanelLinear linear(c.config, c.weight, c.bias);
-  for (int64_t rows = 0; rows < 200; ++rows) EXPECT_EQ(linear.PaddedRows(rows), rows);
+// A last block of rows may be larger than what is left, but writes no row beyond it.
+TEST_P(EachLinear, WritesNoRowBeyondTheLast) {
+  constexpr int64_t kOutputs = 96, kMostRows = 70;
+  const Case all(kMostRows, 48, kOutputs, DataType::kFloat32, DataType::kFloat32, true);
+  const auto linear = Make(all);
+  for (int64_t rows = 1; rows < kMostRows; ++rows) {
+    std::vector<float> y(kMostRows * kOutputs, 7.0f);
+    std::vector<const std::byte*> x_rows;
+    std::vector<std::byte*> y_rows;
+    for (int64_t r = 0; r < rows; ++r) {
+      x_rows.push_back(reinterpret_cast<const std::byte*>(all.x.data() + r * 48));
+      y_rows.push_back(reinterpret_cast<std::byte*>(y.data() + r * kOutputs));
+    }
+    Case::RunTasks(*linear, x_rows, y_rows, DataType::kFloat32, 1);
+    for (size_t i = rows * kOutputs; i < y.size(); ++i) ASSERT_EQ(y[i], 7.0f) << rows << " rows";
+  }
 }
 
 // The choice, and that Create makes it.
 TEST(Linear, TakesOneDnnWhereItIsFaster) {
   CpuFeatures cpu;
-  EXPECT_TRUE(internal::PrefersDnnl(DataType::kFloat32, cpu));
+  EXPECT_TRUE(internal::PrefersOneDnn(DataType::kFloat32, cpu));
   cpu.avx2 = true;
-  EXPECT_FALSE(internal::PrefersDnnl(DataType::kFloat32, cpu));
+  EXPECT_FALSE(internal::PrefersOneDnn(DataType::kFloat32, cpu));
   cpu.avx512 = cpu.avx512_bf16 = true;
-  EXPECT_FALSE(internal::PrefersDnnl(DataType::kFloat32, cpu));
-  EXPECT_FALSE(internal::PrefersDnnl(DataType::kBFloat16, cpu));
+  EXPECT_FALSE(internal::PrefersOneDnn(DataType::kFloat32, cpu));
+  EXPECT_FALSE(internal::PrefersOneDnn(DataType::kBFloat16, cpu));
   cpu.amx_bf16 = true;
-  EXPECT_FALSE(internal::PrefersDnnl(DataType::kFloat32, cpu));
-  EXPECT_TRUE(internal::PrefersDnnl(DataType::kBFloat16, cpu));
+  EXPECT_FALSE(internal::PrefersOneDnn(DataType::kFloat32, cpu));
+  EXPECT_TRUE(internal::PrefersOneDnn(DataType::kBFloat16, cpu));
   for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
     if (!Supported(type)) continue;
     const Case c(1, 8, 8, type, type, false);
     const auto linear = Linear::Create(c.config, c.weight, c.bias);
     ASSERT_TRUE(linear.ok()) << linear.status();
     const bool panels = dynamic_cast<const internal::PanelLinear*>(linear->get()) != nullptr;
-    EXPECT_NE(panels, internal::PrefersDnnl(type, GetCpuFeatures())) << Name(type);
+    EXPECT_NE(panels, internal::PrefersOneDnn(type, GetCpuFeatures())) << Name(type);
   }
 }
 
@@ -328,7 +352,7 @@ TEST(ALinear, StartsNoThreads) {
   const auto before = threads();
   std::thread([&] {  // a thread on which OpenMP has not been told anything
     const Case c(16, 768, 768, DataType::kFloat32, DataType::kFloat32, true);
-    const auto linear = internal::MakeDnnlLinear(c.config, c.weight, c.bias);
+    const auto linear = internal::MakeOneDnnLinear(c.config, c.weight, c.bias);
     ASSERT_TRUE(linear.ok()) << linear.status();
     c.Run(**linear, 1);
     EXPECT_EQ(threads(), before + 1);  // this one

@@ -1,5 +1,5 @@
-#ifndef ATTEND_CORE_LINALG_MATMUL_H_
-#define ATTEND_CORE_LINALG_MATMUL_H_
+#ifndef ATTEND_CORE_LINALG_ONEDNN_MATMUL_H_
+#define ATTEND_CORE_LINALG_ONEDNN_MATMUL_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +19,7 @@ namespace attend::internal {
 
 const dnnl::engine& CpuEngine();
 
-dnnl::memory::data_type DnnlType(DataType type);
+dnnl::memory::data_type OneDnnType(DataType type);
 
 struct MatmulShape {
   int64_t rows = 0, inputs = 0, outputs = 0;
@@ -27,9 +27,9 @@ struct MatmulShape {
   DataType input_type = DataType::kFloat32, output_type = DataType::kFloat32;
 };
 
-// One compiled matmul, y = x W + b (b float32), that any thread may run. What oneDNN needs a
-// run (memory objects, scratchpad) is kept in a list of free sets, so that a
-// warm run allocates nothing here and threads do not wait for each other.
+// One compiled matmul, y = x W + b (b float32), that any thread may run. What one run of
+// oneDNN needs (memory objects, scratchpad) is kept in a list of free sets, so that a warm
+// run allocates nothing here and threads do not wait for each other.
 class Matmul {
  public:
   // `weights`: a layout made by another Matmul, or format_tag::any. Throws.
@@ -58,4 +58,4 @@ dnnl::memory PackWeights(const float* weight, int64_t inputs, int64_t outputs,
 
 }  // namespace attend::internal
 
-#endif  // ATTEND_CORE_LINALG_MATMUL_H_
+#endif  // ATTEND_CORE_LINALG_ONEDNN_MATMUL_H_

@@ -1,4 +1,4 @@
-#include "core/linalg/matmul.h"
+#include "core/linalg/onednn_matmul.h"
 
 #include <omp.h>
 
@@ -36,7 +36,7 @@ const dnnl::engine& CpuEngine() {
   return engine;
 }
 
-dnnl::memory::data_type DnnlType(DataType type) {
+dnnl::memory::data_type OneDnnType(DataType type) {
   return type == DataType::kBFloat16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
 }
 
@@ -56,9 +56,9 @@ struct Matmul::Operands {
 };
 
 Matmul::Matmul(const MatmulShape& shape, const Desc& weights)
-    : input_desc_({shape.rows, shape.inputs}, DnnlType(shape.input_type), Dims{shape.inputs, 1}),
+    : input_desc_({shape.rows, shape.inputs}, OneDnnType(shape.input_type), Dims{shape.inputs, 1}),
       bias_desc_({1, shape.outputs}, dnnl::memory::data_type::f32, Dims{shape.outputs, 1}),
-      output_desc_({shape.rows, shape.outputs}, DnnlType(shape.output_type),
+      output_desc_({shape.rows, shape.outputs}, OneDnnType(shape.output_type),
                    Dims{shape.output_stride, 1}) {
   // A primitive is made for the number of threads that this thread may use.
   StayOnThisThread();

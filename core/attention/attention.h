@@ -15,8 +15,8 @@ namespace attend {
 //
 // Working memory is taken from the context's arenas and does not grow with Lk: per worker its
 // tiles, about 400 KiB at D = Dv = 128 and in proportion to head widths; where keys are
-// split, a few states (the float32 output of up to 64 rows) per worker, and with several
-// tasks per tile up to 32 states per worker from the calling thread's arena.
+// split, up to 6 states (a state is the float32 output of up to 64 rows) per worker, and with
+// several tasks per tile up to 32 states per worker from the calling thread's arena.
 // Blocks the calling thread, which is worker 0, until done.
 void ComputeAttention(absl::Span<const AttentionProblem* const> problems,
                       ExecutionContext& context);

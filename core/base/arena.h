@@ -2,6 +2,7 @@
 #define ATTEND_CORE_BASE_ARENA_H_
 
 #include <cstddef>
+#include <new>
 #include <type_traits>
 #include <vector>
 
@@ -72,6 +73,26 @@ class ArenaFrame {
   Arena& arena_;
   const Arena::Mark mark_;
   const size_t used_bytes_;
+};
+
+// A list in a frame's memory. Its capacity is fixed when it is made.
+template <typename T>
+class ArenaList {
+ public:
+  ArenaList(ArenaFrame& frame, size_t capacity) : items_(frame.TakeSpan<T>(capacity)) {}
+
+  // Precondition: size() is below the capacity.
+  T& Add(const T& item) { return *new (&items_[size_++]) T(item); }
+
+  size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  T& back() { return items_[size_ - 1]; }
+  T* data() { return items_.data(); }
+  absl::Span<const T> items() const { return items_.first(size_); }
+
+ private:
+  absl::Span<T> items_;
+  size_t size_ = 0;
 };
 
 }  // namespace attend

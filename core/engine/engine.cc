@@ -5,10 +5,11 @@
 #include <vector>
 
 #include "core/attention/attention.h"
-#include "core/exec/execution_context.h"
 #include "core/batching/scheduler.h"
 #include "core/engine/engine_item.h"
 #include "core/exec/cores.h"
+#include "core/exec/execution_context.h"
+#include "core/layer/layer_batch.h"
 
 namespace attend {
 namespace {
@@ -108,7 +109,7 @@ class Engine::Impl {
       for (const WorkItem& work : batch) {
         if (const LayerItem* item = ItemOf(work).layer_item()) items.push_back(item);
       }
-      if (!items.empty()) layer->Run(items, context_);
+      if (!items.empty()) LayerBatch(*layer, items, context_).Run();
       return;
     }
     std::vector<const AttentionProblem*> problems;
@@ -126,7 +127,7 @@ class Engine::Impl {
   EngineObserver* const observer_;
   MemoryBudget budget_;
   mutable ExecutionContext context_;  // the one executor's
-  Scheduler scheduler_;      // last: its threads use all of the above
+  Scheduler scheduler_;               // last: its threads use all of the above
 };
 
 Engine::Engine(const EngineOptions& options, const LayerRegistry& layers, const Clock& clock,

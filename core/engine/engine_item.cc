@@ -82,9 +82,13 @@ absl::Status EngineItem::PrepareLayer(const MultiHeadAttentionRequest& request,
   layer_item_ = BindLayer(request, plan_, response_);
   response_.layer_sha256 = layer_->config().sha256;
   if (layer_item() == nullptr) return absl::OkStatus();
-  ATTEND_ASSIGN_OR_RETURN(working_,
-                          budget.Charge(layer_->WorkingBytes(layer_item_), response_.charge));
-  flops_ = cost_.flops = layer_->Flops(layer_item_);
+  int64_t working_bytes = 0;
+  for (const LayerSequence& sequence : layer_item_.sequences) {
+    working_bytes += layer_->WorkingBytes(sequence, sequence.key_source);
+    flops_ += layer_->Flops(*layer_item_.params, sequence);
+  }
+  ATTEND_ASSIGN_OR_RETURN(working_, budget.Charge(working_bytes, response_.charge));
+  cost_.flops = flops_;
   return absl::OkStatus();
 }
 

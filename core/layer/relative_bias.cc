@@ -6,9 +6,8 @@
 namespace attend::internal {
 namespace {
 
-// Distances of a head's strip, from the last row's first key to the first row's
-// last key.
-int64_t StripLength(const LayerSequence& sequence) {
+// The distances of one head, from the last row's first key to the first row's last key.
+int64_t CountDistances(const SequenceArgs& sequence) {
   return sequence.query_length + sequence.key_length - 1;
 }
 
@@ -16,10 +15,10 @@ int64_t StripLength(const LayerSequence& sequence) {
 
 RelativeBias::RelativeBias(const RelativeBiasConfig& config, int64_t num_heads,
                            absl::Span<const float> weights)
-    : num_heads_(num_heads), reach_(config.max_distance) {
-  by_distance_.reserve(static_cast<size_t>(num_heads * (2 * reach_ + 1)));
+    : num_heads_(num_heads), max_distance_(config.max_distance) {
+  by_distance_.reserve(static_cast<size_t>(num_heads * (2 * max_distance_ + 1)));
   for (int64_t head = 0; head < num_heads; ++head) {
-    for (int64_t distance = -reach_; distance <= reach_; ++distance) {
+    for (int64_t distance = -max_distance_; distance <= max_distance_; ++distance) {
       by_distance_.push_back(weights[Bucket(config, distance) * num_heads + head]);
     }
   }
@@ -48,33 +47,34 @@ int64_t RelativeBias::Bucket(const RelativeBiasConfig& config, int64_t distance)
 }
 
 const float* RelativeBias::ByDistance(int64_t head) const {
-  return by_distance_.data() + head * (2 * reach_ + 1) + reach_;
+  return by_distance_.data() + head * (2 * max_distance_ + 1) + max_distance_;
 }
 
-int64_t RelativeBias::Elements(const LayerSequence& sequence) const {
+int64_t RelativeBias::CountElements(const SequenceArgs& sequence) const {
   if (sequence.query_length == 0 || sequence.key_length == 0) return 0;
-  return num_heads_ * StripLength(sequence);
+  return num_heads_ * CountDistances(sequence);
 }
 
-void RelativeBias::Fill(const LayerSequence& sequence, int64_t head, float* data) const {
+void RelativeBias::Fill(const SequenceArgs& sequence, int64_t head, float* data) const {
   const int64_t rows = sequence.query_length, keys = sequence.key_length;
   if (rows == 0 || keys == 0) return;
   const float* const by_distance = ByDistance(head);
-  // An offset so far that every distance is beyond reach, in place of a farther one.
-  const int64_t offset = std::clamp(sequence.query_offset, -rows - reach_, keys + reach_);
+  // Beyond these bounds every distance is beyond max_distance_.
+  const int64_t offset =
+      std::clamp(sequence.query_offset, -rows - max_distance_, keys + max_distance_);
   const int64_t first = -(offset + rows - 1);  // of the last row to key 0
-  float* const strip = data + head * StripLength(sequence);
-  for (int64_t i = 0; i < StripLength(sequence); ++i) {
-    strip[i] = by_distance[std::clamp(first + i, -reach_, reach_)];
+  float* const biases = data + head * CountDistances(sequence);
+  for (int64_t i = 0; i < CountDistances(sequence); ++i) {
+    biases[i] = by_distance[std::clamp(first + i, -max_distance_, max_distance_)];
   }
 }
 
-ScoreTerm RelativeBias::Term(const LayerSequence& sequence, const float* data) const {
+ScoreTerm RelativeBias::Term(const SequenceArgs& sequence, const float* data) const {
   const int64_t rows = sequence.query_length, keys = sequence.key_length;
   if (rows == 0 || keys == 0) return {};
   // Row 0 starts behind the rows that follow it.
   return {reinterpret_cast<const std::byte*>(data + rows - 1), DataType::kFloat32,
-          StripLength(sequence), -1, 1};
+          CountDistances(sequence), -1, 1};
 }
 
 }  // namespace attend::internal

@@ -6,42 +6,42 @@
 
 #include "absl/types/span.h"
 #include "core/attention/problem.h"
-#include "core/layer/layer.h"
+#include "core/layer/layer_config.h"
 
 namespace attend::internal {
 
-// The learned bias of a layer by the distance j - p of key and query. Along a
-// row of scores it is a piece of one vector a head, and one row further that
-// piece starts one element earlier: a ScoreTerm with a row stride of -1 reads it
-// in place, so a sequence needs Lq + Lk numbers a head, not Lq x Lk. Immutable,
-// thread-safe.
+// The learned bias of a layer by the distance j - p of key and query. Along a row of scores
+// it is a range of one vector per head, and one row further that range starts one element
+// earlier: a ScoreTerm with a row stride of -1 reads it in place, so a sequence needs Lq + Lk
+// numbers per head, not Lq x Lk. Immutable, thread-safe.
 class RelativeBias {
  public:
   // `weights` is [buckets, num_heads].
   RelativeBias(const RelativeBiasConfig& config, int64_t num_heads,
                absl::Span<const float> weights);
 
-  // Which of the buckets a distance falls into. Half of them hold one distance
+  // The bucket that a distance falls into. Half of the buckets hold one distance
   // each, the others grow logarithmically up to max_distance and hold all beyond
-  // it; bidirectional: keys after the query have half of all.
+  // it; bidirectional: keys after the query have half of all buckets.
   static int64_t Bucket(const RelativeBiasConfig& config, int64_t distance);
 
-  // Numbers that Fill writes for a sequence.
-  int64_t Elements(const LayerSequence& sequence) const;
+  // The numbers that Fill writes for a sequence.
+  int64_t CountElements(const SequenceArgs& sequence) const;
 
   // Writes them for head `head` of the sequence. `data` is that of all heads.
-  void Fill(const LayerSequence& sequence, int64_t head, float* data) const;
+  void Fill(const SequenceArgs& sequence, int64_t head, float* data) const;
 
-  // The bias of the sequence from what was filled in.
-  ScoreTerm Term(const LayerSequence& sequence, const float* data) const;
+  // The bias of the sequence, from what Fill has written.
+  ScoreTerm Term(const SequenceArgs& sequence, const float* data) const;
 
   int64_t num_heads() const { return num_heads_; }
 
  private:
-  const float* ByDistance(int64_t head) const;  // of distance 0
+  // The bias of distance 0; those of other distances are around it.
+  const float* ByDistance(int64_t head) const;
 
   int64_t num_heads_;
-  int64_t reach_;                   // farther distances are as this one
+  int64_t max_distance_;            // farther distances behave alike
   std::vector<float> by_distance_;  // [H, 2 * reach + 1], from -reach on
 };
 

@@ -44,11 +44,10 @@ RotaryAngles::RotaryAngles(const RotaryConfig& config) {
 void RotaryAngles::Enter(int64_t position, Block& block) const {
   // Rounded towards minus infinity.
   block.first = position - ((position % kBlock) + kBlock) % kBlock;
-  block.cos.clear();
-  block.sin.clear();
-  for (const double f : frequencies_) {
-    block.cos.push_back(std::cos(static_cast<double>(block.first) * f));
-    block.sin.push_back(std::sin(static_cast<double>(block.first) * f));
+  for (int64_t m = 0; m < pairs(); ++m) {
+    const double angle = static_cast<double>(block.first) * frequencies_[m];
+    block.cos[m] = std::cos(angle);
+    block.sin[m] = std::sin(angle);
   }
 }
 

@@ -4,18 +4,17 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/layer/layer.h"
+#include "core/layer/layer_config.h"
 
 namespace attend::internal {
 
 // Cosines and sines of a rotary embedding, for any position.
 //
-// A table by position would grow with the longest sequence, in each layer, and
-// needs a lock to grow under readers. Here a position is block * kBlock + step:
-// the angles of a block's start are computed where it is used, those of the
-// steps are kept, and the addition theorem joins the two, all in double. So the
-// table is small and never changes, and a row's numbers depend on its position
-// alone. Immutable, thread-safe.
+// A table by position would grow with the longest sequence, in each layer, and would need a
+// lock to grow under readers. Here a position is block * kBlock + step: the angles of a
+// block's start are computed where it is used, those of the steps are kept, and the addition
+// theorem joins the two, all in double. So the table is small and never changes, and a row's
+// numbers depend on its position alone. Immutable, thread-safe.
 class RotaryAngles {
  public:
   // 32 steps of 64 pairs (D = 128) fill 32 KiB, a first-level cache.
@@ -25,16 +24,15 @@ class RotaryAngles {
 
   int64_t pairs() const { return static_cast<int64_t>(frequencies_.size()); }
 
-  // f_m in radians a position, scaling applied.
-  const std::vector<double>& frequencies() const { return frequencies_; }
-
-  // What is shared by the positions block * kBlock ... + kBlock - 1.
+  // What the positions from block * kBlock to block * kBlock + kBlock - 1 share. The caller
+  // owns the memory.
   struct Block {
-    int64_t first = 0;  // position
-    std::vector<double> cos, sin;
+    int64_t first = 0;      // position
+    double* cos = nullptr;  // [pairs()]
+    double* sin = nullptr;  // [pairs()]
   };
 
-  // Sets `block` to that of `position`; its memory is used again.
+  // Sets `block` to that of `position`.
   void Enter(int64_t position, Block& block) const;
 
   // cos and sin of position * f_m for each pair, for a position in `block`.

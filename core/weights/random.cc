@@ -113,7 +113,7 @@ void SetVariants(const RandomLayerSpec& spec, LayerConfig& config) {
     RotaryConfig& rotary = config.rotary.emplace();
     rotary.width = spec.rotary->dim;
     rotary.theta = spec.rotary->theta;
-    if (spec.rotary->interleaved) rotary.pairs = RotaryConfig::Pairs::kInterleaved;
+    if (spec.rotary->interleaved) rotary.layout = RotaryConfig::Layout::kInterleaved;
   }
   if (spec.relative_buckets == 0) return;
   config.relative_bias = RelativeBiasConfig{spec.relative_buckets, spec.relative_max_distance};

@@ -100,7 +100,7 @@ absl::StatusOr<RotaryConfig> ReadRotary(const ConfigReader& config, const ModelF
   ATTEND_ASSIGN_OR_RETURN(const std::optional<ConfigReader> object, FindObject(config));
   RotaryConfig rotary;
   if (family.rotary == ModelFamily::Rotary::kInterleaved) {
-    rotary.pairs = RotaryConfig::Pairs::kInterleaved;
+    rotary.layout = RotaryConfig::Layout::kInterleaved;
   }
   if (object.has_value()) ATTEND_RETURN_IF_ERROR(ReadScaling(*object, rotary));
   ATTEND_ASSIGN_OR_RETURN(rotary.theta, InEither(config, object, "rope_theta", 10000.0));

@@ -19,7 +19,7 @@ constexpr absl::string_view kTokenPrefix = "after:";
 void Fill(const RotaryConfig& config, v1::Rotary& rotary) {
   rotary.set_width(config.width);
   rotary.set_theta(config.theta);
-  rotary.set_interleaved(config.pairs == RotaryConfig::Pairs::kInterleaved);
+  rotary.set_interleaved(config.layout == RotaryConfig::Layout::kInterleaved);
   rotary.set_factor(config.scaling == RotaryConfig::Scaling::kNone ? 1.0 : config.factor);
   if (config.scaling != RotaryConfig::Scaling::kLlama3) return;
   v1::Llama3Scaling& llama3 = *rotary.mutable_llama3();

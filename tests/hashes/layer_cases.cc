@@ -35,11 +35,11 @@ LayerConfig Config(std::string name, int64_t embed, int64_t heads, int64_t kv_he
   return config;
 }
 
-LayerConfig WithRotary(LayerConfig config, int64_t width, RotaryConfig::Pairs pairs,
+LayerConfig WithRotary(LayerConfig config, int64_t width, RotaryConfig::Layout pairs,
                        RotaryConfig::Scaling scaling) {
   RotaryConfig& rotary = config.rotary.emplace();
   rotary.width = width;
-  rotary.pairs = pairs;
+  rotary.layout = pairs;
   rotary.scaling = scaling;
   rotary.factor = scaling == RotaryConfig::Scaling::kNone ? 1.0 : 8.0;
   rotary.original_max_position = 64;
@@ -68,7 +68,7 @@ std::vector<LayerConfig> PlainConfigs() {
 }
 
 std::vector<LayerConfig> PositionConfigs() {
-  using Pairs = RotaryConfig::Pairs;
+  using Pairs = RotaryConfig::Layout;
   using Scaling = RotaryConfig::Scaling;
   std::vector<LayerConfig> configs;
   const auto rotary = [&](std::string name, int64_t width, Pairs pairs, Scaling scaling) {

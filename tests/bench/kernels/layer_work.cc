@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/layer/layer.h"
+#include "core/layer/layer_batch.h"
 #include "core/tensor/convert.h"
 #include "tests/bench/kernels/work.h"
 
@@ -41,10 +42,16 @@ class Operands {
 
   void Run(ExecutionContext& context) const {
     const LayerItem* items[] = {&item_};
-    layer_->Run(items, context);
+    LayerBatch(*layer_, items, context).Run();
   }
 
-  double Flops() const { return layer_->Flops(item_); }
+  double Flops() const {
+    double flops = 0.0;
+    for (const LayerSequence& sequence : item_.sequences) {
+      flops += layer_->Flops(params_, sequence);
+    }
+    return flops;
+  }
   double Tokens() const { return static_cast<double>(input_.dim(0)); }
 
   // The first and the last row of the last sequence.

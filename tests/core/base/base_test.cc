@@ -8,7 +8,6 @@
 #include "core/base/aligned_buffer.h"
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
-#include "core/base/scratch.h"
 #include "core/base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -27,34 +26,6 @@ TEST(AlignedBuffer, StartsOnACacheLineAndHoldsNothingAtSizeZero) {
   EXPECT_EQ(AlignedBuffer(0).data(), nullptr);
   AlignedBuffer moved = std::move(buffer);
   EXPECT_EQ(moved.size(), 3u);
-}
-
-TEST(Scratch, KeepsMemoryThatIsLargeEnough) {
-  Scratch scratch(1000);
-  std::byte* first = scratch.Reserve(500);
-  std::memset(first, 1, 500);
-  EXPECT_EQ(scratch.Reserve(100), first);
-  EXPECT_EQ(scratch.Reserve(500), first);
-}
-
-TEST(Scratch, GivesBackWhatIsAboveItsBoundWhenLessIsNeeded) {
-  Scratch scratch(1000);
-  std::memset(scratch.Reserve(100000), 1, 100000);
-  scratch.Reserve(10);
-  std::byte* kept = scratch.Reserve(10);
-  std::memset(kept, 1, 10);
-  EXPECT_EQ(scratch.Reserve(10), kept);
-}
-
-TEST(Carver, CutsPiecesOnCacheLinesAndAddsUpWithoutMemory) {
-  Carver counter(nullptr);
-  EXPECT_EQ(counter.Take<float>(3), nullptr);
-  counter.Take<std::byte>(65);
-  EXPECT_EQ(counter.used(), 192u);
-  AlignedBuffer memory(counter.used());
-  Carver carver(memory.data());
-  EXPECT_EQ(reinterpret_cast<std::byte*>(carver.Take<float>(3)), memory.data());
-  EXPECT_EQ(carver.Take<std::byte>(65), memory.data() + 64);
 }
 
 TEST(SteadyClock, NeverGoesBack) {

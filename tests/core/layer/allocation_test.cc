@@ -18,8 +18,9 @@
 #include <vector>
 
 #include "core/attention/attention.h"
-#include "core/simd/cpu.h"
 #include "core/layer/layer.h"
+#include "core/layer/layer_batch.h"
+#include "core/simd/cpu.h"
 #include "core/tensor/convert.h"
 #include "gtest/gtest.h"
 #include "tests/core/attention/compare.h"
@@ -321,8 +322,8 @@ TEST(WarmLayer, AllocatesNothing) {
               std::string(shape.name) +
               (compute == ComputeType::kFloat32 ? " in float32" : " in bfloat16") +
               (options ? ", options" : "") + (positions ? ", positions" : "");
-          ExpectNothingIsMade(what, [&] { layer->Run(items, one); });
-          ExpectNothingIsMadeInTheEnd(what, [&] { layer->Run(items, two); });
+          ExpectNothingIsMade(what, [&] { LayerBatch(*layer, items, one).Run(); });
+          ExpectNothingIsMadeInTheEnd(what, [&] { LayerBatch(*layer, items, two).Run(); });
         }
       }
     }

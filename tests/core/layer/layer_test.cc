@@ -6,8 +6,9 @@
 #include <random>
 #include <type_traits>
 
-#include "core/simd/cpu.h"
+#include "core/layer/layer_batch.h"
 #include "core/layer/registry.h"
+#include "core/simd/cpu.h"
 #include "core/tensor/convert.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -176,7 +177,7 @@ TEST_P(LayerTest, MatchesTheFormulaForSelfAttention) {
     for (const DataType type : {DataType::kFloat32, DataType::kFloat16, DataType::kBFloat16}) {
       Call call(c, type, {{1, 1}, {70, 70}, {0, 0}, {13, 13}}, true, kSeed);
       const LayerItem* items[] = {&call.item};
-      layer->Run(items, context);
+      LayerBatch(*layer, items, context).Run();
       ExpectNearTruth(c, w, call);
     }
   }
@@ -193,7 +194,7 @@ TEST_P(LayerTest, MatchesTheFormulaForCrossAttentionOfOtherWidths) {
   const auto layer = Make(c, w);
   Call call(c, DataType::kFloat32, {{5, 80}, {65, 2}, {3, 0}, {0, 3}}, false, kSeed);
   const LayerItem* items[] = {&call.item};
-  layer->Run(items, context);
+  LayerBatch(*layer, items, context).Run();
   ExpectNearTruth(c, w, call);
 }
 
@@ -209,7 +210,7 @@ TEST_P(LayerTest, AppliesCausalOffsetsAndGates) {
   call.item.sequences[1].query_offset = -3;
   call.params.head_gates = {1.0f, 0.0f, -0.5f, 2.0f};
   const LayerItem* items[] = {&call.item};
-  layer->Run(items, context);
+  LayerBatch(*layer, items, context).Run();
   ExpectNearTruth(c, w, call);
 }
 
@@ -227,7 +228,7 @@ TEST_P(LayerTest, NormsAndTurnsQueriesAndKeysByPosition) {
       c.compute = GetParam();
       c.query_key_norm = norm;
       c.rotary = Rotary(interleaved ? 22 : 14);
-      if (interleaved) c.rotary->pairs = RotaryConfig::Pairs::kInterleaved;
+      if (interleaved) c.rotary->layout = RotaryConfig::Layout::kInterleaved;
       const LayerWeights w = Weights(c);
       const auto layer = Make(c, w);
       Call self(c, DataType::kFloat32, {{1, 1}, {70, 70}, {0, 0}, {13, 13}}, true, kSeed);
@@ -237,7 +238,7 @@ TEST_P(LayerTest, NormsAndTurnsQueriesAndKeysByPosition) {
       cross.item.sequences[0].query_offset = 1000;
       cross.item.sequences[1].query_offset = -33;
       const LayerItem* items[] = {&self.item, &cross.item};
-      layer->Run(items, context);
+      LayerBatch(*layer, items, context).Run();
       ExpectNearTruth(c, w, self);
       ExpectNearTruth(c, w, cross);
     }
@@ -258,7 +259,7 @@ TEST_P(LayerTest, AddsItsRelativeBias) {
     cross.item.sequences[0].query_offset = 75;
     cross.item.sequences[1].query_offset = int64_t{1} << 40;
     const LayerItem* items[] = {&self.item, &cross.item};
-    layer->Run(items, context);
+    LayerBatch(*layer, items, context).Run();
     ExpectNearTruth(c, w, self);
     ExpectNearTruth(c, w, cross);
   }
@@ -283,13 +284,16 @@ TEST_P(LayerTest, AddsTheBiasOfARequestToItsRelativeBias) {
                                 ScoreTerm{data, DataType::kFloat32, 1, 240, 3}}) {
     Call self(c, DataType::kFloat32, {{1, 1}, {70, 70}}, true, kSeed);
     Call cross(c, DataType::kFloat32, {{5, 80}}, false, kSeed);
-    const int64_t without = layer->WorkingBytes(self.item);
+    const auto working_bytes = [&] {
+      return layer->WorkingBytes(self.item.sequences[1], KeySource::kQueryRows);
+    };
+    const int64_t without = working_bytes();
     for (Call* call : {&self, &cross}) {
       for (LayerSequence& sequence : call->item.sequences) sequence.bias = bias;
     }
-    EXPECT_EQ(layer->WorkingBytes(self.item), without);
+    EXPECT_EQ(working_bytes(), without);
     const LayerItem* items[] = {&self.item, &cross.item};
-    layer->Run(items, context);
+    LayerBatch(*layer, items, context).Run();
     ExpectNearTruth(c, w, self);
     ExpectNearTruth(c, w, cross);
   }
@@ -315,14 +319,14 @@ void ExpectSameBitsInAnyCompany(const LayerConfig& c) {
   ExecutionContext one(1), three(3);
   for (const auto& call : alone) {
     const LayerItem* items[] = {&call->item};
-    layer->Run(items, one);
+    LayerBatch(*layer, items, one).Run();
   }
   for (int order = 0; order < 3; ++order) {
     std::vector<const LayerItem*> items;
     for (const auto& call : together) items.push_back(&call->item);
     if (order == 1) std::reverse(items.begin(), items.end());
     if (order == 2) items.erase(items.begin(), items.begin() + 4);
-    layer->Run(items, three);
+    LayerBatch(*layer, items, three).Run();
     for (size_t i = order == 2 ? 4 : 0; i < alone.size(); ++i) {
       EXPECT_EQ(alone[i]->output_bytes[0], together[i]->output_bytes[0])
           << "call " << i << " in order " << order << ", seed " << kSeed;
@@ -429,8 +433,9 @@ TEST(Layer, TellsItsBiasesParametersAndCosts) {
   EXPECT_FALSE(layer->has_query_bias() || layer->has_output_bias());
   EXPECT_EQ(layer->parameter_count(), 64 + 32 + 32 + 64);
   const Call call(c, DataType::kFloat32, {{3, 3}}, true, kSeed);
-  EXPECT_EQ(layer->Flops(call.item), 2.0 * 3 * 192 + 2.0 * 2 * 9 * 8);
-  EXPECT_GT(layer->WorkingBytes(call.item), 3 * 8 * 4 * 4);
+  const LayerSequence& sequence = call.item.sequences[0];
+  EXPECT_EQ(layer->Flops(call.params, sequence), 2.0 * 3 * 192 + 2.0 * 2 * 9 * 8);
+  EXPECT_GT(layer->WorkingBytes(sequence, sequence.key_source), 3 * 8 * 4 * 4);
 }
 
 TEST(LayerRegistry, FindsByNameAndRefusesASecondOfThatName) {

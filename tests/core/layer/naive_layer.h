@@ -89,7 +89,7 @@ class NaiveLayer {
       }
       if (!c_.rotary.has_value()) continue;
       const RotaryConfig& r = *c_.rotary;
-      const bool halves = r.pairs == RotaryConfig::Pairs::kHalfSplit;
+      const bool halves = r.layout == RotaryConfig::Layout::kHalfSplit;
       for (int64_t m = 0; m < r.width / 2; ++m) {
         const double angle = static_cast<double>(first + at / (heads * d)) * Frequency(r, m);
         T& left = head[halves ? m : 2 * m];

@@ -7,8 +7,8 @@ namespace {
 
 constexpr int64_t kHeads = 3;
 
-LayerSequence Sequence(int64_t rows, int64_t keys, int64_t offset) {
-  LayerSequence sequence;
+SequenceArgs Sequence(int64_t rows, int64_t keys, int64_t offset) {
+  SequenceArgs sequence;
   sequence.query_length = rows;
   sequence.key_length = keys;
   sequence.query_offset = offset;
@@ -52,9 +52,9 @@ TEST(RelativeBias, GivesEachPairOfRowAndKeyTheBucketOfItsDistance) {
                                  int64_t{1} << 61, -(int64_t{1} << 61)}) {
       for (const auto& [rows, keys] :
            {std::pair<int64_t, int64_t>{1, 1}, {7, 40}, {40, 7}, {1, 30}, {30, 1}}) {
-        const LayerSequence sequence = Sequence(rows, keys, offset);
-        EXPECT_EQ(bias.Elements(sequence), kHeads * (rows + keys - 1));
-        std::vector<float> data(bias.Elements(sequence));
+        const SequenceArgs sequence = Sequence(rows, keys, offset);
+        EXPECT_EQ(bias.CountElements(sequence), kHeads * (rows + keys - 1));
+        std::vector<float> data(bias.CountElements(sequence));
         for (int64_t h = 0; h < kHeads; ++h) bias.Fill(sequence, h, data.data());
         const ScoreTerm term = bias.Term(sequence, data.data());
         for (int64_t h = 0; h < kHeads; ++h) {
@@ -74,8 +74,8 @@ TEST(RelativeBias, GivesEachPairOfRowAndKeyTheBucketOfItsDistance) {
 TEST(RelativeBias, NeedsNothingWhereThereIsNothingToScore) {
   const RelativeBiasConfig config{8, 20, true};
   const RelativeBias bias(config, kHeads, Weights(config.buckets));
-  EXPECT_EQ(bias.Elements(Sequence(0, 5, 0)), 0);
-  EXPECT_EQ(bias.Elements(Sequence(5, 0, 0)), 0);
+  EXPECT_EQ(bias.CountElements(Sequence(0, 5, 0)), 0);
+  EXPECT_EQ(bias.CountElements(Sequence(5, 0, 0)), 0);
   bias.Fill(Sequence(5, 0, 0), 0, nullptr);
   EXPECT_EQ(bias.Term(Sequence(5, 0, 0), nullptr).data, nullptr);
 }

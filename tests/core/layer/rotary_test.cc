@@ -45,7 +45,8 @@ TEST(RotaryAngles, GivesCosineAndSineOfPositionTimesFrequency) {
       const RotaryAngles angles(config);
       ASSERT_EQ(angles.pairs(), width / 2);
       std::vector<float> cos(width / 2), sin(width / 2);
-      RotaryAngles::Block block;
+      std::vector<double> block_cos(width / 2), block_sin(width / 2);
+      RotaryAngles::Block block = {0, block_cos.data(), block_sin.data()};
       for (const int64_t position : kPositions) {
         angles.Enter(position, block);
         angles.At(block, position, cos.data(), sin.data());
@@ -63,16 +64,28 @@ TEST(RotaryAngles, GivesCosineAndSineOfPositionTimesFrequency) {
   }
 }
 
+// The angle of position 1 is the frequency.
+std::vector<double> Frequencies(const RotaryAngles& angles) {
+  const auto pairs = static_cast<size_t>(angles.pairs());
+  std::vector<double> block_cos(pairs), block_sin(pairs);
+  RotaryAngles::Block block = {0, block_cos.data(), block_sin.data()};
+  std::vector<float> cos(pairs), sin(pairs);
+  angles.Enter(1, block);
+  angles.At(block, 1, cos.data(), sin.data());
+  return {sin.begin(), sin.end()};
+}
+
 TEST(RotaryAngles, SplitsTheFrequenciesOfLlama3InThreeRanges) {
   const RotaryConfig config = Config(64, 10000.0, RotaryConfig::Scaling::kLlama3);
-  const RotaryAngles scaled(config);
-  const RotaryAngles plain(Config(64, 10000.0, RotaryConfig::Scaling::kNone));
+  const std::vector<double> scaled = Frequencies(RotaryAngles(config));
+  const std::vector<double> plain =
+      Frequencies(RotaryAngles(Config(64, 10000.0, RotaryConfig::Scaling::kNone)));
   int kept = 0, divided = 0;
-  for (int64_t m = 0; m < 32; ++m) {
-    const double share = scaled.frequencies()[m] / plain.frequencies()[m];
-    if (share == 1.0) ++kept;
-    if (share == 1.0 / config.factor) ++divided;
-    EXPECT_TRUE(share <= 1.0 && share >= 1.0 / config.factor) << share;
+  for (size_t m = 0; m < 32; ++m) {
+    const double share = std::asin(scaled[m]) / std::asin(plain[m]);
+    if (std::fabs(share - 1.0) < 1e-6) ++kept;
+    if (std::fabs(share * config.factor - 1.0) < 1e-6) ++divided;
+    EXPECT_TRUE(share <= 1.0 + 1e-6 && share >= (1.0 - 1e-6) / config.factor) << share;
   }
   EXPECT_GT(kept, 0);
   EXPECT_GT(divided, 0);

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "core/layer/layer_batch.h"
 #include "core/layer/relative_bias.h"
 #include "core/weights/json.h"
 #include "core/weights/load.h"
@@ -64,7 +65,7 @@ std::vector<float> RunCall(const Layer& layer, const Json& call, const Safetenso
   item.sequences = {sequence};
   const LayerItem* items[] = {&item};
   ExecutionContext context(2);
-  layer.Run(items, context);
+  LayerBatch(layer, items, context).Run();
   return output;
 }
 

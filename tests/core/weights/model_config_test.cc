@@ -71,7 +71,7 @@ TEST(ModelConfig, ReadsTheRotaryEmbeddingOfOldAndNewFiles) {
     EXPECT_EQ(model.rotary->theta, 500.0);
     EXPECT_EQ(model.rotary->scaling, RotaryConfig::Scaling::kLinear);
     EXPECT_EQ(model.rotary->factor, 2.0);
-    EXPECT_EQ(model.rotary->pairs, RotaryConfig::Pairs::kHalfSplit);
+    EXPECT_EQ(model.rotary->layout, RotaryConfig::Layout::kHalfSplit);
   }
   EXPECT_EQ(Accepted(Llama("")).rotary->theta, 10000.0);
   EXPECT_EQ(Accepted(Llama(R"(,"rope_scaling":null)")).rotary->scaling,
@@ -87,7 +87,7 @@ TEST(ModelConfig, TurnsAPartOfEachHeadWhereTheFamilyDoes) {
   const ModelConfig gptj =
       Accepted(R"({"model_type":"gptj","n_embd":40,"n_head":4,"n_layer":1,"rotary_dim":6})");
   EXPECT_EQ(gptj.rotary->width, 6);
-  EXPECT_EQ(gptj.rotary->pairs, RotaryConfig::Pairs::kInterleaved);
+  EXPECT_EQ(gptj.rotary->layout, RotaryConfig::Layout::kInterleaved);
 }
 
 TEST(ModelConfig, GivesTheWindowToTheLayersThatHaveIt) {

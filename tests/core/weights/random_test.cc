@@ -86,7 +86,7 @@ TEST(RandomLayer, HasTheSettingsOfItsSpec) {
   ASSERT_TRUE(config.rotary.has_value());
   EXPECT_EQ(config.rotary->width, 4);  // the head's
   EXPECT_EQ(config.rotary->theta, 10000.0);
-  EXPECT_EQ(config.rotary->pairs, RotaryConfig::Pairs::kInterleaved);
+  EXPECT_EQ(config.rotary->layout, RotaryConfig::Layout::kInterleaved);
   ASSERT_TRUE(config.relative_bias.has_value());
   EXPECT_EQ(config.relative_bias->buckets, 8);
   EXPECT_EQ(config.relative_bias->max_distance, 20);

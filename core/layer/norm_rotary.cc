@@ -1,4 +1,4 @@
-#include "core/layer/head_pass.h"
+#include "core/layer/norm_rotary.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 #include "core/tensor/convert.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "core/layer/head_pass.cc"
+#define HWY_TARGET_INCLUDE "core/layer/norm_rotary.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -39,7 +39,7 @@ void NormHead(const float* weight, double epsilon, int64_t width, float* head) {
   for (; i < width; ++i) head[i] = head[i] * factor * weight[i];
 }
 
-// Pairs (m, m + pairs).
+// Rotates the pairs (m, m + pairs) of a head.
 void RotateHalves(const float* cos, const float* sin, int64_t pairs, float* head) {
   const hn::ScalableTag<float> df;
   const auto lanes = static_cast<int64_t>(hn::Lanes(df));
@@ -57,7 +57,7 @@ void RotateHalves(const float* cos, const float* sin, int64_t pairs, float* head
   }
 }
 
-// Pairs (2 m, 2 m + 1).
+// Rotates the pairs (2 m, 2 m + 1) of a head.
 void RotateInterleaved(const float* cos, const float* sin, int64_t pairs, float* head) {
   const hn::ScalableTag<float> df;
   const auto lanes = static_cast<int64_t>(hn::Lanes(df));
@@ -87,14 +87,8 @@ HWY_EXPORT(NormHead);
 HWY_EXPORT(RotateHalves);
 HWY_EXPORT(RotateInterleaved);
 
-// What a thread keeps between tasks.
-struct HeadPass::Memory {
-  RotaryAngles::Block block;
-  std::vector<float> cos, sin, row;
-};
-
-HeadPass::HeadPass(const LayerConfig& config, const LayerWeights& weights)
-    : type_(config.compute == ComputeType::kBFloat16 ? DataType::kBFloat16 : DataType::kFloat32),
+NormRotary::NormRotary(const LayerConfig& config, const LayerWeights& weights)
+    : type_(config.compute_type()),
       query_heads_(config.num_heads),
       key_heads_(config.num_kv_heads),
       head_dim_(config.head_dim),
@@ -103,11 +97,11 @@ HeadPass::HeadPass(const LayerConfig& config, const LayerWeights& weights)
       query_norm_(weights.query_norm),
       key_norm_(weights.key_norm),
       interleaved_(config.rotary.has_value() &&
-                   config.rotary->pairs == RotaryConfig::Pairs::kInterleaved) {
+                   config.rotary->layout == RotaryConfig::Layout::kInterleaved) {
   if (config.rotary.has_value()) angles_.emplace(*config.rotary);
 }
 
-void HeadPass::AddTasks(const Rows& rows, std::vector<Rows>& tasks) const {
+void NormRotary::AddTasks(const Rows& rows, ArenaList<Rows>& tasks) const {
   constexpr int64_t kBlock = RotaryAngles::kBlock;
   const int64_t width = (rows.query ? query_heads_ : key_heads_) * head_dim_;
   const int64_t row_bytes = width * static_cast<int64_t>(ElementSize(type_));
@@ -115,38 +109,44 @@ void HeadPass::AddTasks(const Rows& rows, std::vector<Rows>& tasks) const {
     const int64_t position = rows.position + row;
     const int64_t step = ((position % kBlock) + kBlock) % kBlock;
     const int64_t count = std::min(kBlock - step, rows.count - row);
-    tasks.push_back({rows.data + row * row_bytes, count, position, rows.query});
+    tasks.Add({rows.data + row * row_bytes, count, position, rows.query});
     row += count;
   }
 }
 
-void HeadPass::Run(absl::Span<const Rows> tasks, ExecutionContext& context) const {
-  context.pool().ParallelFor(static_cast<int64_t>(tasks.size()),
-                             [&](int64_t i, int) { RunTask(tasks[static_cast<size_t>(i)]); });
+void NormRotary::Run(absl::Span<const Rows> tasks, ExecutionContext& context) const {
+  context.pool().ParallelFor(static_cast<int64_t>(tasks.size()), [&](int64_t i, int worker) {
+    RunTask(tasks[static_cast<size_t>(i)], context.arena(worker));
+  });
 }
 
-void HeadPass::RunTask(const Rows& rows) const {
-  thread_local Memory memory;
+void NormRotary::RunTask(const Rows& rows, Arena& arena) const {
+  ArenaFrame frame(arena);
+  Memory memory = {};
   if (angles_.has_value()) {
+    const auto pairs = static_cast<size_t>(angles_->pairs());
+    memory.block.cos = frame.Take<double>(pairs);
+    memory.block.sin = frame.Take<double>(pairs);
+    memory.cos = frame.Take<float>(pairs);
+    memory.sin = frame.Take<float>(pairs);
     angles_->Enter(rows.position, memory.block);
-    memory.cos.resize(static_cast<size_t>(angles_->pairs()));
-    memory.sin.resize(static_cast<size_t>(angles_->pairs()));
   }
   const int64_t width = (rows.query ? query_heads_ : key_heads_) * head_dim_;
+  if (type_ != DataType::kFloat32) memory.row = frame.Take<float>(static_cast<size_t>(width));
   for (int64_t r = 0; r < rows.count; ++r) {
     std::byte* const row = rows.data + r * width * static_cast<int64_t>(ElementSize(type_));
     if (type_ == DataType::kFloat32) {
       RunRow(rows, rows.position + r, reinterpret_cast<float*>(row), memory);
       continue;
     }
-    memory.row.resize(static_cast<size_t>(width));
-    ConvertToFloat(type_, row, memory.row.data(), width);
-    RunRow(rows, rows.position + r, memory.row.data(), memory);
-    ConvertFromFloat(memory.row.data(), type_, row, width);
+    ConvertToFloat(type_, row, memory.row, width);
+    RunRow(rows, rows.position + r, memory.row, memory);
+    ConvertFromFloat(memory.row, type_, row, width);
   }
 }
 
-void HeadPass::RunRow(const Rows& rows, int64_t position, float* row, Memory& memory) const {
+void NormRotary::RunRow(const Rows& rows, int64_t position, float* row,
+                        const Memory& memory) const {
   float* const end = row + (rows.query ? query_heads_ : key_heads_) * head_dim_;
   if (norm_) {
     const float* weight = (rows.query ? query_norm_ : key_norm_).data();
@@ -155,12 +155,11 @@ void HeadPass::RunRow(const Rows& rows, int64_t position, float* row, Memory& me
     }
   }
   if (!angles_.has_value()) return;
-  const float *cos = memory.cos.data(), *sin = memory.sin.data();
-  angles_->At(memory.block, position, memory.cos.data(), memory.sin.data());
+  angles_->At(memory.block, position, memory.cos, memory.sin);
   const auto rotate =
       interleaved_ ? ATTEND_DISPATCH(RotateInterleaved) : ATTEND_DISPATCH(RotateHalves);
   for (float* head = row; head != end; head += head_dim_) {
-    rotate(cos, sin, angles_->pairs(), head);
+    rotate(memory.cos, memory.sin, angles_->pairs(), head);
   }
 }
 

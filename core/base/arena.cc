@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "core/base/math.h"
-
 namespace attend {
 namespace {
 
@@ -22,16 +20,13 @@ void Arena::Trim(size_t max_bytes) {
   if (held_bytes() <= max_bytes) return;
   blocks_.clear();
   next_bytes_ = 0;
+  Select({});
 }
 
-std::byte* Arena::Take(size_t bytes) {
-  const size_t size = RoundUp(bytes, AlignedBuffer::kAlignment);
-  if (blocks_.empty() || size > blocks_[top_.block].size() - top_.offset) NextBlock(size);
-  std::byte* const piece = blocks_[top_.block].data() + top_.offset;
-  top_.offset += size;
-  used_bytes_ += size;
-  peak_bytes_ = std::max(peak_bytes_, used_bytes_);
-  return piece;
+void Arena::Select(const Mark& mark) {
+  top_ = mark;
+  block_ = blocks_.empty() ? nullptr : blocks_[mark.block].data();
+  block_bytes_ = blocks_.empty() ? 0 : blocks_[mark.block].size();
 }
 
 void Arena::NextBlock(size_t bytes) {
@@ -41,23 +36,19 @@ void Arena::NextBlock(size_t bytes) {
     blocks_.resize(std::min(blocks_.size(), next));
     blocks_.emplace_back(std::max({bytes, kMinBlockBytes, next == 0 ? next_bytes_ : 0}));
   }
-  top_ = {next, 0};
+  Select({next, 0});
 }
 
-void Arena::ReleaseTo(const Mark& mark) {
-  top_ = mark;
-  if (used_bytes_ > 0) return;
+void Arena::ReleaseTo(const Mark& mark, size_t used_bytes) {
+  peak_bytes_ = std::max(peak_bytes_, used_bytes_);
+  used_bytes_ = used_bytes;
+  if (used_bytes_ > 0) return Select(mark);
   if (blocks_.size() > 1) {
     blocks_.clear();
     next_bytes_ = peak_bytes_;
   }
-  top_ = {};
   peak_bytes_ = 0;
-}
-
-ArenaFrame::~ArenaFrame() {
-  arena_.used_bytes_ = used_bytes_;
-  arena_.ReleaseTo(mark_);
+  Select({});
 }
 
 }  // namespace attend

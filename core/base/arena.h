@@ -8,6 +8,7 @@
 
 #include "absl/types/span.h"
 #include "core/base/aligned_buffer.h"
+#include "core/base/math.h"
 
 namespace attend {
 
@@ -35,14 +36,26 @@ class Arena {
     size_t offset = 0;  // first free byte of that block
   };
 
-  std::byte* Take(size_t bytes);
+  std::byte* Take(size_t bytes) {
+    const size_t size = RoundUp(bytes, AlignedBuffer::kAlignment);
+    if (size > block_bytes_ - top_.offset) NextBlock(size);
+    std::byte* const piece = block_ + top_.offset;
+    top_.offset += size;
+    used_bytes_ += size;
+    return piece;
+  }
+
+  // Makes room for a piece that the current block has no room for.
   void NextBlock(size_t bytes);
-  void ReleaseTo(const Mark& mark);
+  void ReleaseTo(const Mark& mark, size_t used_bytes);
+  void Select(const Mark& mark);
 
   std::vector<AlignedBuffer> blocks_;
   Mark top_;
+  std::byte* block_ = nullptr;  // blocks_[top_.block], or nothing
+  size_t block_bytes_ = 0;
   size_t used_bytes_ = 0;  // by open frames
-  size_t peak_bytes_ = 0;  // largest used_bytes_ since the outermost frame was opened
+  size_t peak_bytes_ = 0;  // largest used_bytes_ at the end of a frame, while one was open
   size_t next_bytes_ = 0;  // the first block's size, so that one block serves the next frame
 };
 
@@ -52,7 +65,7 @@ class ArenaFrame {
  public:
   explicit ArenaFrame(Arena& arena)
       : arena_(arena), mark_(arena.top_), used_bytes_(arena.used_bytes_) {}
-  ~ArenaFrame();
+  ~ArenaFrame() { arena_.ReleaseTo(mark_, used_bytes_); }
   ArenaFrame(const ArenaFrame&) = delete;
   ArenaFrame& operator=(const ArenaFrame&) = delete;
 

@@ -170,11 +170,14 @@ class PrefillTiles {
  public:
   PrefillTiles(absl::Span<const QueryTile> tiles, ArenaFrame& frame) {
     constexpr bool kAmx = kUsesAmx<typename Loop::Kernel::Multiplier>;
-    TileMemory shared;
-    shared.TakeShared(frame, *tiles[0].problem, kAmx);
+    const HeadShape& heads = *tiles[0].problem;
+    memory_[0].TakeOwn(frame, heads);
+    memory_[0].TakeShared(frame, heads, kAmx);
     for (const QueryTile& tile : tiles) {
-      memory_[count_] = shared;
-      memory_[count_].TakeOwn(frame, *tile.problem);
+      if (count_ > 0) {
+        memory_[count_] = memory_[0];
+        memory_[count_].TakeOwn(frame, heads);
+      }
       loops_[count_].emplace(tile, memory_[count_]);
       ++count_;
     }

@@ -37,6 +37,7 @@ ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="attend" \
       org.opencontainers.image.description="Multi-head attention on CPUs as a gRPC service" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 USER 10001:10001

@@ -1,33 +1,28 @@
-#include <cmath>
+#include "core/weights/checkpoint_source.h"
+
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/quoted.h"
 #include "core/base/status.h"
-#include "core/weights/checkpoint.h"
-#include "core/weights/families.h"
-#include "core/weights/model_config.h"
-#include "core/weights/source.h"
+#include "core/weights/files/checkpoint.h"
+#include "core/weights/models/config_reader.h"
+#include "core/weights/models/families.h"
+#include "core/weights/models/model_config.h"
 
 namespace attend {
 namespace {
 
 // [rows, columns] -> [columns, rows].
-std::vector<float> Transposed(const std::vector<float>& matrix, int64_t rows, int64_t columns) {
+std::vector<float> Transpose(const std::vector<float>& matrix, int64_t rows, int64_t columns) {
   std::vector<float> result(matrix.size());
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t c = 0; c < columns; ++c) result[c * rows + r] = matrix[r * columns + c];
   }
   return result;
-}
-
-// Query, key and value one after another, in equal parts.
-void Split(const std::vector<float>& stacked, std::vector<float>& query, std::vector<float>& key,
-           std::vector<float>& value) {
-  const auto third = static_cast<std::ptrdiff_t>(stacked.size() / 3);
-  query.assign(stacked.begin(), stacked.begin() + third);
-  key.assign(stacked.begin() + third, stacked.begin() + 2 * third);
-  value.assign(stacked.begin() + 2 * third, stacked.end());
 }
 
 class CheckpointSource : public LayerSource {
@@ -41,25 +36,25 @@ class CheckpointSource : public LayerSource {
 
   int64_t num_layers() const override { return static_cast<int64_t>(entries_.size()); }
 
-  // Decides whether names carry the prefix and which stacks are there, and that
-  // the file does not hold more layers than the config says.
+  // Finds out whether tensor names carry the prefix and which stacks the checkpoint holds, and
+  // checks that it does not hold more layers than config.json counts.
   absl::Status FindLayers() {
-    const std::string bare = First(family_.stacks[0], 0);
+    const std::string bare = FirstTensor(family_.stacks[0], 0);
     if (!checkpoint_.Contains(bare)) prefix_ = family_.prefix;
-    if (!checkpoint_.Contains(First(family_.stacks[0], 0))) {
+    if (!checkpoint_.Contains(FirstTensor(family_.stacks[0], 0))) {
       return TensorError(
           checkpoint_.weights_path(), bare,
-          absl::StrCat("is missing, with and without prefix ", Quoted(family_.prefix)));
+          absl::StrCat("is missing, with and without the prefix ", Quoted(family_.prefix)));
     }
     for (size_t i = 0; i < family_.stacks.size(); ++i) {
       const LayerStack& stack = family_.stacks[i];
-      if (stack.optional && !HasAnyOf(stack.blocks)) continue;
+      if (stack.optional && !HasBlocks(stack.blocks)) continue;
       const int64_t count = model_.num_layers[i];
-      const std::string beyond = First(stack, count);
+      const std::string beyond = FirstTensor(stack, count);
       if (checkpoint_.Contains(beyond)) {
         return TensorError(
             checkpoint_.weights_path(), beyond,
-            absl::StrCat("is of a layer that ", checkpoint_.config_path(), " does not count"));
+            absl::StrCat("belongs to a layer that ", checkpoint_.config_path(), " does not count"));
       }
       for (int64_t block = 0; block < count; ++block) entries_.push_back({&stack, block});
     }
@@ -94,7 +89,7 @@ class CheckpointSource : public LayerSource {
   }
 
  private:
-  // One layer: a block's attention of a stack.
+  // One layer: the attention of one block of a stack.
   struct Entry {
     const LayerStack* stack;
     int64_t block;
@@ -105,14 +100,14 @@ class CheckpointSource : public LayerSource {
     return absl::StrCat(prefix_, entry.stack->blocks, ".", entry.block, ".", entry.stack->attention,
                         projection, ".", kind);
   }
-  // Whether the file has one of the attentions of these blocks; then it needs all.
-  bool HasAnyOf(absl::string_view blocks) const {
+  // Whether the checkpoint has any attention of these blocks. If so, it must have all of them.
+  bool HasBlocks(absl::string_view blocks) const {
     for (const LayerStack& stack : family_.stacks) {
-      if (stack.blocks == blocks && checkpoint_.Contains(First(stack, 0))) return true;
+      if (stack.blocks == blocks && checkpoint_.Contains(FirstTensor(stack, 0))) return true;
     }
     return false;
   }
-  std::string First(const LayerStack& stack, int64_t block) const {
+  std::string FirstTensor(const LayerStack& stack, int64_t block) const {
     return Tensor({&stack, block}, family_.query, "weight");
   }
 
@@ -146,7 +141,8 @@ class CheckpointSource : public LayerSource {
     config.sha256 = checkpoint_.sha256();
   }
 
-  // Weight as [out, in], whatever the file has, and bias where `has_bias`.
+  // Reads a projection's weight as [out, in], whichever order the checkpoint stores, and its
+  // bias if `has_bias`.
   absl::Status ReadLinear(const Entry& entry, absl::string_view projection, int64_t out, int64_t in,
                           bool has_bias, std::vector<float>& weight,
                           std::vector<float>& bias) const {
@@ -154,7 +150,7 @@ class CheckpointSource : public LayerSource {
     if (family_.transposed) {
       ATTEND_ASSIGN_OR_RETURN(const std::vector<float> matrix,
                               checkpoint_.ReadFloat32(name, {in, out}));
-      weight = Transposed(matrix, in, out);
+      weight = Transpose(matrix, in, out);
     } else {
       ATTEND_ASSIGN_OR_RETURN(weight, checkpoint_.ReadFloat32(name, {out, in}));
     }
@@ -163,8 +159,8 @@ class CheckpointSource : public LayerSource {
       ATTEND_ASSIGN_OR_RETURN(bias, checkpoint_.ReadFloat32(bias_name, {out}));
     } else if (checkpoint_.Contains(bias_name)) {
       return TensorError(checkpoint_.weights_path(), bias_name,
-                         absl::StrCat("is there, but by ", checkpoint_.config_path(),
-                                      " the projection has no bias"));
+                         absl::StrCat("must not exist: according to ", checkpoint_.config_path(),
+                                      ", the projection has no bias"));
     }
     return absl::OkStatus();
   }
@@ -188,8 +184,8 @@ class CheckpointSource : public LayerSource {
     std::vector<float> weight, bias;
     ATTEND_RETURN_IF_ERROR(ReadLinear(entry, family_.query, 3 * config.num_heads * config.head_dim,
                                       config.embed_dim, model_.query_key_value_bias, weight, bias));
-    Split(weight, weights.query_weight, weights.key_weight, weights.value_weight);
-    Split(bias, weights.query_bias, weights.key_bias, weights.value_bias);
+    SplitStacked(weight, weights.query_weight, weights.key_weight, weights.value_weight);
+    SplitStacked(bias, weights.query_bias, weights.key_bias, weights.value_bias);
     return absl::OkStatus();
   }
 
@@ -209,7 +205,7 @@ absl::StatusOr<std::unique_ptr<const LayerSource>> OpenCheckpoint(const ModelSpe
   ATTEND_ASSIGN_OR_RETURN(const ModelFamily* family, ReadModelFamily(config));
   ATTEND_ASSIGN_OR_RETURN(ModelConfig model, ReadModelConfig(config, *family));
   if (spec.num_heads != 0 && spec.num_heads != model.num_heads) {
-    return config.Error(absl::StrCat("has ", model.num_heads, " heads, but num_heads=",
+    return config.Error(absl::StrCat("the model has ", model.num_heads, " heads, but num_heads=",
                                      spec.num_heads, " was given; leave it out"));
   }
   auto source =

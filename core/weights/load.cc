@@ -1,11 +1,15 @@
 #include "core/weights/load.h"
 
+#include <filesystem>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
-#include "core/weights/source.h"
+#include "core/weights/checkpoint_source.h"
+#include "core/weights/torch_source.h"
 
 namespace attend {
 namespace {
@@ -20,6 +24,12 @@ absl::StatusOr<std::unique_ptr<const Layer>> Create(LayerParameters parameters) 
 }
 
 }  // namespace
+
+absl::StatusOr<std::unique_ptr<const LayerSource>> OpenModel(const ModelSpec& spec) {
+  std::error_code ignored;  // a path that does not exist is reported when it is opened
+  return std::filesystem::is_directory(spec.path, ignored) ? OpenCheckpoint(spec)
+                                                           : OpenTorchAttention(spec);
+}
 
 absl::StatusOr<std::vector<std::unique_ptr<const Layer>>> LoadModel(const ModelSpec& spec) {
   ATTEND_ASSIGN_OR_RETURN(const std::unique_ptr<const LayerSource> source, OpenModel(spec));

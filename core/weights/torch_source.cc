@@ -1,25 +1,17 @@
-// The parameters of one torch.nn.MultiheadAttention, as its state_dict names
-// them (torch/nn/modules/activation.py):
-//
-//   in_proj_weight [3E, E]          query, key and value stacked, or
-//   q_proj_weight [E, E], k_proj_weight [E, kdim], v_proj_weight [E, vdim]
-//   in_proj_bias [3E], out_proj.bias [E]    both or neither
-//   out_proj.weight [E, E]
-//   bias_k, bias_v [1, 1, E]        an extra key and value: refused
-//
-// The head count is not in the file.
+#include "core/weights/torch_source.h"
 
-#include <array>
 #include <cmath>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/algorithm/container.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status.h"
-#include "core/weights/safetensors.h"
-#include "core/weights/source.h"
+#include "core/weights/files/file.h"
+#include "core/weights/files/safetensors.h"
 
 namespace attend {
 namespace {
@@ -35,37 +27,38 @@ class TorchAttention : public LayerSource {
 
   int64_t num_layers() const override { return 1; }
 
-  // What can be said without reading the data.
+  // Checks everything that can be checked without reading the data.
   absl::Status Check() const {
     for (const auto& item : file_.tensors()) {
       const std::string& name = item.first;
       if (name == "bias_k" || name == "bias_v") {
-        return Error(name, "an extra key and value (add_bias_kv) is not supported");
+        return Error(name, "is an extra key or value (add_bias_kv), which is not supported");
       }
       if (!absl::c_linear_search(kNames, name)) {
-        return Error(name, absl::StrCat("is not of a torch.nn.MultiheadAttention, which has ",
-                                        absl::StrJoin(kNames, ", ")));
+        return Error(name,
+                     absl::StrCat("does not belong to torch.nn.MultiheadAttention, which has ",
+                                  absl::StrJoin(kNames, ", ")));
       }
     }
     if (Has("in_proj_weight") &&
         (Has("q_proj_weight") || Has("k_proj_weight") || Has("v_proj_weight"))) {
       return Error("in_proj_weight",
-                   "is there beside q_proj_weight, k_proj_weight or "
-                   "v_proj_weight; only one of the two forms can count");
+                   "must not exist beside q_proj_weight, k_proj_weight or v_proj_weight: a file "
+                   "has one of the two forms");
     }
     if (Has("in_proj_bias") != Has("out_proj.bias")) {
       return Error(Has("in_proj_bias") ? "out_proj.bias" : "in_proj_bias",
-                   "is missing; in_proj_bias and out_proj.bias come together");
+                   "is missing; in_proj_bias and out_proj.bias must both exist or both be absent");
     }
     if (spec_.num_heads == 0) {
       return absl::InvalidArgumentError(absl::StrCat(
-          spec_.path, ": the file does not hold its number of heads; give it: ", spec_.name, "=",
-          spec_.path, ":num_heads=N"));
+          spec_.path, ": the file does not hold the number of heads; give it as num_heads=N"));
     }
-    ATTEND_ASSIGN_OR_RETURN(const int64_t width, Dim("out_proj.weight", 0));
+    ATTEND_ASSIGN_OR_RETURN(const int64_t width, FindSize("out_proj.weight", 0));
     if (width < 1 || width % spec_.num_heads != 0) {
-      return Error("out_proj.weight", absl::StrCat("width ", width, " is not a multiple of ",
-                                                   "num_heads=", spec_.num_heads));
+      return Error("out_proj.weight",
+                   absl::StrCat("has width ", width, ", which is not a multiple of ",
+                                "num_heads=", spec_.num_heads));
     }
     return absl::OkStatus();
   }
@@ -73,7 +66,7 @@ class TorchAttention : public LayerSource {
   absl::StatusOr<LayerParameters> Read(int64_t) const override {
     LayerParameters layer;
     LayerConfig& config = layer.config;
-    ATTEND_ASSIGN_OR_RETURN(config.embed_dim, Dim("out_proj.weight", 0));
+    ATTEND_ASSIGN_OR_RETURN(config.embed_dim, FindSize("out_proj.weight", 0));
     config.name = spec_.name;
     config.num_heads = config.num_kv_heads = spec_.num_heads;
     config.head_dim = config.value_head_dim = config.embed_dim / spec_.num_heads;
@@ -89,36 +82,28 @@ class TorchAttention : public LayerSource {
     if (Has("in_proj_bias")) {
       ATTEND_ASSIGN_OR_RETURN(const std::vector<float> biases,
                               file_.ReadFloat32("in_proj_bias", {3 * width}));
-      Split(biases, weights.query_bias, weights.key_bias, weights.value_bias);
+      SplitStacked(biases, weights.query_bias, weights.key_bias, weights.value_bias);
       ATTEND_ASSIGN_OR_RETURN(weights.output_bias, file_.ReadFloat32("out_proj.bias", {width}));
     }
     return layer;
   }
 
  private:
-  absl::Status Error(absl::string_view tensor, absl::string_view what) const {
-    return TensorError(spec_.path, tensor, what);
+  absl::Status Error(absl::string_view tensor, absl::string_view predicate) const {
+    return TensorError(spec_.path, tensor, predicate);
   }
 
   bool Has(absl::string_view name) const { return file_.Contains(name); }
 
-  // Of a matrix.
-  absl::StatusOr<int64_t> Dim(absl::string_view name, int axis) const {
+  // Finds the size of one axis of a tensor that must be a matrix.
+  absl::StatusOr<int64_t> FindSize(absl::string_view name, int axis) const {
     const auto found = file_.tensors().find(name);
     if (found == file_.tensors().end()) return Error(name, "is missing");
     if (found->second.shape.size() != 2) {
-      return Error(name,
-                   absl::StrCat("shape ", ToString(found->second.shape), ", must have two axes"));
+      return Error(name, absl::StrCat("has shape ", ToString(found->second.shape),
+                                      ", but must have two axes"));
     }
     return found->second.shape[axis];
-  }
-
-  static void Split(const std::vector<float>& stacked, std::vector<float>& query,
-                    std::vector<float>& key, std::vector<float>& value) {
-    const auto third = static_cast<std::ptrdiff_t>(stacked.size() / 3);
-    query.assign(stacked.begin(), stacked.begin() + third);
-    key.assign(stacked.begin() + third, stacked.begin() + 2 * third);
-    value.assign(stacked.begin() + 2 * third, stacked.end());
   }
 
   absl::Status ReadStacked(LayerParameters& layer) const {
@@ -127,8 +112,8 @@ class TorchAttention : public LayerSource {
     ATTEND_ASSIGN_OR_RETURN(
         const std::vector<float> stacked,
         file_.ReadFloat32("in_proj_weight", {3 * config.embed_dim, config.embed_dim}));
-    Split(stacked, layer.weights.query_weight, layer.weights.key_weight,
-          layer.weights.value_weight);
+    SplitStacked(stacked, layer.weights.query_weight, layer.weights.key_weight,
+                 layer.weights.value_weight);
     return absl::OkStatus();
   }
 
@@ -137,10 +122,10 @@ class TorchAttention : public LayerSource {
     const int64_t width = config.embed_dim;
     ATTEND_ASSIGN_OR_RETURN(layer.weights.query_weight,
                             file_.ReadFloat32("q_proj_weight", {width, width}));
-    ATTEND_ASSIGN_OR_RETURN(config.key_dim, Dim("k_proj_weight", 1));
+    ATTEND_ASSIGN_OR_RETURN(config.key_dim, FindSize("k_proj_weight", 1));
     ATTEND_ASSIGN_OR_RETURN(layer.weights.key_weight,
                             file_.ReadFloat32("k_proj_weight", {width, config.key_dim}));
-    ATTEND_ASSIGN_OR_RETURN(config.value_dim, Dim("v_proj_weight", 1));
+    ATTEND_ASSIGN_OR_RETURN(config.value_dim, FindSize("v_proj_weight", 1));
     ATTEND_ASSIGN_OR_RETURN(layer.weights.value_weight,
                             file_.ReadFloat32("v_proj_weight", {width, config.value_dim}));
     if (config.key_dim < 1) return Error("k_proj_weight", "has no columns");

@@ -8,7 +8,8 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/engine/engine.h"
-#include "core/weights/load.h"
+#include "core/weights/layer_source.h"
+#include "core/weights/random_layer.h"
 #include "server/telemetry/log.h"
 
 namespace attend {

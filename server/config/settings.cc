@@ -6,8 +6,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "server/config/model_flags.h"
 #include "server/config/setting_types.h"
 #include "server/net/address.h"
 
@@ -87,40 +87,6 @@ absl::StatusOr<std::string> ParseListen(absl::string_view text) {
   return std::string(text);
 }
 
-std::string FormatCompute(ComputeType compute) {
-  return compute == ComputeType::kBFloat16 ? "bf16" : "f32";
-}
-
-std::string FormatModel(const ModelSpec& spec) {
-  std::string text = absl::StrCat(spec.name, "=", spec.path, ":");
-  if (spec.num_heads != 0) absl::StrAppend(&text, "num_heads=", spec.num_heads, ",");
-  return absl::StrCat(text, "compute=", FormatCompute(spec.compute));
-}
-
-std::string FormatRandomLayer(const RandomLayerSpec& spec) {
-  std::string text =
-      absl::StrCat(spec.name, ":embed_dim=", spec.embed_dim, ",num_heads=", spec.num_heads);
-  // 0 stands for what follows from the others, and cannot be given.
-  if (spec.num_kv_heads != 0) absl::StrAppend(&text, ",num_kv_heads=", spec.num_kv_heads);
-  if (spec.head_dim != 0) absl::StrAppend(&text, ",head_dim=", spec.head_dim);
-  absl::StrAppend(&text, ",seed=", spec.seed, ",compute=", FormatCompute(spec.compute));
-  if (spec.scale != 0.0f) absl::StrAppendFormat(&text, ",scale=%.9g", spec.scale);
-  if (spec.softcap != 0.0f) absl::StrAppendFormat(&text, ",softcap=%.9g", spec.softcap);
-  if (spec.window_left.has_value()) absl::StrAppend(&text, ",window_left=", *spec.window_left);
-  if (spec.window_right.has_value()) absl::StrAppend(&text, ",window_right=", *spec.window_right);
-  if (spec.qk_norm) absl::StrAppend(&text, ",qk_norm=on");
-  if (spec.rotary.has_value()) {
-    if (spec.rotary->dim != 0) absl::StrAppend(&text, ",rotary_dim=", spec.rotary->dim);
-    absl::StrAppendFormat(&text, ",rotary_theta=%.17g,rotary_interleaved=%s", spec.rotary->theta,
-                          spec.rotary->interleaved ? "on" : "off");
-  }
-  if (spec.relative_buckets != 0) {
-    absl::StrAppend(&text, ",relative_buckets=", spec.relative_buckets,
-                    ",relative_max_distance=", spec.relative_max_distance);
-  }
-  return text;
-}
-
 void AddServing(ServerConfig& config, std::vector<Setting>& settings) {
   settings.push_back(ListSetting<std::string>(
       Base("Serving", "listen", "ADDRESS",
@@ -147,17 +113,18 @@ void AddServing(ServerConfig& config, std::vector<Setting>& settings) {
 void AddLayers(ServerConfig& config, std::vector<Setting>& settings) {
   settings.push_back(ListSetting<ModelSpec>(
       Base("Layers", "model", "NAME=PATH[:OPTIONS]",
-           "a checkpoint directory (layers NAME/0, NAME/1, ...; of T5 NAME/encoder/0, "
-           "NAME/decoder/0, NAME/decoder/0/cross) or a torch.nn.MultiheadAttention safetensors "
-           "file (layer NAME); OPTIONS: num_heads=N,compute=f32|bf16"),
-      config.layers.models, ParseModelSpec, FormatModel));
+           "a checkpoint directory, which gives layers NAME/0, NAME/1, ... (with T5 "
+           "NAME/encoder/0, NAME/decoder/0, NAME/decoder/0/cross, ...), or a "
+           "torch.nn.MultiheadAttention safetensors file, which gives layer NAME; OPTIONS: "
+           "num_heads=N,compute=f32|bf16"),
+      config.layers.models, ParseModelSpec, FormatModelSpec));
   settings.push_back(ListSetting<RandomLayerSpec>(
       Base("Layers", "random-layer", "NAME:OPTIONS",
            "a layer with random weights; OPTIONS: embed_dim=N,num_heads=N,num_kv_heads=N,"
-           "head_dim=N,seed=N,compute=f32|bf16; and as families have it: scale=X,softcap=X,"
+           "head_dim=N,seed=N,compute=f32|bf16 and settings of model families: scale=X,softcap=X,"
            "window_left=N,window_right=N,qk_norm=on,rotary_dim=N,rotary_theta=X,"
            "rotary_interleaved=on,relative_buckets=N,relative_max_distance=N"),
-      config.layers.random_layers, ParseRandomLayerSpec, FormatRandomLayer));
+      config.layers.random_layers, ParseRandomLayerSpec, FormatRandomLayerSpec));
 }
 
 void AddBatching(EngineOptions& engine, std::vector<Setting>& settings) {

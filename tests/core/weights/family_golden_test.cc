@@ -9,9 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "core/layer/layer_batch.h"
 #include "core/layer/relative_bias.h"
-#include "core/weights/json.h"
+#include "core/weights/files/json.h"
+#include "core/weights/files/safetensors.h"
 #include "core/weights/load.h"
-#include "core/weights/safetensors.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

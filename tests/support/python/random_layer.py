@@ -6,7 +6,7 @@ import numpy as np
 
 
 def stream(seed, count):
-    """The first numbers of the generator that core/weights/source.h names, in [-1, 1)."""
+    """The first numbers of the generator that core/weights/random_layer.h names, in [-1, 1)."""
     with np.errstate(over="ignore"):
         z = np.uint64(seed) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(
             0x9E3779B97F4A7C15)
@@ -17,7 +17,7 @@ def stream(seed, count):
 
 
 def parameters(embed_dim, num_heads, num_kv_heads, head_dim, seed):
-    """The parameters of --random-layer, as core/weights/source.h defines them: weight and bias of
+    """The parameters of --random-layer, as core/weights/random_layer.h defines them: weight and bias of
     query, key, value and output, in float32."""
     inner, kv = num_heads * head_dim, num_kv_heads * head_dim
     shapes = [(inner, embed_dim), (inner,), (kv, embed_dim), (kv,), (kv, embed_dim), (kv,),

@@ -1,0 +1,16 @@
+#ifndef ATTEND_CORE_BASE_QUOTED_H_
+#define ATTEND_CORE_BASE_QUOTED_H_
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace attend {
+
+// `text`, which may come from anywhere, as an error message shows it: between double quotes,
+// escaped as in C, and cut after 120 bytes.
+std::string Quoted(absl::string_view text);
+
+}  // namespace attend
+
+#endif  // ATTEND_CORE_BASE_QUOTED_H_

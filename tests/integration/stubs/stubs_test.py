@@ -1,0 +1,48 @@
+"""The stubs of other languages: protoc generates them from proto/, and with a program that calls
+every service they compile. Go and Java come from the packages of deploy/apt/develop.txt and need
+no network."""
+
+import os
+import pathlib
+import subprocess
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+ROOT = FOLDER.parents[2]
+PROTO = ROOT / "proto"
+JARS = ("geronimo-annotation-1.3-spec", "grpc-api", "grpc-protobuf", "grpc-stub", "guava",
+        "protobuf")
+
+
+def run(*command, **environment):
+    """Runs a program of the distribution, whatever else the path has under its name."""
+    path = "/usr/bin:" + os.environ.get("PATH", "")
+    ran = subprocess.run([str(part) for part in command], env={"PATH": path, **environment},
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
+
+
+def generate(*outputs):
+    run("protoc", f"--proto_path={PROTO}", *outputs, *sorted(PROTO.glob("attend/v1/*.proto")))
+
+
+def test_go_stubs_compile(tmp_path):
+    source = tmp_path / "src"
+    (source / "caller").mkdir(parents=True)
+    generate(f"--go_out={source}", f"--go-grpc_out={source}")
+    (source / "caller" / "caller.go").write_bytes((FOLDER / "caller.go").read_bytes())
+    # Debian keeps Go's libraries where a GOPATH can find them. What the compiler made of them is
+    # kept with the build.
+    run("go", "build", "attend/v1", "caller", GO111MODULE="off",
+        GOPATH=f"{tmp_path}:/usr/share/gocode",
+        GOCACHE=str(pathlib.Path(os.environ["ATTEND_SERVER_PROGRAM"]).parents[1] / "go-cache"))
+
+
+def test_java_stubs_compile(tmp_path):
+    source, classes = tmp_path / "src", tmp_path / "classes"
+    source.mkdir()
+    generate(f"--java_out={source}", f"--grpc-java_out={source}",
+             "--plugin=protoc-gen-grpc-java=/usr/bin/grpc_java_plugin")
+    class_path = ":".join(f"/usr/share/java/{jar}.jar" for jar in JARS)
+    run("javac", "-d", classes, "-classpath", class_path, *sorted(source.rglob("*.java")),
+        FOLDER / "Caller.java")
+    assert (classes / "attend" / "v1" / "Tensor.class").is_file()

@@ -45,10 +45,8 @@ bool UsesBFloat16Pairs(const AttentionProblem& problem, const CpuFeatures& cpu) 
 int64_t MaxDecodeRows(const AttentionProblem& problem, const SequenceProblem& sequence,
                       const CpuFeatures& cpu) {
   if (sequence.key_length < 256) return 8;
-  const bool pairs = cpu.avx512_bf16 && !cpu.amx_bf16;
-  const bool in_memory = problem.input_type == DataType::kFloat32 ||
-                         (problem.input_type == DataType::kBFloat16 && pairs);
-  if (!in_memory) return 16;
+  const bool pairs = UsesBFloat16Pairs(problem, cpu) && !cpu.amx_bf16;
+  if (problem.input_type != DataType::kFloat32 && !pairs) return 16;
   return sequence.key_length < 1024 ? 24 : 32;
 }
 
@@ -151,7 +149,7 @@ SequencePlan PlanSequence(const AttentionProblem& problem, const SequenceProblem
   const AttentionParams& params = *problem.params;
   const int64_t group = problem.group_size();
   SequencePlan plan;
-  plan.choice = plan.last_choice = Choose(Kernel::kPrefill, problem, cpu);
+  plan.choice = Choose(Kernel::kPrefill, problem, cpu);
   plan.mean_of_weights = params.weights == WeightsOutput::kMean;
   plan.row_tiles = DivideUp<int64_t>(sequence.query_length, kTileRows);
   if (plan.row_tiles == 0) return plan;
@@ -168,11 +166,7 @@ SequencePlan PlanSequence(const AttentionProblem& problem, const SequenceProblem
     if (params.weights == WeightsOutput::kNone) {
       const int64_t max_decode = MaxDecodeRows(problem, sequence, cpu);
       const int64_t rows = plan.heads_per_tile * sequence.query_length;
-      const int64_t last_heads = group - (plan.tiles_per_group - 1) * plan.heads_per_tile;
       if (rows <= max_decode) plan.choice = Choose(Kernel::kDecode, problem, cpu);
-      if (last_heads * sequence.query_length <= max_decode) {
-        plan.last_choice = Choose(Kernel::kDecode, problem, cpu);
-      }
       const bool decode = plan.choice.kernel == Kernel::kDecode;
       if (decode && all_open && plan.heads_per_tile == group) {
         // Keys of all heads are mostly adjacent in memory.
@@ -180,10 +174,7 @@ SequencePlan PlanSequence(const AttentionProblem& problem, const SequenceProblem
       }
       SplitKeys(problem, sequence, plan);
       // The prefill kernel has a faster way to the output than through a state.
-      if (plan.num_splits == 1 && !decode) {
-        plan.num_splits = 0;
-        plan.last_choice = plan.choice;
-      }
+      if (plan.num_splits == 1 && !decode) plan.num_splits = 0;
     }
   }
   plan.head_tiles = plan.mean_of_weights ? problem.num_heads
@@ -242,11 +233,6 @@ QueryTile MakeTile(const AttentionProblem& problem, const SequenceProblem& seque
   tile.heads = static_cast<int>(std::min(plan.heads_per_tile, group - in_group) *
                                 std::min(plan.kv_heads_per_tile, problem.num_kv_heads - kv_head));
   return tile;
-}
-
-const KernelChoice& ChoiceFor(const SequencePlan& plan, const QueryTile& tile) {
-  const bool last = tile.heads < plan.heads_per_tile;
-  return last ? plan.last_choice : plan.choice;
 }
 
 std::string ToString(const SequencePlan& plan) {

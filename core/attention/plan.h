@@ -36,8 +36,6 @@ struct KernelChoice {
 
 struct SequencePlan {
   KernelChoice choice;
-  // For the tile with the last heads of a group, which may be smaller than the others.
-  KernelChoice last_choice;
 
   int64_t rows_per_tile = kTileRows;  // query rows per head
   int64_t row_tiles = 0;
@@ -95,9 +93,6 @@ void GroupTasks(absl::Span<SequencePlan* const> plans, int workers);
 // rows first: under causal they are the longest, and workers then finish together.
 QueryTile MakeTile(const AttentionProblem& problem, const SequenceProblem& sequence,
                    const SequencePlan& plan, int64_t index);
-
-// The kernel for a tile of the plan.
-const KernelChoice& ChoiceFor(const SequencePlan& plan, const QueryTile& tile);
 
 // One line, such as "prefill float32: 8 x 12 tiles of 64 rows, 4 per task, 24 tasks of 67
 // million multiply-adds".

@@ -41,8 +41,8 @@ void RunTiles(const PlannedSequence& planned, absl::Span<const QueryTile> tiles,
               const KernelTable& kernels, Arena& arena) {
   const bool write_weights = planned.problem->params->weights == WeightsOutput::kPerHead;
   if (!IsClosed(tiles[0])) {
-    return kernels.prefill(tiles, ChoiceFor(planned.plan, tiles[0]).arithmetic,
-                           {write_weights, false, 1.0f}, arena);
+    return kernels.prefill(tiles, planned.plan.choice.arithmetic, {write_weights, false, 1.0f},
+                           arena);
   }
   for (const QueryTile& tile : tiles) {
     ClearHead(tile);
@@ -116,13 +116,12 @@ void RunSplits(const PlannedSequence& planned, int64_t index, std::byte* states,
   const size_t levels = static_cast<size_t>(std::bit_width(static_cast<uint64_t>(count)));
   const StateArray waiting(planned, states);
   const StateArray own(planned, frame.Take<std::byte>(levels * waiting.bytes_per_state()));
-  const KernelChoice& choice = ChoiceFor(plan, tile);
   const auto leaf = [&](int64_t split, int level) {
     const AttentionState to = level == 0 && tasks > 1 ? waiting.at(index) : own.at(level);
     QueryTile part = tile;
     part.begin_key = plan.first_key + split * plan.keys_per_split;
     part.end_key = part.begin_key + plan.keys_per_split;
-    ComputeState(part, choice, to, kernels, arena);
+    ComputeState(part, plan.choice, to, kernels, arena);
     return to;
   };
   const AttentionState all = MergeTree(tile, begin, count, leaf);

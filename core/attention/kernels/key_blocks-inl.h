@@ -30,28 +30,36 @@ struct KeyBlock {
   bool masked = false;  // not every row reads every key: TileMemory::bits says which do
 };
 
-// Calls body(block) for the keys [begin, end), which some rows may not read, in order.
+// The keys of the block that begins at `key`, up to the next absolute multiple of `size`.
+inline KeyRange MakeKeyRange(int64_t key, int64_t end, int size) {
+  return {key, static_cast<int>(std::min(size - key % size, end - key))};
+}
+
+// Calls body(block) for the keys [begin, end), which some rows may not read, in order. Blocks
+// are cut at absolute multiples of kEdgeBlock.
 template <typename Body>
 void ForEdgeBlocks(const TileState& state, int64_t begin, int64_t end, const Body& body) {
   const QueryTile& tile = state.tile;
-  for (int64_t key = begin; key < end; key += kEdgeBlock) {
-    const int count = static_cast<int>(std::min<int64_t>(kEdgeBlock, end - key));
-    KeyBlock block{{key, count}, 0, tile.size(), true};
+  for (int64_t key = begin; key < end;) {
+    KeyBlock block{MakeKeyRange(key, end, kEdgeBlock), 0, tile.size(), true};
     if (tile.heads == 1 && !state.is_decode) {
       const RowRange rows = FindReadingRows(tile, block.keys);
       block.begin_row = rows.begin / VectorLanes() * VectorLanes();
       block.end_row = rows.end;
     }
     body(block);
+    key += block.keys.count;
   }
 }
 
-// Calls body(block) for the keys [begin, end), which all rows read, in order.
+// Calls body(block) for the keys [begin, end), which all rows read, in order. Blocks are cut
+// at absolute multiples of kKeyBlock, so that none straddles a page of cached keys.
 template <typename Body>
 void ForFullBlocks(const TileState& state, int64_t begin, int64_t end, const Body& body) {
-  for (int64_t key = begin; key < end; key += kKeyBlock) {
-    const int count = static_cast<int>(std::min<int64_t>(kKeyBlock, end - key));
-    body(KeyBlock{{key, count}, 0, state.tile.size(), state.has_terms});
+  for (int64_t key = begin; key < end;) {
+    const KeyBlock block{MakeKeyRange(key, end, kKeyBlock), 0, state.tile.size(), state.has_terms};
+    body(block);
+    key += block.keys.count;
   }
 }
 

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -187,7 +188,10 @@ class PrefillTiles {
   // once; each tile iterates over its blocks in the same order as alone.
   void Run(const WeightsStep& weights) {
     const auto [begin, end] = FindSharedKeys();
-    for (int i = 0; i < count_; ++i) loops_[i]->Begin();
+    for (int i = 0; i < count_; ++i) {
+      loops_[i]->Begin();
+      loops_[i]->AttendFull(loops_[i]->state().readable.full_begin, begin);
+    }
     for (int64_t key = begin; key < end; key += kKeyBlock) {
       KeyBlock block{{key, kKeyBlock}, 0, 0, loops_[0]->state().has_terms};
       const auto values = loops_[0]->kernel().PackValues(block);
@@ -197,7 +201,9 @@ class PrefillTiles {
       }
     }
     for (int i = 0; i < count_; ++i) {
-      loops_[i]->End(end - begin);
+      loops_[i]->AttendFull(std::max(end, loops_[i]->state().readable.full_begin),
+                            loops_[i]->state().readable.full_end);
+      loops_[i]->End();
       loops_[i]->WriteResults(weights);
     }
   }
@@ -205,16 +211,16 @@ class PrefillTiles {
   Loop& first() { return *loops_[0]; }
 
  private:
-  // The keys that are whole blocks of each tile; an empty range where their blocks do not
-  // begin at the same key.
+  // The whole blocks that all rows of all tiles read; an empty range, before the keys of each
+  // tile, where there are none.
   std::pair<int64_t, int64_t> FindSharedKeys() const {
-    const int64_t begin = loops_[0]->state().readable.full_begin;
-    int64_t end = loops_[0]->state().readable.full_end;
+    int64_t begin = 0, end = std::numeric_limits<int64_t>::max();
     for (int i = 0; i < count_; ++i) {
       const ReadableKeys& readable = loops_[i]->state().readable;
-      end = readable.full_begin == begin ? std::min(end, readable.full_end) : begin;
+      begin = std::max(begin, RoundUp<int64_t>(readable.full_begin, kKeyBlock));
+      end = std::min(end, readable.full_end / kKeyBlock * kKeyBlock);
     }
-    return {begin, begin + std::max<int64_t>(end - begin, 0) / kKeyBlock * kKeyBlock};
+    return begin < end ? std::pair<int64_t, int64_t>(begin, end) : std::pair<int64_t, int64_t>();
   }
 
   int count_ = 0;

@@ -49,12 +49,12 @@ class TileLoop {
     ForEdgeBlocks(state_, state_.readable.begin, state_.readable.full_begin, AttendBlock());
   }
 
-  // Attends to the keys that all rows read, without the first `done` of them, and to the
-  // edge blocks after them.
-  void End(int64_t done) {
-    const ReadableKeys& readable = state_.readable;
-    ForFullBlocks(state_, readable.full_begin + done, readable.full_end, AttendBlock());
-    ForEdgeBlocks(state_, readable.full_end, readable.end, AttendBlock());
+  // Attends to keys [begin, end), which all rows read.
+  void AttendFull(int64_t begin, int64_t end) { ForFullBlocks(state_, begin, end, AttendBlock()); }
+
+  // Attends to the edge blocks after the keys that all rows read.
+  void End() {
+    ForEdgeBlocks(state_, state_.readable.full_end, state_.readable.end, AttendBlock());
   }
 
   // Adds one block of keys: scores, softmax, weighted sums of values.
@@ -75,7 +75,8 @@ class TileLoop {
   // Attends to all keys and stores the state.
   void ComputeState(const AttentionState& to) {
     Begin();
-    End(0);
+    AttendFull(state_.readable.full_begin, state_.readable.full_end);
+    End();
     *to.read_rows = state_.read_rows;
     for (int row = 0; row < state_.tile.size(); ++row) {
       to.sum[row] = state_.memory.sum[row];

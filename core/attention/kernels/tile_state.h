@@ -34,8 +34,11 @@ struct TileState {
     kv_head = tile.first_head / problem.group_size();
     limited = params.limits_keys();
     readable = FindReadableKeys(tile);
+    // Edges begin and end at absolute multiples of their blocks, where rows of the diagonal do.
+    if (readable.full_begin > readable.begin) {
+      readable.full_begin = RoundUp<int64_t>(readable.full_begin, kEdgeBlock);
+    }
     if (readable.full_end < readable.end) {
-      // Rounded down, so that blocks of the diagonal begin where rows do.
       readable.full_end = readable.full_end / kEdgeBlock * kEdgeBlock;
     }
     // Without keys that all rows read, all blocks are on an edge.

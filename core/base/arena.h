@@ -74,6 +74,7 @@ class ArenaFrame {
   template <typename T>
   T* Take(size_t count) {
     static_assert(std::is_trivially_destructible_v<T>, "nothing destroys what a frame holds");
+    // T may be a pointer; its size is meant then. NOLINTNEXTLINE(bugprone-sizeof-expression)
     return reinterpret_cast<T*>(arena_.Take(count * sizeof(T)));
   }
 

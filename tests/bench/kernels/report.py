@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""The README's tables and chart of kernels out of a report of kernel_bench.py.
+"""The tables and the chart of docs/performance.md, out of a report of kernel_bench.py.
 
-    report.py build/bench_kernels.json --chart docs/kernels.svg --into README.md
+    report.py build/bench_kernels.json --chart docs/kernels.svg --into docs/performance.md
 
 prints the fragment, or puts it between the lines <!-- kernels --> and <!-- /kernels --> of a file.
 """
 
 import argparse
 import json
+import os
 import pathlib
 import sys
 
@@ -125,7 +126,10 @@ def main():
     report = json.loads(args.report.read_text(encoding="utf-8"))
     if args.chart:
         args.chart.write_text(chart.draw(report), encoding="utf-8")
-    text = "\n".join(fragment(report, args.chart)) + "\n"
+    link = args.chart
+    if args.chart and args.into:
+        link = os.path.relpath(args.chart, args.into.parent)
+    text = "\n".join(fragment(report, link)) + "\n"
     if args.into:
         put(args.into, text)
     else:

@@ -14,6 +14,13 @@
 namespace attend {
 namespace {
 
+// The executor may keep one part in so many of the budget.
+constexpr int64_t kRetainedShare = 8;
+
+RetainedMemory RetainedOf(int64_t budget_bytes, int workers) {
+  return RetainedMemory::Within(budget_bytes / kRetainedShare, workers);
+}
+
 EngineOptions Resolved(EngineOptions options) {
   if (options.num_workers <= 0) options.num_workers = UsableCores();
   return options;
@@ -28,13 +35,13 @@ ShapeLimits LimitsOf(const EngineOptions& options) {
   return limits;
 }
 
-SchedulerOptions SchedulingOf(const EngineOptions& options) {
+SchedulerOptions SchedulingOf(const EngineOptions& options, const MemoryBudget& budget) {
   SchedulerOptions scheduling;
   scheduling.batch.max_requests = options.batching ? options.max_batch_requests : 1;
   scheduling.batch.max_tokens = options.max_batch_tokens;
   scheduling.batch.max_flops = options.max_batch_flops;
   scheduling.max_queue_requests = options.max_queue_requests;
-  scheduling.max_queue_bytes = options.max_in_flight_bytes;
+  scheduling.max_queue_bytes = budget.request_bytes();
   // One batch at a time, on all workers: it ends soonest, and what comes
   // meanwhile makes a larger next one.
   scheduling.executors = 1;
@@ -49,16 +56,16 @@ EngineItem& ItemOf(const WorkItem& item) {
 
 class Engine::Impl {
  public:
-  Impl(const EngineOptions& options, const LayerRegistry& layers, const Clock& clock,
-       EngineObserver* observer)
+  Impl(const EngineOptions& options, const LayerRegistry& layers, MemoryBudget& budget,
+       const Clock& clock, EngineObserver* observer)
       : options_(Resolved(options)),
         limits_(LimitsOf(options_)),
         layers_(layers),
         clock_(clock),
         observer_(observer),
-        budget_(options_.max_in_flight_bytes),
-        context_(options_.num_workers),
-        scheduler_(SchedulingOf(options_), clock,
+        budget_(budget),
+        context_(options_.num_workers, Reserve(options_, budget)),
+        scheduler_(SchedulingOf(options_, budget), clock,
                    [this](int, absl::Span<const WorkItem> batch) { RunBatch(batch); }) {}
 
   Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done) {
@@ -91,6 +98,7 @@ class Engine::Impl {
       timing.batch_tokens += item.cost.tokens;
     }
     Compute(batch);
+    context_.Trim();
     timing.compute = clock_.Now() - start;
     for (const WorkItem& item : batch) {
       timing.queue = start - item.enqueued;
@@ -99,6 +107,12 @@ class Engine::Impl {
     if (observer_ != nullptr) {
       observer_->OnBatch(timing.batch_requests, timing.batch_tokens, flops, timing.compute);
     }
+  }
+
+  static RetainedMemory Reserve(const EngineOptions& options, MemoryBudget& budget) {
+    const RetainedMemory retained = RetainedOf(budget.request_bytes(), options.num_workers);
+    budget.Reserve(retained.TotalBytes(options.num_workers));
+    return retained;
   }
 
   // All of a batch is of one group: one layer's, or the bare operator's.
@@ -125,14 +139,19 @@ class Engine::Impl {
   const LayerRegistry& layers_;
   const Clock& clock_;
   EngineObserver* const observer_;
-  MemoryBudget budget_;
+  MemoryBudget& budget_;
   mutable ExecutionContext context_;  // the one executor's
   Scheduler scheduler_;               // last: its threads use all of the above
 };
 
-Engine::Engine(const EngineOptions& options, const LayerRegistry& layers, const Clock& clock,
-               EngineObserver* observer)
-    : impl_(std::make_unique<Impl>(options, layers, clock, observer)) {}
+int64_t EngineRetainedBytes(const EngineOptions& options, int64_t budget_bytes) {
+  const int workers = Resolved(options).num_workers;
+  return RetainedOf(budget_bytes, workers).TotalBytes(workers);
+}
+
+Engine::Engine(const EngineOptions& options, const LayerRegistry& layers, MemoryBudget& budget,
+               const Clock& clock, EngineObserver* observer)
+    : impl_(std::make_unique<Impl>(options, layers, budget, clock, observer)) {}
 
 Engine::~Engine() = default;
 

@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
-#include "core/engine/memory_budget.h"
+#include "core/base/memory_budget.h"
 #include "core/engine/request.h"
 #include "core/layer/registry.h"
 
@@ -24,7 +24,6 @@ struct EngineOptions {
   double max_batch_flops = 5e10;  // about 0.2 s on one AVX-512 core
 
   int64_t max_queue_requests = 1024;
-  int64_t max_in_flight_bytes = int64_t{1} << 30;
 
   // Rows of one sequence, padding included. A request may have as many valid rows
   // in all as the larger of this and max_batch_tokens, and as many sequences.
@@ -41,6 +40,10 @@ class EngineObserver {
   virtual void OnBatch(int64_t requests, int64_t tokens, double flops, absl::Duration compute) = 0;
 };
 
+// What an engine keeps of a budget between batches: working memory of its executor, at most an
+// eighth of the budget, so that a small one is not spent on memory that no request holds.
+int64_t EngineRetainedBytes(const EngineOptions& options, int64_t budget_bytes);
+
 // A view of now, for gauges.
 struct EngineStats {
   int64_t queue_requests = 0;
@@ -55,15 +58,16 @@ class Engine {
   using Done = absl::AnyInvocable<void(absl::StatusOr<Response>)>;
   using Ticket = uint64_t;
 
-  // `layers`, `clock` and `observer` (may be nullptr) outlive the engine.
-  Engine(const EngineOptions& options, const LayerRegistry& layers, const Clock& clock,
-         EngineObserver* observer);
+  // All arguments but the options outlive the engine; `observer` may be nullptr. What the
+  // engine keeps between batches (EngineRetainedBytes) is reserved in `budget`, for good.
+  Engine(const EngineOptions& options, const LayerRegistry& layers, MemoryBudget& budget,
+         const Clock& clock, EngineObserver* observer);
 
   // Drains with no time to spare: what is queued ends CANCELLED.
   ~Engine();
 
-  // Charge for a request's inputs, to be taken before its tensors are read and
-  // handed to Submit.
+  // The budget that the engine was made with. A request's inputs are charged to it before
+  // their tensors are read; the charge is handed to Submit.
   MemoryBudget& budget();
 
   // Takes the request and ends it by calling `done` exactly once: with the

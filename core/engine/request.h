@@ -9,7 +9,7 @@
 
 #include "absl/time/time.h"
 #include "core/attention/options.h"
-#include "core/engine/memory_budget.h"
+#include "core/base/memory_budget.h"
 #include "core/tensor/tensor.h"
 
 namespace attend {

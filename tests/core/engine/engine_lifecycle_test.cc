@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -10,6 +11,7 @@
 
 #include "core/base/status.h"
 #include "core/engine/engine.h"
+#include "core/exec/execution_context.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/core/engine/test_requests.h"
@@ -34,10 +36,11 @@ class CountingObserver final : public EngineObserver {
   std::atomic<double> flops{0.0};
 };
 
+constexpr int64_t kBudgetBytes = 1 << 20;
+
 EngineOptions Options() {
   EngineOptions options;
   options.num_workers = 1;
-  options.max_in_flight_bytes = 1 << 20;
   return options;
 }
 
@@ -51,8 +54,9 @@ Sdpa SmallRequest(int64_t rows = 2) {
 
 class EngineLifecycle : public ::testing::Test {
  protected:
-  void Start(EngineOptions options = Options()) {
-    engine_ = std::make_unique<Engine>(options, layers_, clock_, &observer_);
+  void Start(EngineOptions options = Options(), int64_t budget_bytes = kBudgetBytes) {
+    budget_.emplace(budget_bytes);
+    engine_ = std::make_unique<Engine>(options, layers_, *budget_, clock_, &observer_);
   }
 
   // Keeps the executor in a callback until Release. Only this thread submits.
@@ -88,6 +92,7 @@ class EngineLifecycle : public ::testing::Test {
   CondVar changed_;
   bool occupied_ ABSL_GUARDED_BY(mutex_) = false;
   bool released_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<MemoryBudget> budget_;
   std::unique_ptr<Engine> engine_;
 };
 
@@ -174,7 +179,7 @@ TEST_F(EngineLifecycle, RefusesWhenTheQueueIsFull) {
 
 TEST_F(EngineLifecycle, RefusesWhatTheMemoryOfNowDoesNotHold) {
   Start();
-  MemoryCharge held = *engine_->budget().Charge((1 << 20) - 200);
+  MemoryCharge held = *budget_->Charge(budget_->request_bytes() - 200);
   Answer answer;
   Submit(answer, SmallRequest(100));
   const absl::Status status = answer.Wait().status();
@@ -201,6 +206,29 @@ TEST_F(EngineLifecycle, HoldsMemoryUntilTheResponseIsDropped) {
     EXPECT_EQ(response->layer_sha256, "sha of self");
   }
   EXPECT_EQ(engine_->stats().in_flight_bytes, 0);
+}
+
+TEST_F(EngineLifecycle, LeavesToRequestsWhatItDoesNotKeepBetweenBatches) {
+  const auto check = [&](int64_t budget_bytes, int64_t retained_bytes) {
+    Start(Options(), budget_bytes);
+    EXPECT_EQ(EngineRetainedBytes(Options(), budget_bytes), retained_bytes);
+    EXPECT_EQ(budget_->request_bytes(), budget_bytes - retained_bytes);
+    EXPECT_EQ(engine_->stats().in_flight_bytes, 0);
+    engine_.reset();
+  };
+  check(int64_t{4} << 30, RetainedMemory().TotalBytes(1));
+  check(8 * 5000, 4000);  // four fifths of an eighth are the one worker's
+}
+
+// As gRPC does where a caller is slow to read.
+TEST_F(EngineLifecycle, ResponsesOutliveTheEngineAndItsBudget) {
+  Start();
+  absl::StatusOr<Response> response = Call(*engine_, SmallRequest());
+  ASSERT_TRUE(response.ok()) << response.status();
+  engine_.reset();
+  budget_.reset();
+  EXPECT_GT(response->charge.bytes(), 0);
+  response = absl::UnknownError("dropped");
 }
 
 TEST_F(EngineLifecycle, DrainFinishesWhatItHasAndRefusesMore) {
@@ -256,8 +284,7 @@ TEST_F(EngineLifecycle, CompanyDoesNotChangeBits) {
   ASSERT_TRUE(layers_.Add(MakeTestLayer("self", 64, 64, 64, 4, 2, 16)).ok());
   EngineOptions options = Options();
   options.num_workers = 2;
-  options.max_in_flight_bytes = 1 << 28;
-  Start(options);
+  Start(options, 1 << 28);
 
   std::vector<Request> requests;
   std::vector<absl::StatusOr<Response>> alone;
@@ -322,7 +349,8 @@ TEST(Engine, AnswersEachRequestExactlyOnceUnderContention) {
   std::atomic<int64_t> ok{0}, refused{0}, expired{0}, cancelled{0}, other{0};
   std::vector<std::atomic<int>> answers(kThreads * kRequests);
   {
-    Engine engine(options, layers, Clock::Steady(), &observer);
+    MemoryBudget budget(kBudgetBytes);
+    Engine engine(options, layers, budget, Clock::Steady(), &observer);
     std::vector<std::thread> threads;
     for (int t = 0; t < kThreads; ++t) {
       threads.emplace_back([&, t] {

@@ -1,6 +1,8 @@
-#include "core/engine/memory_budget.h"
+#include "core/base/memory_budget.h"
 
 #include <atomic>
+#include <limits>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -71,6 +73,46 @@ TEST(MemoryBudget, MovesWithTheCharge) {
   const MemoryCharge third(std::move(second));
   EXPECT_EQ(third.bytes(), 10);
   EXPECT_EQ(budget.used_bytes(), 10);
+}
+
+TEST(MemoryBudget, TakesBackPartOfACharge) {
+  MemoryBudget budget(100);
+  MemoryCharge charge = *budget.Charge(60);
+  charge.Shrink(25);
+  EXPECT_EQ(charge.bytes(), 35);
+  EXPECT_EQ(budget.used_bytes(), 35);
+  EXPECT_TRUE(charge.Grow(65).ok());
+}
+
+TEST(MemoryBudget, LeavesToRequestsWhatIsNotReserved) {
+  MemoryBudget budget(100);
+  budget.Reserve(30);
+  EXPECT_EQ(budget.request_bytes(), 70);
+  EXPECT_EQ(budget.used_bytes(), 0);
+  const absl::Status never = budget.Charge(71).status();
+  EXPECT_EQ(GetErrorInfo(never).reason, "TOO_LARGE");
+  EXPECT_NE(never.message().find("the 70 bytes"), never.message().npos) << never;
+  MemoryCharge charge = *budget.Charge(70);
+  EXPECT_EQ(GetErrorInfo(budget.Charge(1).status()).reason, "MEMORY");
+}
+
+TEST(MemoryBudget, ReservesWhileRequestsHoldMemoryAndRefusesUntilTheyGiveItBack) {
+  MemoryBudget budget(100);
+  MemoryCharge charge = *budget.Charge(60);
+  budget.Reserve(70);
+  EXPECT_EQ(GetErrorInfo(budget.Charge(10).status()).reason, "MEMORY");
+  charge = MemoryCharge();
+  EXPECT_TRUE(budget.Charge(30).ok());
+  budget.Reserve(1000);
+  EXPECT_EQ(budget.request_bytes(), 0);
+}
+
+TEST(MemoryBudget, IsOutlivedByItsCharges) {
+  std::optional<MemoryBudget> budget(100);
+  MemoryCharge charge = *budget->Charge(60);
+  budget.reset();
+  EXPECT_TRUE(charge.Grow(40).ok());
+  EXPECT_FALSE(charge.Grow(1).ok());
 }
 
 TEST(MemoryBudget, IsNeverExceededByManyThreads) {

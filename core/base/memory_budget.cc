@@ -101,8 +101,8 @@ void MemoryBudget::Reserve(int64_t bytes) {
   counter_->LowerLimit(bytes);
 }
 
-absl::StatusOr<MemoryCharge> MemoryBudget::Charge(int64_t bytes, const MemoryCharge& held) {
-  ATTEND_RETURN_IF_ERROR(counter_->Take(bytes, held.bytes()));
+absl::StatusOr<MemoryCharge> MemoryBudget::Charge(int64_t bytes) {
+  ATTEND_RETURN_IF_ERROR(counter_->Take(bytes, /*held=*/0));
   return MemoryCharge(counter_, bytes);
 }
 

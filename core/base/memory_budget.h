@@ -21,8 +21,9 @@ class MemoryCharge {
   MemoryCharge& operator=(MemoryCharge&& other) noexcept;
   ~MemoryCharge();
 
-  // Takes `bytes` >= 0 more, or fails as MemoryBudget::Charge does; the charge is
-  // then as before. Precondition: made by a budget.
+  // Takes `bytes` >= 0 more for the same request, or fails as MemoryBudget::Charge does; the
+  // charge is then as before. "TOO_LARGE" is then what will never fit beside what the charge
+  // has already. Precondition: made by a budget.
   absl::Status Grow(int64_t bytes);
 
   // Gives `bytes` back. Precondition: 0 <= bytes <= bytes().
@@ -49,9 +50,8 @@ class MemoryBudget {
   void Reserve(int64_t bytes);
 
   // Takes `bytes` >= 0 for a request. RESOURCE_EXHAUSTED, with pushback and reason "MEMORY",
-  // where they do not fit now; without pushback and "TOO_LARGE" where they never will, nor
-  // beside what the same request holds already in `held`.
-  absl::StatusOr<MemoryCharge> Charge(int64_t bytes, const MemoryCharge& held = {});
+  // where they do not fit now; without pushback and "TOO_LARGE" where they never will.
+  absl::StatusOr<MemoryCharge> Charge(int64_t bytes);
 
   // What all requests may hold together: the whole less what is reserved.
   int64_t request_bytes() const;

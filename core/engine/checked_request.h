@@ -1,50 +1,45 @@
-#ifndef ATTEND_CORE_ENGINE_PLAN_H_
-#define ATTEND_CORE_ENGINE_PLAN_H_
+#ifndef ATTEND_CORE_ENGINE_CHECKED_REQUEST_H_
+#define ATTEND_CORE_ENGINE_CHECKED_REQUEST_H_
 
-#include <cstdint>
-#include <vector>
+#include <cstddef>
+#include <string>
 
-#include "absl/status/statusor.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "core/attention/lengths.h"
 #include "core/attention/problem.h"
 #include "core/attention/resolve_options.h"
-#include "core/engine/request.h"
-#include "core/layer/layer.h"
+#include "core/tensor/tensor.h"
 
 namespace attend {
 
-// From a request to what the kernels run, in two steps, so that memory is charged
-// between them: a plan checks everything and allocates nothing but itself; binding
-// a plan to outputs cannot fail. Pure, thread-safe.
-
-struct Plan {
+// What the check of a request finds out from its shapes and options alone. The arguments of
+// its sequences borrow from the request.
+struct CheckedRequest {
+  HeadShape heads;
   BatchShape shape;
   ResolvedOptions options;
   DataType type = DataType::kFloat32;  // of query, key, value and output
   Shape output_shape;
   size_t output_bytes = 0;
-
-  HeadShape heads;
-
-  // What the request holds beside its inputs: output, weights, log-sum-exp,
-  // descriptions of sequences.
-  int64_t Bytes() const;
 };
 
-// INVALID_ARGUMENT where the request does not keep the contract.
-absl::StatusOr<Plan> PlanLayer(const MultiHeadAttentionRequest& request, const LayerConfig& layer,
-                               const ShapeLimits& limits);
-absl::StatusOr<Plan> PlanOperator(const ScaledDotProductAttentionRequest& request,
-                                  const ShapeLimits& limits);
+// The forms of an operand that a kind of request takes.
+struct OperandForms {
+  int dense_rank = 0;
+  bool may_be_packed = false;  // then of one axis less
+  absl::FunctionRef<std::string()> describe;
+};
 
-// `response` holds output, and weights and log_sum_exp where they are asked for, in the plan's
-// shapes; padding in them is filled. The results borrow from all arguments, the plan included.
-// Sequences without query rows are left out: nothing of them is computed.
-LayerItem BindLayer(const MultiHeadAttentionRequest& request, const Plan& plan, Response& response);
-// `sequences` is filled with those of the problem.
-AttentionProblem BindOperator(const ScaledDotProductAttentionRequest& request, const Plan& plan,
-                              Response& response, std::vector<SequenceProblem>& sequences);
+// Checks what both kinds of request ask of an operand: INVALID_ARGUMENT unless it has a float
+// type, which is the query's, and one of the forms, packed or dense as the query.
+absl::Status CheckOperandForm(absl::string_view field, const Tensor& tensor, const Tensor& query,
+                              const OperandForms& forms);
+
+// Sets the type, shape and size of the output. INVALID_ARGUMENT where it has too many elements.
+absl::Status SetOutput(DataType type, Shape shape, CheckedRequest& checked);
 
 }  // namespace attend
 
-#endif  // ATTEND_CORE_ENGINE_PLAN_H_
+#endif  // ATTEND_CORE_ENGINE_CHECKED_REQUEST_H_

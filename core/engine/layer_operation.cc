@@ -1,9 +1,12 @@
+#include "core/engine/layer_operation.h"
+
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
-#include "core/engine/operand.h"
-#include "core/engine/plan.h"
+#include "core/engine/outputs.h"
+#include "core/layer/layer_batch.h"
 
 namespace attend {
 namespace {
@@ -11,16 +14,10 @@ namespace {
 // Checks one operand's type, form and width; returns its rows.
 absl::StatusOr<OperandRows> CheckOperand(absl::string_view field, const Tensor& tensor,
                                          const Tensor& query, int64_t width) {
-  ATTEND_RETURN_IF_ERROR(CheckOperandType(field, tensor, query.type()));
-  if (tensor.rank() != 2 && tensor.rank() != 3) {
-    return InvalidField(field, absl::StrCat("needs shape [B, L, ", width, "] or, packed, [T, ",
-                                            width, "]; got ", ToString(tensor.shape())));
-  }
-  if (tensor.rank() != query.rank()) {
-    return InvalidField(
-        field, absl::StrCat("must be ", query.rank() == 2 ? "packed" : "dense", " as query is, ",
-                            ToString(query.shape()), "; got ", ToString(tensor.shape())));
-  }
+  const auto describe = [width] {
+    return absl::StrCat("[B, L, ", width, "] or, packed, [T, ", width, "]");
+  };
+  ATTEND_RETURN_IF_ERROR(CheckOperandForm(field, tensor, query, {3, true, describe}));
   const int64_t got = tensor.dim(tensor.rank() - 1);
   if (got != width) {
     return InvalidField(field, absl::StrCat("must be ", width, " wide for this layer; got ", got,
@@ -44,7 +41,7 @@ absl::Status CheckDefaults(const MultiHeadAttentionRequest& request, const Layer
   return absl::OkStatus();
 }
 
-OptionDefaults DefaultsOf(const LayerConfig& layer) {
+OptionDefaults GetDefaults(const LayerConfig& layer) {
   OptionDefaults defaults;
   defaults.scale = layer.scale;
   defaults.softcap = layer.softcap;
@@ -54,10 +51,13 @@ OptionDefaults DefaultsOf(const LayerConfig& layer) {
   return defaults;
 }
 
-}  // namespace
+KeySource GetKeySource(const MultiHeadAttentionRequest& request) {
+  return request.key.has_value() || request.value.has_value() ? KeySource::kOwnRows
+                                                              : KeySource::kQueryRows;
+}
 
-absl::StatusOr<Plan> PlanLayer(const MultiHeadAttentionRequest& request, const LayerConfig& layer,
-                               const ShapeLimits& limits) {
+absl::StatusOr<CheckedRequest> Check(const MultiHeadAttentionRequest& request,
+                                     const LayerConfig& layer, const ShapeLimits& limits) {
   const Tensor& query = request.query;
   ATTEND_ASSIGN_OR_RETURN(const OperandRows query_rows,
                           CheckOperand("query", query, query, layer.embed_dim));
@@ -78,24 +78,57 @@ absl::StatusOr<Plan> PlanLayer(const MultiHeadAttentionRequest& request, const L
     }
   }
 
-  Plan plan;
-  ATTEND_ASSIGN_OR_RETURN(plan.shape,
+  CheckedRequest checked;
+  ATTEND_ASSIGN_OR_RETURN(checked.shape,
                           ResolveLengths(query_rows, key_rows, !request.key.has_value(),
                                          request.query_lengths, request.key_lengths, limits));
-  ATTEND_ASSIGN_OR_RETURN(plan.options, ResolveOptions(request.options, layer.num_heads,
-                                                       DefaultsOf(layer), limits, plan.shape));
-  plan.heads = layer.heads();
-  plan.type = query.type();
-  plan.output_shape = query.shape();
-  ATTEND_RETURN_IF_ERROR(SetOutputBytes(plan));
-  return plan;
+  ATTEND_ASSIGN_OR_RETURN(
+      checked.options,
+      ResolveOptions(request.options, layer.num_heads, GetDefaults(layer), limits, checked.shape));
+  checked.heads = layer.heads();
+  ATTEND_RETURN_IF_ERROR(SetOutput(query.type(), query.shape(), checked));
+  return checked;
 }
 
-LayerItem BindLayer(const MultiHeadAttentionRequest& request, const Plan& plan,
-                    Response& response) {
-  const Tensor& query = request.query;
-  const Tensor& key = request.key.has_value() ? *request.key : query;
-  const Tensor& value = request.value.has_value() ? *request.value : key;
+}  // namespace
+
+void LayerRunner::Compute(absl::Span<const LayerItem* const> batch, ExecutionContext& context) {
+  LayerBatch(layer_, batch, context).Run();
+}
+
+LayerOperation::LayerOperation(MultiHeadAttentionRequest request, LayerRunner& runner)
+    : Operation(runner), runner_(runner), request_(std::move(request)) {}
+
+absl::StatusOr<std::unique_ptr<Operation>> LayerOperation::Create(MultiHeadAttentionRequest request,
+                                                                  LayerRunner& runner,
+                                                                  const ShapeLimits& limits) {
+  std::unique_ptr<LayerOperation> operation(new LayerOperation(std::move(request), runner));
+  ATTEND_ASSIGN_OR_RETURN(CheckedRequest checked,
+                          Check(*operation->request_, runner.layer().config(), limits));
+  const Prediction prediction = operation->Predict(checked);
+  operation->SetUp(std::move(checked), prediction);
+  return operation;
+}
+
+Operation::Prediction LayerOperation::Predict(const CheckedRequest& checked) const {
+  const Layer& layer = runner_.layer();
+  const KeySource key_source = GetKeySource(*request_);
+  Prediction prediction;
+  for (const PlacedSequence& sequence : checked.shape.sequences) {
+    prediction.description_bytes += sizeof(PlacedSequence) + sizeof(LayerSequence);
+    if (sequence.query_length == 0) continue;  // nothing of it is computed
+    prediction.flops += layer.Flops(checked.options.params, sequence);
+    prediction.working_bytes += layer.WorkingBytes(sequence, key_source);
+  }
+  // A layer projects all rows that it reads: computing takes longer than reading.
+  prediction.work = prediction.flops;
+  return prediction;
+}
+
+void LayerOperation::HandOver(int executor, Response& response) {
+  const Tensor& query = request_->query;
+  const Tensor& key = request_->key.has_value() ? *request_->key : query;
+  const Tensor& value = request_->value.has_value() ? *request_->value : key;
   const auto row_bytes = [](const Tensor& tensor) {
     return static_cast<size_t>(tensor.dim(tensor.rank() - 1)) * ElementSize(tensor.type());
   };
@@ -103,33 +136,28 @@ LayerItem BindLayer(const MultiHeadAttentionRequest& request, const Plan& plan,
     return tensor.data() + static_cast<size_t>(index) * row_bytes(tensor);
   };
 
-  const KeySource source = request.key.has_value() || request.value.has_value()
-                               ? KeySource::kOwnRows
-                               : KeySource::kQueryRows;
-
-  LayerItem item;
-  item.type = plan.type;
-  item.params = &plan.options.params;
+  const BatchShape& shape = checked().shape;
   Tensor& output = response.output;
-  item.sequences.reserve(plan.shape.sequences.size());
-  const bool packed = query.rank() == 2;
-  for (int64_t i = 0; i < static_cast<int64_t>(plan.shape.sequences.size()); ++i) {
-    const PlacedSequence& shape = plan.shape.sequences[static_cast<size_t>(i)];
-    LayerSequence sequence(shape);
-    sequence.weights = BindWeights(plan, i, response.weights);
-    sequence.log_sum_exp = BindLogSumExp(plan, i, response.log_sum_exp);
-    sequence.output = output.data() + static_cast<size_t>(shape.query_begin) * row_bytes(output);
-    if (!packed) {
-      ZeroRows(sequence.output, shape.query_length, plan.shape.max_query_length, row_bytes(output));
+  response.layer_sha256 = runner_.layer().config().sha256;
+  item_.type = checked().type;
+  item_.params = &checked().options.params;
+  item_.sequences.reserve(shape.sequences.size());
+  for (int64_t i = 0; i < static_cast<int64_t>(shape.sequences.size()); ++i) {
+    const PlacedSequence& placed = shape.sequences[static_cast<size_t>(i)];
+    LayerSequence sequence(placed);
+    BindOutputs(checked(), i, response, sequence);
+    sequence.output = output.data() + static_cast<size_t>(placed.query_begin) * row_bytes(output);
+    if (!shape.packed) {
+      ZeroRows(sequence.output, placed.query_length, shape.max_query_length, row_bytes(output));
     }
-    if (shape.query_length == 0) continue;
-    sequence.key_source = source;
-    sequence.query = row(query, shape.query_begin);
-    sequence.key = row(key, shape.key_begin);
-    sequence.value = row(value, shape.key_begin);
-    item.sequences.push_back(sequence);
+    if (placed.query_length == 0) continue;
+    sequence.key_source = GetKeySource(*request_);
+    sequence.query = row(query, placed.query_begin);
+    sequence.key = row(key, placed.key_begin);
+    sequence.value = row(value, placed.key_begin);
+    item_.sequences.push_back(sequence);
   }
-  return item;
+  if (!item_.sequences.empty()) runner_.Add(executor, item_);
 }
 
 }  // namespace attend

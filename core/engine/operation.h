@@ -1,62 +1,73 @@
-#ifndef ATTEND_CORE_ENGINE_ENGINE_ITEM_H_
-#define ATTEND_CORE_ENGINE_ENGINE_ITEM_H_
+#ifndef ATTEND_CORE_ENGINE_OPERATION_H_
+#define ATTEND_CORE_ENGINE_OPERATION_H_
 
-#include <optional>
-#include <vector>
+#include <cstdint>
 
+#include "absl/status/statusor.h"
+#include "core/base/memory_budget.h"
 #include "core/batching/work_item.h"
-#include "core/engine/engine.h"
-#include "core/engine/plan.h"
+#include "core/engine/checked_request.h"
 #include "core/engine/request.h"
 
 namespace attend {
 
-// A request on its way through the engine: what it asks, what it holds, and the
-// kernels' view of both. One thread at a time.
-class EngineItem final : public Work {
+// One request on its way through the engine.
+//  1. It is made from a request, which is checked; what it will take is predicted from shapes
+//     and options alone. Nothing is allocated for it but its description.
+//  2. Accept hands it the memory that it may use and the callback that it answers by.
+//  3. Prepare, on the thread of the executor that runs it, allocates the outputs, fills their
+//     padding and hands what is to be computed to the runner.
+//  4. End answers.
+// Each kind of request has an operation of its own, which knows its own runner.
+// One thread at a time.
+class Operation : public Work {
  public:
-  EngineItem(Request request, MemoryCharge charge, Engine::Done done);
+  BatchRunner& runner() const { return runner_; }
 
-  // Checks the request, charges and allocates what it needs. Call once, first.
-  // On error only End may follow.
-  absl::Status Prepare(const LayerRegistry& layers, const ShapeLimits& limits,
-                       uint32_t priority_levels, MemoryBudget& budget);
-
-  // nullptr: the bare operator.
-  const Layer* layer() const { return layer_; }
-  uint32_t priority() const;
+  // Cost::bytes is what the request needs beside its inputs.
   const Cost& cost() const { return cost_; }
-  double flops() const { return flops_; }
 
-  // What to run, of the kind that layer() says; nullptr where no row is asked for.
-  const LayerItem* layer_item() const;
-  const AttentionProblem* problem() const;
+  // `charge` covers the inputs and cost().bytes. Once, before Prepare and End.
+  void Accept(MemoryCharge charge, ResponseCallback done);
 
-  void SetTiming(const Timing& timing) { response_.timing = timing; }
+  // Where memory cannot be allocated, the operation fails alone: it hands nothing over, and
+  // End answers RESOURCE_EXHAUSTED.
+  void Prepare(int executor) final;
 
   // Answers with the response or the error. Frees what the request held before.
-  void End(absl::Status status) override;
+  void End(absl::StatusOr<Timing> result) final;
+
+ protected:
+  explicit Operation(BatchRunner& runner) : runner_(runner) {}
+
+  // What running a checked request takes.
+  struct Prediction {
+    double work = 0.0;  // Cost::work
+    double flops = 0.0;
+    int64_t description_bytes = 0;  // of what is handed over; held like the outputs
+    int64_t working_bytes = 0;      // given back before the answer
+  };
+  void SetUp(CheckedRequest checked, const Prediction& prediction);
+
+  const CheckedRequest& checked() const { return checked_; }
 
  private:
-  absl::Status PrepareLayer(const MultiHeadAttentionRequest& request, const LayerRegistry& layers,
-                            const ShapeLimits& limits, MemoryBudget& budget);
-  absl::Status PrepareOperator(const ScaledDotProductAttentionRequest& request,
-                               const ShapeLimits& limits);
-  absl::Status Allocate(const Plan& plan);
+  // Hands over what is to be computed, with outputs in `response`, whose tensors are allocated;
+  // nothing where no row is asked for. May throw std::bad_alloc.
+  virtual void HandOver(int executor, Response& response) = 0;
 
-  std::optional<Request> request_;
-  MemoryCharge working_;
-  Response response_;
-  Engine::Done done_;
-  const Layer* layer_ = nullptr;
-  Plan plan_;  // what is run borrows from it
-  LayerItem layer_item_;
-  AttentionProblem problem_;
-  std::vector<SequenceProblem> problem_sequences_;
+  // Frees the request's tensors.
+  virtual void DropRequest() = 0;
+
+  BatchRunner& runner_;
+  CheckedRequest checked_;
   Cost cost_;
-  double flops_ = 0.0;
+  int64_t working_bytes_ = 0;
+  ResponseCallback done_;
+  Response response_;
+  absl::Status failure_;
 };
 
 }  // namespace attend
 
-#endif  // ATTEND_CORE_ENGINE_ENGINE_ITEM_H_
+#endif  // ATTEND_CORE_ENGINE_OPERATION_H_

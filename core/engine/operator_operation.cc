@@ -1,9 +1,14 @@
+#include "core/engine/operator_operation.h"
+
 #include <cmath>
+#include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/attention/attention.h"
+#include "core/attention/cost.h"
 #include "core/base/status.h"
-#include "core/engine/operand.h"
-#include "core/engine/plan.h"
+#include "core/engine/outputs.h"
 
 namespace attend {
 namespace {
@@ -22,30 +27,22 @@ struct Axes {
   int row;   // axis of the rows
 };
 
-Axes AxesOf(const Tensor& tensor, Layout layout) {
+Axes FindAxes(const Tensor& tensor, Layout layout) {
   if (tensor.rank() == 3) return {true, 1, 0};
   return layout == Layout::kBlhd ? Axes{false, 2, 1} : Axes{false, 1, 2};
 }
 
-absl::string_view ShapesOf(Layout layout) {
+std::string DescribeForms(Layout layout) {
   return layout == Layout::kBlhd ? "[B, L, H, D] or, packed, [T, H, D] in LAYOUT_BLHD"
                                  : "[B, H, L, D] in LAYOUT_BHLD (which has no packed form)";
 }
 
 absl::Status CheckOperand(absl::string_view field, const Tensor& tensor, const Tensor& query,
                           Layout layout) {
-  ATTEND_RETURN_IF_ERROR(CheckOperandType(field, tensor, query.type()));
-  const bool packed_allowed = layout == Layout::kBlhd;
-  if (tensor.rank() != 4 && !(packed_allowed && tensor.rank() == 3)) {
-    return InvalidField(
-        field, absl::StrCat("needs shape ", ShapesOf(layout), "; got ", ToString(tensor.shape())));
-  }
-  if (tensor.rank() != query.rank()) {
-    return InvalidField(
-        field, absl::StrCat("must be ", query.rank() == 3 ? "packed" : "dense", " as query is, ",
-                            ToString(query.shape()), "; got ", ToString(tensor.shape())));
-  }
-  const int64_t heads = tensor.dim(AxesOf(tensor, layout).head);
+  const auto describe = [layout] { return DescribeForms(layout); };
+  ATTEND_RETURN_IF_ERROR(
+      CheckOperandForm(field, tensor, query, {4, layout == Layout::kBlhd, describe}));
+  const int64_t heads = tensor.dim(FindAxes(tensor, layout).head);
   const int64_t width = tensor.dim(tensor.rank() - 1);
   if (heads < 1 || heads > kMaxHeads) {
     return InvalidField(
@@ -61,16 +58,15 @@ absl::Status CheckOperand(absl::string_view field, const Tensor& tensor, const T
 }
 
 absl::Status CheckHeads(const ScaledDotProductAttentionRequest& request, const Axes& axes,
-                        const Plan& plan) {
-  if (plan.heads.num_heads % plan.heads.num_kv_heads != 0) {
-    return InvalidField(
-        "key", absl::StrCat("its number of heads must divide query's ", plan.heads.num_heads,
-                            "; got ", plan.heads.num_kv_heads));
+                        const HeadShape& heads) {
+  if (heads.num_heads % heads.num_kv_heads != 0) {
+    return InvalidField("key", absl::StrCat("its number of heads must divide query's ",
+                                            heads.num_heads, "; got ", heads.num_kv_heads));
   }
   const int64_t key_width = request.key.dim(request.key.rank() - 1);
-  if (key_width != plan.heads.head_dim) {
-    return InvalidField("key", absl::StrCat("heads must be as wide as query's, ",
-                                            plan.heads.head_dim, "; got ", key_width));
+  if (key_width != heads.head_dim) {
+    return InvalidField("key", absl::StrCat("heads must be as wide as query's, ", heads.head_dim,
+                                            "; got ", key_width));
   }
   for (int axis = 0; axis < request.key.rank() - 1; ++axis) {
     if (request.value.dim(axis) == request.key.dim(axis)) continue;
@@ -84,9 +80,10 @@ absl::Status CheckHeads(const ScaledDotProductAttentionRequest& request, const A
   return absl::OkStatus();
 }
 
-// The rows of one sequence in an operand. `begin` counts rows of all heads' sequences before it.
+// The rows of one sequence in an operand. `begin` counts the rows of the sequences before it,
+// padding included.
 template <typename Byte>
-BasicRows<Byte> RowsOf(Byte* data, const Tensor& tensor, const Axes& axes, int64_t begin) {
+BasicRows<Byte> FindRows(Byte* data, const Tensor& tensor, const Axes& axes, int64_t begin) {
   const int64_t heads = tensor.dim(axes.head);
   const int64_t width = tensor.dim(tensor.rank() - 1);
   const bool heads_first = axes.head < axes.row;
@@ -114,60 +111,98 @@ void ZeroPadding(Tensor& output, const Axes& axes, const MutableRows& rows, int6
   }
 }
 
-}  // namespace
+HeadShape GetHeads(const ScaledDotProductAttentionRequest& request, const Axes& axes) {
+  const auto width = [](const Tensor& tensor) { return tensor.dim(tensor.rank() - 1); };
+  return {request.query.dim(axes.head), request.key.dim(axes.head), width(request.query),
+          width(request.value)};
+}
 
-absl::StatusOr<Plan> PlanOperator(const ScaledDotProductAttentionRequest& request,
-                                  const ShapeLimits& limits) {
+absl::StatusOr<CheckedRequest> Check(const ScaledDotProductAttentionRequest& request,
+                                     const ShapeLimits& limits) {
   const Tensor& query = request.query;
   ATTEND_RETURN_IF_ERROR(CheckOperand("query", query, query, request.layout));
   ATTEND_RETURN_IF_ERROR(CheckOperand("key", request.key, query, request.layout));
   ATTEND_RETURN_IF_ERROR(CheckOperand("value", request.value, query, request.layout));
-  const Axes axes = AxesOf(query, request.layout);
+  const Axes axes = FindAxes(query, request.layout);
+  CheckedRequest checked;
+  checked.heads = GetHeads(request, axes);
+  ATTEND_RETURN_IF_ERROR(CheckHeads(request, axes, checked.heads));
 
-  Plan plan;
-  plan.heads.num_heads = query.dim(axes.head);
-  plan.heads.num_kv_heads = request.key.dim(axes.head);
-  plan.heads.head_dim = query.dim(query.rank() - 1);
-  plan.heads.value_head_dim = request.value.dim(request.value.rank() - 1);
-  ATTEND_RETURN_IF_ERROR(CheckHeads(request, axes, plan));
-
-  const auto rows_of = [&](const Tensor& tensor) {
+  const auto count_rows = [&](const Tensor& tensor) {
     return axes.packed ? OperandRows{true, 0, tensor.dim(0)}
                        : OperandRows{false, tensor.dim(0), tensor.dim(axes.row)};
   };
   ATTEND_ASSIGN_OR_RETURN(
-      plan.shape, ResolveLengths(rows_of(query), rows_of(request.key), /*self_attention=*/false,
-                                 request.query_lengths, request.key_lengths, limits));
+      checked.shape,
+      ResolveLengths(count_rows(query), count_rows(request.key),
+                     /*self_attention=*/false, request.query_lengths, request.key_lengths, limits));
   OptionDefaults defaults;
-  defaults.scale = 1.0f / std::sqrt(static_cast<float>(plan.heads.head_dim));
-  ATTEND_ASSIGN_OR_RETURN(plan.options, ResolveOptions(request.options, plan.heads.num_heads,
-                                                       defaults, limits, plan.shape));
-  plan.type = query.type();
-  plan.output_shape = query.shape();
-  plan.output_shape.back() = plan.heads.value_head_dim;
-  ATTEND_RETURN_IF_ERROR(SetOutputBytes(plan));
-  return plan;
+  defaults.scale = 1.0f / std::sqrt(static_cast<float>(checked.heads.head_dim));
+  ATTEND_ASSIGN_OR_RETURN(checked.options, ResolveOptions(request.options, checked.heads.num_heads,
+                                                          defaults, limits, checked.shape));
+  Shape output_shape = query.shape();
+  output_shape.back() = checked.heads.value_head_dim;
+  ATTEND_RETURN_IF_ERROR(SetOutput(query.type(), std::move(output_shape), checked));
+  return checked;
 }
 
-AttentionProblem BindOperator(const ScaledDotProductAttentionRequest& request, const Plan& plan,
-                              Response& response, std::vector<SequenceProblem>& sequences) {
-  const Axes axes = AxesOf(request.query, request.layout);
-  Tensor& output = response.output;
-  sequences.reserve(plan.shape.sequences.size());
-  for (int64_t i = 0; i < static_cast<int64_t>(plan.shape.sequences.size()); ++i) {
-    const PlacedSequence& shape = plan.shape.sequences[static_cast<size_t>(i)];
-    SequenceProblem sequence(shape);
-    sequence.weights = BindWeights(plan, i, response.weights);
-    sequence.log_sum_exp = BindLogSumExp(plan, i, response.log_sum_exp);
-    sequence.output = RowsOf(output.data(), output, axes, shape.query_begin);
-    if (!axes.packed) ZeroPadding(output, axes, sequence.output, shape.query_length);
-    if (shape.query_length == 0) continue;
-    sequence.query = RowsOf(request.query.data(), request.query, axes, shape.query_begin);
-    sequence.key = RowsOf(request.key.data(), request.key, axes, shape.key_begin);
-    sequence.value = RowsOf(request.value.data(), request.value, axes, shape.key_begin);
-    sequences.push_back(sequence);
+}  // namespace
+
+void OperatorRunner::Compute(absl::Span<const AttentionProblem* const> batch,
+                             ExecutionContext& context) {
+  ComputeAttention(batch, context);
+}
+
+OperatorOperation::OperatorOperation(ScaledDotProductAttentionRequest request,
+                                     OperatorRunner& runner)
+    : Operation(runner), runner_(runner), request_(std::move(request)) {}
+
+absl::StatusOr<std::unique_ptr<Operation>> OperatorOperation::Create(
+    ScaledDotProductAttentionRequest request, OperatorRunner& runner, const ShapeLimits& limits) {
+  std::unique_ptr<OperatorOperation> operation(new OperatorOperation(std::move(request), runner));
+  ATTEND_ASSIGN_OR_RETURN(CheckedRequest checked, Check(*operation->request_, limits));
+  const Prediction prediction = Predict(checked);
+  operation->SetUp(std::move(checked), prediction);
+  return operation;
+}
+
+Operation::Prediction OperatorOperation::Predict(const CheckedRequest& checked) {
+  Prediction prediction;
+  double bytes = 0.0;
+  for (const PlacedSequence& sequence : checked.shape.sequences) {
+    prediction.description_bytes += sizeof(PlacedSequence) + sizeof(SequenceProblem);
+    if (sequence.query_length == 0) continue;  // nothing of it is computed
+    prediction.flops += AttentionFlops(checked.heads, checked.options.params, sequence);
+    bytes += AttentionBytes(checked.heads, checked.type, sequence);
   }
-  return AttentionProblem{plan.heads, plan.type, plan.type, &plan.options.params, sequences};
+  prediction.work = PredictWork(prediction.flops, bytes);
+  return prediction;
+}
+
+void OperatorOperation::HandOver(int executor, Response& response) {
+  const Axes axes = FindAxes(request_->query, request_->layout);
+  const BatchShape& shape = checked().shape;
+  Tensor& output = response.output;
+  sequences_.reserve(shape.sequences.size());
+  for (int64_t i = 0; i < static_cast<int64_t>(shape.sequences.size()); ++i) {
+    const PlacedSequence& placed = shape.sequences[static_cast<size_t>(i)];
+    SequenceProblem sequence(placed);
+    BindOutputs(checked(), i, response, sequence);
+    sequence.output = FindRows(output.data(), output, axes, placed.query_begin);
+    if (!axes.packed) ZeroPadding(output, axes, sequence.output, placed.query_length);
+    if (placed.query_length == 0) continue;
+    const auto find_rows = [&](const Tensor& tensor, int64_t begin) {
+      return FindRows(tensor.data(), tensor, axes, begin);
+    };
+    sequence.query = find_rows(request_->query, placed.query_begin);
+    sequence.key = find_rows(request_->key, placed.key_begin);
+    sequence.value = find_rows(request_->value, placed.key_begin);
+    sequences_.push_back(sequence);
+  }
+  if (sequences_.empty()) return;
+  const DataType type = checked().type;
+  problem_ = {checked().heads, type, type, &checked().options.params, sequences_};
+  runner_.Add(executor, problem_);
 }
 
 }  // namespace attend

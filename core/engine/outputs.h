@@ -1,35 +1,32 @@
-#ifndef ATTEND_CORE_ENGINE_OPERAND_H_
-#define ATTEND_CORE_ENGINE_OPERAND_H_
+#ifndef ATTEND_CORE_ENGINE_OUTPUTS_H_
+#define ATTEND_CORE_ENGINE_OUTPUTS_H_
 
+#include <cstddef>
 #include <cstdint>
-#include <optional>
 
-#include "absl/status/status.h"
-#include "absl/strings/string_view.h"
-#include "core/attention/lengths.h"
-#include "core/engine/plan.h"
-#include "core/tensor/tensor.h"
+#include "core/attention/problem.h"
+#include "core/engine/checked_request.h"
+#include "core/engine/request.h"
 
 namespace attend {
 
-// What planning and binding of both kinds of request share.
+// The tensors of a response: output, and weights and log-sum-exp where they are asked for.
 
-// INVALID_ARGUMENT unless the tensor has a float type, the query's.
-absl::Status CheckOperandType(absl::string_view field, const Tensor& tensor, DataType query_type);
+// Their bytes.
+int64_t CountOutputBytes(const CheckedRequest& checked);
 
-// Checks output_shape's size and sets output_bytes.
-absl::Status SetOutputBytes(Plan& plan);
+// Allocates them, uninitialised. Throws std::bad_alloc as operator new does.
+void AllocateOutputs(const CheckedRequest& checked, Response& response);
+
+// Points a copy of the arguments of sequence `index` to its weights and its log-sum-exp in an
+// allocated response, and fills the padding around both: weights with 0 where they are
+// probabilities and with -inf where they are scores, the log-sum-exp with -inf.
+void BindOutputs(const CheckedRequest& checked, int64_t index, Response& response,
+                 SequenceArgs& sequence);
 
 // Sets the rows [length, rows) of one head or sequence to 0.
 void ZeroRows(std::byte* data, int64_t length, int64_t rows, size_t row_bytes);
 
-// Where sequence `index` has its weights, or nullptr; fills what lies outside its
-// lengths: with 0 where they are probabilities, else -inf.
-float* BindWeights(const Plan& plan, int64_t index, std::optional<Tensor>& weights);
-
-// The same of its log-sum-exp, filled with -inf.
-float* BindLogSumExp(const Plan& plan, int64_t index, std::optional<Tensor>& log_sum_exp);
-
 }  // namespace attend
 
-#endif  // ATTEND_CORE_ENGINE_OPERAND_H_
+#endif  // ATTEND_CORE_ENGINE_OUTPUTS_H_

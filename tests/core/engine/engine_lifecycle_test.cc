@@ -23,7 +23,7 @@ namespace {
 using Mha = MultiHeadAttentionRequest;
 using Sdpa = ScaledDotProductAttentionRequest;
 
-class CountingObserver final : public EngineObserver {
+class CountingObserver final : public BatchObserver {
  public:
   void OnBatch(int64_t batch_requests, int64_t batch_tokens, double batch_flops,
                absl::Duration) override {
@@ -231,6 +231,58 @@ TEST_F(EngineLifecycle, ResponsesOutliveTheEngineAndItsBudget) {
   response = absl::UnknownError("dropped");
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they end the program
+// Its weights have more bytes than a process can address, whatever the budget says.
+Sdpa ImpossibleRequest() {
+  constexpr int64_t kRows = int64_t{1} << 23;
+  Sdpa request;
+  request.query = Zeros({1, kRows, 1, 1}, DataType::kBFloat16);
+  request.key = Zeros({1, kRows, 1, 1}, DataType::kBFloat16);
+  request.value = Zeros({1, kRows, 1, 1}, DataType::kBFloat16);
+  request.options.weights = WeightsOutput::kPerHead;
+  return request;
+}
+
+EngineOptions WithoutLimits() {
+  EngineOptions options = Options();
+  options.max_sequence_length = int64_t{1} << 40;
+  options.max_weights_bytes = int64_t{1} << 60;
+  options.max_batch_tokens = int64_t{1} << 40;
+  options.max_batch_flops = 1e30;
+  return options;
+}
+
+TEST_F(EngineLifecycle, FailsARequestAloneWhoseOutputsCannotBeAllocated) {
+  Start(WithoutLimits(), int64_t{1} << 60);
+  Occupy();
+  Answer before, impossible, after;
+  Submit(before, SmallRequest());
+  Submit(impossible, ImpossibleRequest());
+  Submit(after, SmallRequest());
+  Release();
+  const absl::Status status = impossible.Wait().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_EQ(GetErrorInfo(status).reason, "MEMORY");
+  EXPECT_GT(GetRetryPushback(status), absl::ZeroDuration());
+  EXPECT_EQ(before.Wait()->timing.batch_requests, 3);
+  EXPECT_TRUE(after.Wait().ok());
+}
+
+TEST_F(EngineLifecycle, RefusesWhatDoesNotGetIntoTheQueueBeforeItAllocates) {
+  EngineOptions options = WithoutLimits();
+  options.max_queue_requests = 1;
+  Start(options, int64_t{1} << 60);
+  Occupy();
+  Answer queued, refused;
+  Submit(queued, SmallRequest());
+  Submit(refused, ImpossibleRequest());
+  EXPECT_EQ(refused.count(), 1);
+  EXPECT_EQ(GetErrorInfo(refused.Wait().status()).reason, "QUEUE_FULL");
+  Release();
+  EXPECT_TRUE(queued.Wait().ok());
+}
+#endif
+
 TEST_F(EngineLifecycle, DrainFinishesWhatItHasAndRefusesMore) {
   Start();
   Occupy();
@@ -359,7 +411,7 @@ TEST(Engine, AnswersEachRequestExactlyOnceUnderContention) {
           Request request;
           if (random() % 2 == 0) {
             Mha mha;
-            mha.layer = random() % 2 == 0 ? "a" : "b";
+            mha.layer.push_back(random() % 2 == 0 ? 'a' : 'b');
             mha.query = Zeros({static_cast<int64_t>(random() % 9), 16});
             mha.priority = random() % 3;
             request = std::move(mha);

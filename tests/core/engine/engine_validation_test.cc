@@ -53,10 +53,12 @@ struct Case {
 
 class EngineValidation : public ::testing::Test {
  protected:
-  EngineValidation() {
-    EXPECT_TRUE(layers_.Add(MakeTestLayer("self", 16, 16, 16)).ok());
-    EXPECT_TRUE(layers_.Add(MakeTestLayer("cross", 16, 12, 20)).ok());
-  }
+  struct Layers : LayerRegistry {
+    Layers() {
+      EXPECT_TRUE(Add(MakeTestLayer("self", 16, 16, 16)).ok());
+      EXPECT_TRUE(Add(MakeTestLayer("cross", 16, 12, 20)).ok());
+    }
+  };
 
   // Dense, B = 2, Lq = 3, Lk = 5.
   static Mha GoodLayerRequest() {
@@ -121,7 +123,7 @@ class EngineValidation : public ::testing::Test {
     }
   }
 
-  LayerRegistry layers_;
+  const Layers layers_;
   MemoryBudget budget_{1 << 20};
   Engine engine_{Options(), layers_, budget_, Clock::Steady(), nullptr};
 };

@@ -39,4 +39,17 @@ double AttentionFlops(const HeadShape& heads, const AttentionParams& params,
          static_cast<double>(heads.head_dim + heads.value_head_dim);
 }
 
+double AttentionBytes(const HeadShape& heads, DataType type, const SequenceArgs& sequence) {
+  const auto rows = static_cast<double>(sequence.query_length);
+  const auto keys = static_cast<double>(sequence.key_length);
+  const auto query_width = static_cast<double>(heads.num_heads * heads.head_dim);
+  const auto key_value_width =
+      static_cast<double>(heads.num_kv_heads * (heads.head_dim + heads.value_head_dim));
+  return (rows * query_width + keys * key_value_width) * static_cast<double>(ElementSize(type));
+}
+
+double PredictWork(double flops, double bytes) {
+  return std::max(flops, static_cast<double>(kOperationsPerByte) * bytes);
+}
+
 }  // namespace attend

@@ -8,29 +8,29 @@ constexpr int kWarmUpBatches = 4;
 
 }  // namespace
 
-void LoadEstimate::Observe(const void* group, double flops, absl::Duration took) {
+void LoadEstimate::Observe(const BatchRunner* runner, double work, absl::Duration took) {
   if (took <= absl::ZeroDuration()) return;
   batch_duration_ = batch_duration_ == absl::ZeroDuration()
                         ? took
                         : kDecay * batch_duration_ + (1.0 - kDecay) * took;
-  if (!(flops > 0.0)) return;
-  Rate& rate = rates_[group];
+  if (!(work > 0.0)) return;
+  Rate& rate = rates_[runner];
   ++rate.batches;
   if (rate.batches <= kWarmUpBatches) {
-    rate.flops = flops;  // forget the cold ones
+    rate.work = work;  // forget the cold ones
     rate.seconds = absl::ToDoubleSeconds(took);
     return;
   }
-  rate.flops = kDecay * rate.flops + flops;
+  rate.work = kDecay * rate.work + work;
   rate.seconds = kDecay * rate.seconds + absl::ToDoubleSeconds(took);
 }
 
-absl::Duration LoadEstimate::Expected(const void* group, double flops) const {
-  const auto found = rates_.find(group);
+absl::Duration LoadEstimate::Expected(const BatchRunner* runner, double work) const {
+  const auto found = rates_.find(runner);
   if (found == rates_.end() || found->second.batches < kWarmUpBatches) {
     return absl::ZeroDuration();
   }
-  return absl::Seconds(flops * found->second.seconds / found->second.flops);
+  return absl::Seconds(work * found->second.seconds / found->second.work);
 }
 
 }  // namespace attend

@@ -4,31 +4,31 @@
 #include <map>
 
 #include "absl/time/time.h"
+#include "core/batching/work_item.h"
 
 namespace attend {
 
-// How long work takes, learned from batches that ran. Per group, because a flop
-// of a short decode costs many times one of a long prefill. Recent batches count
-// more: a change of load or of clock speed shows after about ten of them.
-// Thread-compatible.
+// How long work (Cost::work) takes, learned from batches that ran. Per runner, because an
+// operation of a decode takes many times one of a long prefill. Recent batches count more: a
+// change of load or of clock speed shows after about ten of them. Thread-compatible.
 class LoadEstimate {
  public:
-  void Observe(const void* group, double flops, absl::Duration took);
+  void Observe(const BatchRunner* runner, double work, absl::Duration took);
 
-  // Zero until a few batches of the group were seen: the first of them run with
+  // Zero until a few batches of the runner were seen: the first of them run with
   // cold caches and say too little to refuse anyone.
-  absl::Duration Expected(const void* group, double flops) const;
+  absl::Duration Expected(const BatchRunner* runner, double work) const;
 
-  // Of recent batches of any group; zero where there was none.
+  // The mean of recent batches of all runners; zero where there was none.
   absl::Duration BatchDuration() const { return batch_duration_; }
 
  private:
   struct Rate {
     int batches = 0;
-    double flops = 0.0;  // decayed sums
+    double work = 0.0;  // decayed sums
     double seconds = 0.0;
   };
-  std::map<const void*, Rate> rates_;  // groups are few: layers
+  std::map<const BatchRunner*, Rate> rates_;
   absl::Duration batch_duration_;
 };
 

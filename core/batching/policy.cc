@@ -19,13 +19,13 @@ BatchDecision DecideBatch(absl::Span<const WorkItem> queue, const BatchLimits& l
       continue;
     }
     if (head != nullptr) {
-      if (item.group != head->group) {
+      if (item.runner != head->runner) {
         if (!passed.has_value()) passed = item.priority;
         continue;
       }
       // Subtracted, because the sum of two int64 may overflow.
       if (item.cost.tokens > limits.max_tokens - total.tokens ||
-          item.cost.flops > limits.max_flops - total.flops) {
+          item.cost.work > limits.max_work - total.work) {
         break;
       }
     } else {
@@ -33,7 +33,7 @@ BatchDecision DecideBatch(absl::Span<const WorkItem> queue, const BatchLimits& l
     }
     decision.run.push_back(i);
     total.tokens += item.cost.tokens;
-    total.flops += item.cost.flops;
+    total.work += item.cost.work;
   }
   return decision;
 }

@@ -16,7 +16,7 @@ namespace attend {
 struct BatchLimits {
   int64_t max_requests = 1;
   int64_t max_tokens = 1;
-  double max_flops = 1.0;
+  double max_work = 1.0;  // Cost::work
 };
 
 // Indices into the queue, ascending; disjoint.
@@ -29,12 +29,12 @@ struct BatchDecision {
 // `queue` is ordered by priority, then by arrival.
 //
 //  1. An item whose deadline is not after `now` is expired and never runs. Only
-//     items that the decision looks at are found so; the rest stay.
+//     items that the decision looks at are found expired; the rest stay.
 //  2. The first live item, the head, always runs, whatever it costs. So nobody
 //     is passed for ever: each batch takes the head, and an item's turn comes
 //     when those before it have run.
-//  3. Items of the head's group join it in order, until the next of them would
-//     exceed a limit. That one is not passed by smaller ones of its group.
+//  3. Items of the head's group, those with its runner, join it in order, until
+//     the next of them would exceed a limit. Smaller ones do not pass that one.
 //  4. Nobody joins past a waiting item of higher priority: the batch would keep
 //     that one waiting longer.
 //

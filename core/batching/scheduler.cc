@@ -4,20 +4,10 @@
 #include <chrono>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "core/base/status.h"
+#include "core/batching/end_status.h"
 
 namespace attend {
 namespace {
-
-// Expected times are averages; the half of all items takes longer. An item is
-// let in only if it should end with a fifth of its time to spare, so that what
-// is computed under overload is mostly in time.
-constexpr double kHeadroom = 1.25;
-
-constexpr absl::Duration kMinPushback = absl::Milliseconds(1);
-constexpr absl::Duration kMaxPushback = absl::Seconds(5);
-constexpr absl::Duration kUnknownPushback = absl::Milliseconds(100);
 
 // How long one wait lasts at most; waits are in loops.
 constexpr absl::Duration kMaxWait = absl::Hours(1);
@@ -26,27 +16,12 @@ std::chrono::nanoseconds WaitTime(absl::Duration duration) {
   return absl::ToChronoNanoseconds(std::clamp(duration, absl::Nanoseconds(1), kMaxWait));
 }
 
-absl::Status Expired() {
-  return MakeError(absl::StatusCode::kDeadlineExceeded, "EXPIRED", "",
-                   "the deadline passed before the request's turn came; nothing was computed");
-}
-
-absl::Status Cancelled() {
-  return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "",
-                   "the request was cancelled; nothing was computed");
-}
-
-absl::Status Draining() {
-  return MakeError(absl::StatusCode::kUnavailable, "DRAINING", "",
-                   "the server is shutting down; use another one");
-}
-
 }  // namespace
 
-Scheduler::Scheduler(const SchedulerOptions& options, const Clock& clock, Run run)
+Scheduler::Scheduler(const SchedulerOptions& options, const Clock& clock, BatchObserver* observer)
     : options_(options),
       clock_(clock),
-      run_(std::move(run)),
+      observer_(observer),
       busy_until_(static_cast<size_t>(options.executors), absl::InfinitePast()) {
   for (int executor = 0; executor < options_.executors; ++executor) {
     threads_.emplace_back([this, executor] { Execute(executor); });
@@ -64,14 +39,19 @@ Scheduler::~Scheduler() {
     work_.NotifyAll();
     timer_.NotifyAll();
   }
-  EndAll(std::move(left), Cancelled());
+  EndAll(std::move(left), CancelledError());
   for (std::thread& thread : threads_) thread.join();
 }
 
 absl::StatusOr<uint64_t> Scheduler::Submit(WorkItem& item) {
   const absl::Time now = clock_.Now();
   MutexLock lock(mutex_);
-  if (absl::Status status = CheckAdmission(item, now); !status.ok()) {
+  const absl::Duration expected = estimate_.Expected(item.runner, item.cost.work);
+  absl::Status status = draining_ || stopping_
+                            ? DrainingError()
+                            : CheckAdmission({item.cost.bytes, item.deadline - now, expected},
+                                             MeasureLoad(item.priority, now), options_.queue);
+  if (!status.ok()) {
     ++stats_.refused;
     return status;
   }
@@ -79,7 +59,7 @@ absl::StatusOr<uint64_t> Scheduler::Submit(WorkItem& item) {
   const uint64_t id = next_id_++;
   item.id = id;
   item.enqueued = now;
-  item.expected = estimate_.Expected(item.group, item.cost.flops);
+  item.expected = expected;
   if (item.deadline < next_deadline_) {
     next_deadline_ = item.deadline;
     timer_.NotifyOne();
@@ -89,40 +69,18 @@ absl::StatusOr<uint64_t> Scheduler::Submit(WorkItem& item) {
   return id;
 }
 
-absl::Duration Scheduler::UntilExecutorFree(absl::Time now) const {
-  const absl::Time first = *std::min_element(busy_until_.begin(), busy_until_.end());
-  return std::max(first - now, absl::ZeroDuration());
-}
-
-absl::Status Scheduler::CheckAdmission(const WorkItem& item, absl::Time now) const {
-  if (draining_ || stopping_) return Draining();
-  if (item.deadline <= now) return Expired();
-  const auto pushback = [&](absl::Duration wait) {
-    return wait == absl::ZeroDuration() ? kUnknownPushback
-                                        : std::clamp(wait, kMinPushback, kMaxPushback);
-  };
-  const absl::Duration free = UntilExecutorFree(now);
-  if (queue_.size() >= options_.max_queue_requests ||
-      item.cost.bytes > options_.max_queue_bytes - queue_.bytes()) {
-    const absl::Duration wait = free + queue_.ExpectedUpTo(~uint32_t{0}) / options_.executors;
-    return Overloaded("QUEUE_FULL",
-                      absl::StrCat("the queue is full with ", queue_.size(),
-                                   " requests; try again later or use another server"),
-                      pushback(wait));
-  }
-  if (idle_ > 0) return absl::OkStatus();
-  const absl::Duration own = estimate_.Expected(item.group, item.cost.flops);
-  const absl::Duration ahead = queue_.ExpectedUpTo(item.priority) / options_.executors;
-  // It ends with its batch, which others join behind it as long as it waits.
-  const absl::Duration expected = free + ahead + std::max(own, estimate_.BatchDuration());
-  const absl::Duration allowed = item.deadline - now;
-  if (own == absl::ZeroDuration() || own > allowed || kHeadroom * expected <= allowed) {
-    return absl::OkStatus();
-  }
-  return Overloaded(
-      "DEADLINE_UNREACHABLE",
-      "under the load of now the deadline cannot be met; allow more time or use another server",
-      pushback(free + ahead));
+Load Scheduler::MeasureLoad(uint32_t priority, absl::Time now) const {
+  constexpr uint32_t kLowestPriority = ~uint32_t{0};
+  const absl::Time free = *std::min_element(busy_until_.begin(), busy_until_.end());
+  Load load;
+  load.queue_requests = queue_.size();
+  load.queue_bytes = queue_.bytes();
+  load.executor_idle = idle_ > 0;
+  load.until_free = std::max(free - now, absl::ZeroDuration());
+  load.queued = queue_.ExpectedUpTo(kLowestPriority) / options_.executors;
+  load.ahead = queue_.ExpectedUpTo(priority) / options_.executors;
+  load.batch = estimate_.BatchDuration();
+  return load;
 }
 
 void Scheduler::Cancel(uint64_t id) {
@@ -134,7 +92,7 @@ void Scheduler::Cancel(uint64_t id) {
     ++stats_.in_hand;
     taken.push_back(*std::move(item));
   }
-  EndAll(std::move(taken), Cancelled());
+  EndAll(std::move(taken), CancelledError());
 }
 
 void Scheduler::Drain(absl::Time deadline) {
@@ -150,7 +108,7 @@ void Scheduler::Drain(absl::Time deadline) {
     left = queue_.TakeAll();
     stats_.in_hand += static_cast<int64_t>(left.size());
   }
-  EndAll(std::move(left), Draining());
+  EndAll(std::move(left), DrainingError());
 }
 
 SchedulerStats Scheduler::stats() const {
@@ -163,53 +121,64 @@ SchedulerStats Scheduler::stats() const {
 }
 
 void Scheduler::Execute(int executor) {
-  mutex_.Lock();
-  while (true) {
-    while (queue_.empty() && !stopping_) {
-      busy_until_[executor] = absl::InfinitePast();
-      ++idle_;
-      work_.Wait(mutex_);
-      --idle_;
-    }
-    if (queue_.empty()) break;  // stopping, and nothing can come any more
+  while (std::optional<Batch> batch = NextBatch(executor)) RunBatch(executor, *std::move(batch));
+}
 
-    const absl::Time start = clock_.Now();
-    const BatchDecision decision = DecideBatch(queue_.items(), options_.batch, start);
-    // Both taken by one call, because indices are into the queue as it was; the
-    // expired are then told apart by the deadlines that the decision went by.
-    std::vector<size_t> indices(decision.run.size() + decision.expired.size());
-    std::merge(decision.run.begin(), decision.run.end(), decision.expired.begin(),
-               decision.expired.end(), indices.begin());
-    std::vector<WorkItem> batch = queue_.Take(indices);
-    const auto live_end = std::stable_partition(
-        batch.begin(), batch.end(), [&](const WorkItem& item) { return item.deadline > start; });
-    std::vector<WorkItem> expired(std::make_move_iterator(live_end),
-                                  std::make_move_iterator(batch.end()));
-    batch.erase(live_end, batch.end());
-    stats_.in_hand += static_cast<int64_t>(indices.size());
-    absl::Duration expected;
-    double flops = 0.0;
-    for (const WorkItem& item : batch) {
-      expected += item.expected;
-      flops += item.cost.flops;
-    }
-    busy_until_[executor] = start + expected;
-    mutex_.Unlock();
-
-    EndAll(std::move(expired), Expired());
-    if (!batch.empty()) {
-      const void* const group = batch.front().group;
-      run_(executor, batch);
-      const absl::Duration took = clock_.Now() - start;
-      {
-        MutexLock lock(mutex_);
-        estimate_.Observe(group, flops, took);
-      }
-      EndAll(std::move(batch), absl::OkStatus());
-    }
-    mutex_.Lock();
+void Scheduler::AwaitWork(int executor) {
+  while (queue_.empty() && !stopping_) {
+    busy_until_[executor] = absl::InfinitePast();
+    ++idle_;
+    work_.Wait(mutex_);
+    --idle_;
   }
-  mutex_.Unlock();
+}
+
+std::optional<Scheduler::Batch> Scheduler::NextBatch(int executor) {
+  while (true) {
+    Batch batch;
+    std::vector<WorkItem> expired;
+    {
+      MutexLock lock(mutex_);
+      AwaitWork(executor);
+      if (queue_.empty()) return std::nullopt;  // stopping: nothing can come any more
+      batch.start = clock_.Now();
+      WorkQueue::Taken taken =
+          queue_.Take(DecideBatch(queue_.items(), options_.batch, batch.start));
+      batch.items = std::move(taken.run);
+      expired = std::move(taken.expired);
+      stats_.in_hand += static_cast<int64_t>(batch.items.size() + expired.size());
+      busy_until_[executor] = batch.start;
+      for (const WorkItem& item : batch.items) busy_until_[executor] += item.expected;
+    }
+    EndAll(std::move(expired), ExpiredError());
+    if (batch.items.empty()) continue;
+    for (const WorkItem& item : batch.items) batch.cost += item.cost;
+    return batch;
+  }
+}
+
+void Scheduler::RunBatch(int executor, Batch batch) {
+  BatchRunner* const runner = batch.items.front().runner;
+  for (const WorkItem& item : batch.items) item.work->Prepare(executor);
+  runner->Run(executor);
+  Timing timing;
+  timing.compute = clock_.Now() - batch.start;
+  timing.batch_requests = static_cast<int64_t>(batch.items.size());
+  timing.batch_tokens = batch.cost.tokens;
+  {
+    MutexLock lock(mutex_);
+    estimate_.Observe(runner, batch.cost.work, timing.compute);
+  }
+  if (observer_ != nullptr) {
+    observer_->OnBatch(timing.batch_requests, timing.batch_tokens, batch.cost.flops,
+                       timing.compute);
+  }
+  for (WorkItem& item : batch.items) {
+    timing.queue = batch.start - item.enqueued;
+    item.work->End(timing);
+    item.work.reset();
+  }
+  CountEnds(absl::OkStatus(), batch.items.size());
 }
 
 void Scheduler::WatchDeadlines() {
@@ -221,7 +190,7 @@ void Scheduler::WatchDeadlines() {
       next_deadline_ = queue_.NextDeadline();
       stats_.in_hand += static_cast<int64_t>(expired.size());
       mutex_.Unlock();
-      EndAll(std::move(expired), Expired());
+      EndAll(std::move(expired), ExpiredError());
       mutex_.Lock();
     } else if (next_deadline_ == absl::InfiniteFuture()) {
       timer_.Wait(mutex_);
@@ -232,29 +201,33 @@ void Scheduler::WatchDeadlines() {
   mutex_.Unlock();
 }
 
-int64_t* Scheduler::CounterOf(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kOk:
-      return &stats_.run;
-    case absl::StatusCode::kDeadlineExceeded:
-      return &stats_.expired;
-    case absl::StatusCode::kCancelled:
-      return &stats_.cancelled;
-    default:
-      return &stats_.dropped;
-  }
-}
-
 void Scheduler::EndAll(std::vector<WorkItem> items, const absl::Status& status) {
-  if (items.empty()) return;
   for (WorkItem& item : items) {
     item.work->End(status);
     item.work.reset();
   }
+  CountEnds(status, items.size());
+}
+
+void Scheduler::CountEnds(const absl::Status& status, size_t items) {
+  if (items == 0) return;
   MutexLock lock(mutex_);
-  stats_.in_hand -= static_cast<int64_t>(items.size());
-  *CounterOf(status) += static_cast<int64_t>(items.size());
+  stats_.in_hand -= static_cast<int64_t>(items);
+  FindCounter(status) += static_cast<int64_t>(items);
   if (queue_.empty() && stats_.in_hand == 0) drained_.NotifyAll();
+}
+
+int64_t& Scheduler::FindCounter(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return stats_.run;
+    case absl::StatusCode::kDeadlineExceeded:
+      return stats_.expired;
+    case absl::StatusCode::kCancelled:
+      return stats_.cancelled;
+    default:
+      return stats_.dropped;
+  }
 }
 
 }  // namespace attend

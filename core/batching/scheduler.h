@@ -2,15 +2,16 @@
 #define ATTEND_CORE_BATCHING_SCHEDULER_H_
 
 #include <cstdint>
+#include <optional>
 #include <thread>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
+#include "core/batching/admission.h"
+#include "core/batching/batch_observer.h"
 #include "core/batching/load_estimate.h"
 #include "core/batching/policy.h"
 #include "core/batching/work_item.h"
@@ -20,8 +21,7 @@ namespace attend {
 
 struct SchedulerOptions {
   BatchLimits batch;
-  int64_t max_queue_requests = 1024;
-  int64_t max_queue_bytes = int64_t{1} << 30;
+  QueueLimits queue;
   int executors = 1;  // batches that run at once
 };
 
@@ -54,30 +54,20 @@ struct SchedulerStats {
 //     what Cancel, Drain or the destructor took. A batch that has begun is never
 //     interrupted.
 //  4. No executor waits while the queue holds anything.
-//  5. The run function and End are called without the mutex.
+//  5. Work, runners and the observer are called without the mutex.
 class Scheduler {
  public:
-  // Runs the items of a batch; `executor` in [0, executors) tells which thread.
-  // Called at once from as many threads as there are executors. Must not throw.
-  using Run = absl::AnyInvocable<void(int executor, absl::Span<const WorkItem> batch) const>;
-
-  // `clock` outlives the scheduler.
-  Scheduler(const SchedulerOptions& options, const Clock& clock, Run run);
+  // Executors are numbered [0, executors). `clock` and `observer`, which may be nullptr,
+  // outlive the scheduler.
+  Scheduler(const SchedulerOptions& options, const Clock& clock, BatchObserver* observer);
 
   // Ends what is queued CANCELLED, lets running batches finish, joins.
   // No other call may be in progress or follow.
   ~Scheduler();
 
   // Takes item.work and returns the item's id (> 0), or leaves the item as it
-  // was. Never blocks for longer than a look at the queue.
-  //   RESOURCE_EXHAUSTED QUEUE_FULL with pushback: as long as the queue should
-  //     take to drain.
-  //   RESOURCE_EXHAUSTED DEADLINE_UNREACHABLE with pushback: executors are busy,
-  //     and by what batches took lately the item would end after its deadline
-  //     because of the items before it. Never where an executor is idle, or where
-  //     it could not be met without load either.
-  //   DEADLINE_EXCEEDED: the deadline is not after now.
-  //   UNAVAILABLE DRAINING: after Drain was called.
+  // was. Never blocks for longer than a look at the queue. UNAVAILABLE DRAINING
+  // after Drain was called, and the errors of CheckAdmission.
   absl::StatusOr<uint64_t> Submit(WorkItem& item);
 
   // Ends the item CANCELLED before it returns, if it is still queued. Otherwise
@@ -92,17 +82,27 @@ class Scheduler {
   SchedulerStats stats() const;
 
  private:
+  // What one executor runs next.
+  struct Batch {
+    std::vector<WorkItem> items;  // of one runner; not empty
+    Cost cost;                    // of all items
+    absl::Time start;
+  };
+
   void Execute(int executor);
+  // Waits for work; nullopt once the scheduler stops.
+  std::optional<Batch> NextBatch(int executor);
+  void AwaitWork(int executor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RunBatch(int executor, Batch batch);
   void WatchDeadlines();
   void EndAll(std::vector<WorkItem> items, const absl::Status& status);
-  absl::Status CheckAdmission(const WorkItem& item, absl::Time now) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Duration UntilExecutorFree(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  int64_t* CounterOf(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CountEnds(const absl::Status& status, size_t items);
+  Load MeasureLoad(uint32_t priority, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int64_t& FindCounter(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const SchedulerOptions options_;
   const Clock& clock_;
-  const Run run_;
+  BatchObserver* const observer_;
 
   mutable Mutex mutex_;
   CondVar work_;     // executors: an item came, or stopping

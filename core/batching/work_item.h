@@ -4,37 +4,70 @@
 #include <cstdint>
 #include <memory>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
 namespace attend {
 
 // What running an item takes, as far as batching cares.
 struct Cost {
-  double flops = 0.0;  // floating-point operations
-  int64_t tokens = 0;  // rows
+  // The time that the item should take, in floating-point operations: the more of its own
+  // operations and of as many as last as long as its reading of memory. Bounds batches and
+  // predicts how long they take.
+  double work = 0.0;
+  double flops = 0.0;  // floating-point operations; only reported
+  int64_t tokens = 0;  // query rows
   int64_t bytes = 0;   // memory that the item holds while it waits and runs
+
+  Cost& operator+=(const Cost& other) {
+    work += other.work;
+    flops += other.flops;
+    tokens += other.tokens;
+    bytes += other.bytes;
+    return *this;
+  }
 };
 
-// What a scheduler is given to run; known to its run function, opaque here.
+// How an item fared whose batch has run.
+struct Timing {
+  absl::Duration queue;    // from acceptance to the start of its batch
+  absl::Duration compute;  // from the start to the end of its batch
+  int64_t batch_requests = 0;
+  int64_t batch_tokens = 0;
+};
+
+// What a scheduler is given to run, opaque to it.
 class Work {
  public:
   virtual ~Work() = default;
 
-  // Called exactly once by the scheduler that owns the work, which then destroys
-  // it. OK: the run function has run it. Otherwise it never ran and never will:
-  // DEADLINE_EXCEEDED, CANCELLED or UNAVAILABLE. Runs on one of the scheduler's
-  // threads, or on a thread that is inside Cancel, Drain or the destructor. Holds
-  // no lock: it may call Submit and Cancel. Must not block.
-  virtual void End(absl::Status status) = 0;
+  // Called once, on the executor's thread, where the work is to run: right before the Run of
+  // its runner, to which it hands over what is to be computed. Must not throw.
+  virtual void Prepare(int executor) = 0;
+
+  // Called exactly once by the scheduler that owns the work, which then destroys it. With the
+  // timing where its batch has run; else with the reason why it never ran and never will:
+  // DEADLINE_EXCEEDED, CANCELLED or UNAVAILABLE. Runs on one of the scheduler's threads, or
+  // on a thread that is inside Cancel, Drain or the destructor. The scheduler holds no lock
+  // then, so it may call Submit and Cancel. Must not block.
+  virtual void End(absl::StatusOr<Timing> result) = 0;
+};
+
+// Computes batches of one group: the items that have the same runner.
+class BatchRunner {
+ public:
+  virtual ~BatchRunner() = default;
+
+  // Computes what the items of one batch handed over when they were prepared on this
+  // executor, and blocks until done. Called at once from as many threads as there are
+  // executors. Must not throw.
+  virtual void Run(int executor) = 0;
 };
 
 // One entry of the queue.
 struct WorkItem {
-  // Items with equal keys may share a batch. Opaque: a layer's address, or
-  // nullptr for work without weights.
-  const void* group = nullptr;
-  uint32_t priority = 0;  // 0 is served before 1
+  BatchRunner* runner = nullptr;  // outlives the item; items of one runner may share a batch
+  uint32_t priority = 0;          // 0 is served before 1
   Cost cost;
   absl::Time deadline = absl::InfiniteFuture();  // of the scheduler's clock
   std::unique_ptr<Work> work;
@@ -42,7 +75,7 @@ struct WorkItem {
   // Set by the scheduler when it takes the item.
   uint64_t id = 0;
   absl::Time enqueued;
-  absl::Duration expected;  // to run, by what its group took before; 0: unknown
+  absl::Duration expected;  // how long it should run, from what its group took; 0: unknown
 };
 
 }  // namespace attend

@@ -35,7 +35,24 @@ absl::Time WorkQueue::NextDeadline() const {
   return next;
 }
 
-std::vector<WorkItem> WorkQueue::Take(absl::Span<const size_t> indices) {
+WorkQueue::Taken WorkQueue::Take(const BatchDecision& decision) {
+  // All are taken by one call, because the indices are into the queue as it is now.
+  std::vector<size_t> indices(decision.run.size() + decision.expired.size());
+  std::merge(decision.run.begin(), decision.run.end(), decision.expired.begin(),
+             decision.expired.end(), indices.begin());
+  std::vector<WorkItem> items = TakeAt(indices);
+  Taken taken;
+  taken.run.reserve(decision.run.size());
+  taken.expired.reserve(decision.expired.size());
+  for (size_t i = 0; i < items.size(); ++i) {
+    const size_t ran = taken.run.size();
+    const bool runs = ran < decision.run.size() && indices[i] == decision.run[ran];
+    (runs ? taken.run : taken.expired).push_back(std::move(items[i]));
+  }
+  return taken;
+}
+
+std::vector<WorkItem> WorkQueue::TakeAt(absl::Span<const size_t> indices) {
   std::vector<WorkItem> taken;
   if (indices.empty()) return taken;
   taken.reserve(indices.size());
@@ -66,19 +83,19 @@ std::vector<WorkItem> WorkQueue::TakeExpired(absl::Time now) {
   for (size_t i = 0; i < all.size(); ++i) {
     if (all[i].deadline <= now) indices.push_back(i);
   }
-  return Take(indices);
+  return TakeAt(indices);
 }
 
 std::vector<WorkItem> WorkQueue::TakeAll() {
   std::vector<size_t> indices(items().size());
   std::iota(indices.begin(), indices.end(), size_t{0});
-  return Take(indices);
+  return TakeAt(indices);
 }
 
 std::optional<WorkItem> WorkQueue::TakeById(uint64_t id) {
   const absl::Span<const WorkItem> all = items();
   for (size_t i = 0; i < all.size(); ++i) {
-    if (all[i].id == id) return std::move(Take({i}).front());
+    if (all[i].id == id) return std::move(TakeAt({i}).front());
   }
   return std::nullopt;
 }

@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "core/batching/policy.h"
 #include "core/batching/work_item.h"
 
 namespace attend {
@@ -31,13 +32,19 @@ class WorkQueue {
   // InfiniteFuture where nothing waits.
   absl::Time NextDeadline() const;
 
-  // Removes and returns, in order. `indices` are ascending, into items().
-  std::vector<WorkItem> Take(absl::Span<const size_t> indices);
+  // Removes and returns, each in order; the decision is about items().
+  struct Taken {
+    std::vector<WorkItem> run, expired;
+  };
+  Taken Take(const BatchDecision& decision);
   std::vector<WorkItem> TakeExpired(absl::Time now);
   std::vector<WorkItem> TakeAll();
   std::optional<WorkItem> TakeById(uint64_t id);
 
  private:
+  // `indices` are ascending, into items().
+  std::vector<WorkItem> TakeAt(absl::Span<const size_t> indices);
+
   // items_[0 .. begin_) are taken and empty: taking from the front moves no one.
   std::vector<WorkItem> items_;
   size_t begin_ = 0;

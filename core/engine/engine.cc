@@ -1,25 +1,42 @@
 #include "core/engine/engine.h"
 
 #include <algorithm>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
 #include <utility>
-#include <vector>
 
-#include "core/attention/attention.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/quoted.h"
+#include "core/base/status.h"
 #include "core/batching/scheduler.h"
-#include "core/engine/engine_item.h"
+#include "core/engine/layer_operation.h"
+#include "core/engine/operator_operation.h"
 #include "core/exec/cores.h"
 #include "core/exec/execution_context.h"
-#include "core/layer/layer_batch.h"
 
 namespace attend {
 namespace {
 
-EngineOptions Resolved(EngineOptions options) {
+// One batch at a time, on all workers: it ends soonest, and what comes meanwhile makes a
+// larger next one.
+constexpr int kExecutors = 1;
+
+// Executors may keep one part in so many of the budget.
+constexpr int64_t kRetainedShare = 8;
+
+RetainedMemory ChooseRetained(int64_t budget_bytes, int workers) {
+  return RetainedMemory::Within(budget_bytes / kRetainedShare / kExecutors, workers);
+}
+
+EngineOptions Resolve(EngineOptions options) {
   if (options.num_workers <= 0) options.num_workers = UsableCores();
   return options;
 }
 
-ShapeLimits LimitsOf(const EngineOptions& options) {
+ShapeLimits MakeShapeLimits(const EngineOptions& options) {
   ShapeLimits limits;
   limits.max_sequence_length = options.max_sequence_length;
   limits.max_rows = std::max(options.max_sequence_length, options.max_batch_tokens);
@@ -28,116 +45,134 @@ ShapeLimits LimitsOf(const EngineOptions& options) {
   return limits;
 }
 
-SchedulerOptions SchedulingOf(const EngineOptions& options) {
+SchedulerOptions MakeSchedulerOptions(const EngineOptions& options, const MemoryBudget& budget) {
   SchedulerOptions scheduling;
   scheduling.batch.max_requests = options.batching ? options.max_batch_requests : 1;
   scheduling.batch.max_tokens = options.max_batch_tokens;
-  scheduling.batch.max_flops = options.max_batch_flops;
-  scheduling.max_queue_requests = options.max_queue_requests;
-  scheduling.max_queue_bytes = options.max_in_flight_bytes;
-  // One batch at a time, on all workers: it ends soonest, and what comes
-  // meanwhile makes a larger next one.
-  scheduling.executors = 1;
+  scheduling.batch.max_work = options.max_batch_flops;
+  scheduling.queue.max_requests = options.max_queue_requests;
+  scheduling.queue.max_bytes = budget.request_bytes();
+  scheduling.executors = kExecutors;
   return scheduling;
 }
 
-EngineItem& ItemOf(const WorkItem& item) {
-  return static_cast<EngineItem&>(*item.work);
+// One context per executor; what they retain is reserved.
+std::deque<ExecutionContext> MakeContexts(int workers, MemoryBudget& budget) {
+  const RetainedMemory retained = ChooseRetained(budget.request_bytes(), workers);
+  budget.Reserve(kExecutors * retained.TotalBytes(workers));
+  std::deque<ExecutionContext> contexts;
+  for (int executor = 0; executor < kExecutors; ++executor) {
+    contexts.emplace_back(workers, retained);
+  }
+  return contexts;
+}
+
+absl::Status LayerNotFound(absl::string_view name) {
+  return MakeError(absl::StatusCode::kNotFound, "LAYER_NOT_FOUND", "layer",
+                   absl::StrCat("layer: there is none named ", Quoted(name),
+                                "; LayerService.ListLayers gives the names"));
+}
+
+uint32_t GetPriority(const Request& request) {
+  return std::visit([](const auto& typed) { return typed.priority; }, request);
 }
 
 }  // namespace
 
 class Engine::Impl {
  public:
-  Impl(const EngineOptions& options, const LayerRegistry& layers, const Clock& clock,
-       EngineObserver* observer)
-      : options_(Resolved(options)),
-        limits_(LimitsOf(options_)),
-        layers_(layers),
-        clock_(clock),
-        observer_(observer),
-        budget_(options_.max_in_flight_bytes),
-        context_(options_.num_workers),
-        scheduler_(SchedulingOf(options_), clock,
-                   [this](int, absl::Span<const WorkItem> batch) { RunBatch(batch); }) {}
+  Impl(const EngineOptions& options, const LayerRegistry& layers, MemoryBudget& budget,
+       const Clock& clock, BatchObserver* observer)
+      : options_(Resolve(options)),
+        limits_(MakeShapeLimits(options_)),
+        budget_(budget),
+        contexts_(MakeContexts(options_.num_workers, budget)),
+        operator_runner_(contexts_),
+        layer_runners_(MakeLayerRunners(layers)),
+        scheduler_(MakeSchedulerOptions(options_, budget), clock, observer) {}
 
   Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done) {
-    auto item =
-        std::make_unique<EngineItem>(std::move(request), std::move(charge), std::move(done));
-    absl::Status status = item->Prepare(layers_, limits_, options_.priority_levels, budget_);
-    if (!status.ok()) {
-      item->End(std::move(status));
+    const uint32_t priority = GetPriority(request);
+    absl::StatusOr<std::unique_ptr<Operation>> operation = MakeOperation(std::move(request));
+    // Everything is charged at once, so that no request holds a part and waits for another.
+    if (operation.ok()) {
+      if (absl::Status full = charge.Grow((*operation)->cost().bytes); !full.ok()) operation = full;
+    }
+    if (!operation.ok()) {
+      charge = MemoryCharge();
+      done(operation.status());
       return 0;
     }
-    WorkItem work;
-    work.group = item->layer();
-    work.priority = item->priority();
-    work.cost = item->cost();
-    work.deadline = deadline;
-    work.work = std::move(item);
-    const absl::StatusOr<uint64_t> id = scheduler_.Submit(work);
+    WorkItem item;
+    item.runner = &(*operation)->runner();
+    item.priority = priority;
+    item.cost = (*operation)->cost();
+    item.cost.bytes = charge.bytes();
+    item.deadline = deadline;
+    (*operation)->Accept(std::move(charge), std::move(done));
+    item.work = *std::move(operation);
+    const absl::StatusOr<uint64_t> id = scheduler_.Submit(item);
     if (id.ok()) return *id;
-    work.work->End(id.status());
+    item.work->End(id.status());
     return 0;
   }
 
-  void RunBatch(absl::Span<const WorkItem> batch) const {
-    const absl::Time start = clock_.Now();
-    double flops = 0.0;
-    Timing timing;
-    timing.batch_requests = static_cast<int64_t>(batch.size());
-    for (const WorkItem& item : batch) {
-      flops += ItemOf(item).flops();
-      timing.batch_tokens += item.cost.tokens;
+  Scheduler& scheduler() { return scheduler_; }
+  const Scheduler& scheduler() const { return scheduler_; }
+  MemoryBudget& budget() const { return budget_; }
+  const EngineOptions& options() const { return options_; }
+
+ private:
+  std::map<std::string, LayerRunner, std::less<>> MakeLayerRunners(const LayerRegistry& layers) {
+    std::map<std::string, LayerRunner, std::less<>> runners;
+    for (const auto& [name, layer] : layers.layers()) {
+      runners.try_emplace(name, *layer, contexts_);
     }
-    Compute(batch);
-    timing.compute = clock_.Now() - start;
-    for (const WorkItem& item : batch) {
-      timing.queue = start - item.enqueued;
-      ItemOf(item).SetTiming(timing);
-    }
-    if (observer_ != nullptr) {
-      observer_->OnBatch(timing.batch_requests, timing.batch_tokens, flops, timing.compute);
-    }
+    return runners;
   }
 
-  // All of a batch is of one group: one layer's, or the bare operator's.
-  void Compute(absl::Span<const WorkItem> batch) const {
-    if (const Layer* const layer = ItemOf(batch.front()).layer(); layer != nullptr) {
-      std::vector<const LayerItem*> items;
-      items.reserve(batch.size());
-      for (const WorkItem& work : batch) {
-        if (const LayerItem* item = ItemOf(work).layer_item()) items.push_back(item);
-      }
-      if (!items.empty()) LayerBatch(*layer, items, context_).Run();
-      return;
+  absl::StatusOr<std::unique_ptr<Operation>> MakeOperation(Request request) {
+    if (const uint32_t priority = GetPriority(request); priority >= options_.priority_levels) {
+      return InvalidField("priority",
+                          absl::StrCat("must be below this server's ", options_.priority_levels,
+                                       " levels; got ", priority));
     }
-    std::vector<const AttentionProblem*> problems;
-    problems.reserve(batch.size());
-    for (const WorkItem& work : batch) {
-      if (const AttentionProblem* problem = ItemOf(work).problem()) problems.push_back(problem);
-    }
-    if (!problems.empty()) ComputeAttention(problems, context_);
+    return std::visit([this](auto&& typed) { return MakeTyped(std::move(typed)); },
+                      std::move(request));
+  }
+
+  absl::StatusOr<std::unique_ptr<Operation>> MakeTyped(MultiHeadAttentionRequest request) {
+    const auto runner = layer_runners_.find(request.layer);
+    if (runner == layer_runners_.end()) return LayerNotFound(request.layer);
+    return LayerOperation::Create(std::move(request), runner->second, limits_);
+  }
+
+  absl::StatusOr<std::unique_ptr<Operation>> MakeTyped(ScaledDotProductAttentionRequest request) {
+    return OperatorOperation::Create(std::move(request), operator_runner_, limits_);
   }
 
   const EngineOptions options_;
   const ShapeLimits limits_;
-  const LayerRegistry& layers_;
-  const Clock& clock_;
-  EngineObserver* const observer_;
-  MemoryBudget budget_;
-  mutable ExecutionContext context_;  // the one executor's
-  Scheduler scheduler_;               // last: its threads use all of the above
+  MemoryBudget& budget_;
+  std::deque<ExecutionContext> contexts_;  // by executor
+  OperatorRunner operator_runner_;
+  std::map<std::string, LayerRunner, std::less<>> layer_runners_;  // by name of the layer
+  Scheduler scheduler_;  // last: its threads use all of the above
 };
 
-Engine::Engine(const EngineOptions& options, const LayerRegistry& layers, const Clock& clock,
-               EngineObserver* observer)
-    : impl_(std::make_unique<Impl>(options, layers, clock, observer)) {}
+int64_t EngineRetainedBytes(const EngineOptions& options, int64_t budget_bytes) {
+  const int workers = Resolve(options).num_workers;
+  return kExecutors * ChooseRetained(budget_bytes, workers).TotalBytes(workers);
+}
+
+Engine::Engine(const EngineOptions& options, const LayerRegistry& layers, MemoryBudget& budget,
+               const Clock& clock, BatchObserver* observer)
+    : impl_(std::make_unique<Impl>(options, layers, budget, clock, observer)) {}
 
 Engine::~Engine() = default;
 
 MemoryBudget& Engine::budget() {
-  return impl_->budget_;
+  return impl_->budget();
 }
 
 Engine::Ticket Engine::Submit(Request request, MemoryCharge charge, absl::Time deadline,
@@ -146,20 +181,20 @@ Engine::Ticket Engine::Submit(Request request, MemoryCharge charge, absl::Time d
 }
 
 void Engine::Cancel(Ticket ticket) {
-  impl_->scheduler_.Cancel(ticket);
+  impl_->scheduler().Cancel(ticket);
 }
 
 void Engine::Drain(absl::Time deadline) {
-  impl_->scheduler_.Drain(deadline);
+  impl_->scheduler().Drain(deadline);
 }
 
 EngineStats Engine::stats() const {
-  const SchedulerStats scheduler = impl_->scheduler_.stats();
-  return {scheduler.queue_requests, scheduler.queue_bytes, impl_->budget_.used_bytes()};
+  const SchedulerStats scheduler = impl_->scheduler().stats();
+  return {scheduler.queue_requests, scheduler.queue_bytes, impl_->budget().used_bytes()};
 }
 
 const EngineOptions& Engine::options() const {
-  return impl_->options_;
+  return impl_->options();
 }
 
 }  // namespace attend

@@ -4,27 +4,25 @@
 #include <cstdint>
 #include <memory>
 
-#include "absl/functional/any_invocable.h"
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
-#include "core/engine/memory_budget.h"
+#include "core/base/memory_budget.h"
+#include "core/batching/batch_observer.h"
 #include "core/engine/request.h"
 #include "core/layer/registry.h"
 
 namespace attend {
 
 struct EngineOptions {
-  int num_workers = 0;   // threads that compute; 0: one a core
+  int num_workers = 0;   // threads that compute; 0: one per core
   bool batching = true;  // false: every batch holds one request
 
   // A batch stops growing at these; one request alone may exceed the latter two.
   int64_t max_batch_requests = 256;
   int64_t max_batch_tokens = 4096;
-  double max_batch_flops = 5e10;  // about 0.2 s on one AVX-512 core
+  double max_batch_flops = 5e10;  // of Cost::work; about 0.2 s on one AVX-512 core
 
   int64_t max_queue_requests = 1024;
-  int64_t max_in_flight_bytes = int64_t{1} << 30;
 
   // Rows of one sequence, padding included. A request may have as many valid rows
   // in all as the larger of this and max_batch_tokens, and as many sequences.
@@ -33,15 +31,11 @@ struct EngineOptions {
   uint32_t priority_levels = 3;
 };
 
-// What the engine tells of each batch. Called on an executor's thread after the
-// batch and before its requests' callbacks; must be quick and thread-safe.
-class EngineObserver {
- public:
-  virtual ~EngineObserver() = default;
-  virtual void OnBatch(int64_t requests, int64_t tokens, double flops, absl::Duration compute) = 0;
-};
+// What an engine keeps of a budget between batches: working memory of its executor, at most an
+// eighth of the budget, so that a small one is not spent on memory that no request holds.
+int64_t EngineRetainedBytes(const EngineOptions& options, int64_t budget_bytes);
 
-// A view of now, for gauges.
+// The present state, for gauges.
 struct EngineStats {
   int64_t queue_requests = 0;
   int64_t queue_bytes = 0;
@@ -52,25 +46,28 @@ struct EngineStats {
 // exactly once. Thread-safe.
 class Engine {
  public:
-  using Done = absl::AnyInvocable<void(absl::StatusOr<Response>)>;
+  using Done = ResponseCallback;
   using Ticket = uint64_t;
 
-  // `layers`, `clock` and `observer` (may be nullptr) outlive the engine.
-  Engine(const EngineOptions& options, const LayerRegistry& layers, const Clock& clock,
-         EngineObserver* observer);
+  // All arguments but the options outlive the engine. `layers` is complete: layers that are
+  // added later are not served. `observer`, which may be nullptr, is told of every batch. What the
+  // engine keeps between batches (EngineRetainedBytes) is reserved in `budget`, for good.
+  Engine(const EngineOptions& options, const LayerRegistry& layers, MemoryBudget& budget,
+         const Clock& clock, BatchObserver* observer);
 
   // Drains with no time to spare: what is queued ends CANCELLED.
   ~Engine();
 
-  // Charge for a request's inputs, to be taken before its tensors are read and
-  // handed to Submit.
+  // The budget that the engine was made with. A request's inputs are charged to it before
+  // their tensors are read; the charge is handed to Submit.
   MemoryBudget& budget();
 
   // Takes the request and ends it by calling `done` exactly once: with the
-  // response, or with a status of the wire contract. Does not block. `done` may
-  // run before Submit returns (a refusal) or on an executor's thread; it must
-  // not block. `deadline` is a time of the engine's clock: a request that is
-  // still queued then ends DEADLINE_EXCEEDED, uncomputed.
+  // response, or with a status of the wire contract. Checks the request, predicts
+  // its cost, charges its memory and queues it; does not block and allocates no
+  // output. `done` may run before Submit returns (a refusal) or on an executor's
+  // thread; it must not block. `deadline` is a time of the engine's clock: a
+  // request that is still queued then ends DEADLINE_EXCEEDED, uncomputed.
   // Under load it is refused at once (RESOURCE_EXHAUSTED with pushback) where the
   // queue is full, or where waiting would use its deadline up.
   // Returns what Cancel takes; 0 where it was refused.

@@ -7,9 +7,11 @@
 #include <variant>
 #include <vector>
 
-#include "absl/time/time.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
 #include "core/attention/options.h"
-#include "core/engine/memory_budget.h"
+#include "core/base/memory_budget.h"
+#include "core/batching/work_item.h"
 #include "core/tensor/tensor.h"
 
 namespace attend {
@@ -42,13 +44,6 @@ struct ScaledDotProductAttentionRequest {
 
 using Request = std::variant<MultiHeadAttentionRequest, ScaledDotProductAttentionRequest>;
 
-struct Timing {
-  absl::Duration queue;    // from acceptance to the start of its batch
-  absl::Duration compute;  // of its batch
-  int64_t batch_requests = 0;
-  int64_t batch_tokens = 0;
-};
-
 struct Response {
   Tensor output;
   std::optional<Tensor> weights;
@@ -57,6 +52,8 @@ struct Response {
   Timing timing;
   MemoryCharge charge;  // released with the response, when its bytes have left
 };
+
+using ResponseCallback = absl::AnyInvocable<void(absl::StatusOr<Response>)>;
 
 }  // namespace attend
 

@@ -1,10 +1,20 @@
 #include "core/exec/execution_context.h"
 
+#include <algorithm>
+
 namespace attend {
 
+RetainedMemory RetainedMemory::Within(int64_t total_bytes, int workers) {
+  RetainedMemory retained;
+  retained.caller_bytes = std::min(retained.caller_bytes, total_bytes / 5 * 4);
+  retained.worker_bytes =
+      std::min(retained.worker_bytes, total_bytes / 5 / std::max(workers - 1, 1));
+  return retained;
+}
+
 void ExecutionContext::Trim() {
-  arenas_.front().Trim(kMaxRetainedByCaller);
-  for (int worker = 1; worker < workers(); ++worker) arenas_[worker].Trim(kMaxRetainedByWorker);
+  arenas_.front().Trim(retained_.caller_bytes);
+  for (int worker = 1; worker < workers(); ++worker) arenas_[worker].Trim(retained_.worker_bytes);
 }
 
 }  // namespace attend

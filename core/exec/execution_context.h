@@ -9,6 +9,23 @@
 
 namespace attend {
 
+// How much working memory a context keeps between batches, so that a batch like the one
+// before allocates nothing.
+struct RetainedMemory {
+  // Worker 0's arena holds the matrices of a layer's batch: 4,096 tokens of width 768 in
+  // float32 need about 96 MiB.
+  int64_t caller_bytes = int64_t{100} << 20;
+
+  // Per further worker. Four query tiles of D = Dv = 128 need about 400 KiB.
+  int64_t worker_bytes = int64_t{4} << 20;
+
+  int64_t TotalBytes(int workers) const { return caller_bytes + (workers - 1) * worker_bytes; }
+
+  // The above, lowered where a context of `workers` >= 1 would otherwise retain more than
+  // `total_bytes`: at most four fifths are worker 0's, the others share one fifth.
+  static RetainedMemory Within(int64_t total_bytes, int workers);
+};
+
 // What one executor computes with: its worker threads, and working memory for each of
 // them. Kernels and layers keep no state of their own, so several contexts may run at the
 // same time. The executor's thread owns it and is worker 0.
@@ -16,28 +33,20 @@ namespace attend {
 // Thread-compatible; within a ParallelFor, each worker uses the arena of its number.
 class ExecutionContext {
  public:
-  // Between batches, so much memory stays with worker 0, whose arena holds the matrices of
-  // a layer's batch (4,096 tokens of width 768 in float32 need about 96 MiB), and with each
-  // other worker (four query tiles of D = Dv = 128 need about 400 KiB).
-  static constexpr int64_t kMaxRetainedByCaller = int64_t{100} << 20;
-  static constexpr int64_t kMaxRetainedByWorker = int64_t{4} << 20;
-
   // `workers` counts the thread that owns the context; >= 1.
-  explicit ExecutionContext(int workers) : pool_(workers), arenas_(workers) {}
+  explicit ExecutionContext(int workers, const RetainedMemory& retained = {})
+      : retained_(retained), pool_(workers), arenas_(workers) {}
 
   int workers() const { return pool_.size(); }
   WorkerPool& pool() { return pool_; }
   Arena& arena(int worker) { return arenas_[worker]; }
 
-  // Gives back what arenas hold beyond their bounds. To be called between batches.
+  // Frees the memory of every arena that holds more than it may retain. To be called between
+  // batches.
   void Trim();
 
-  // The most that a context of so many workers retains between batches.
-  static int64_t MaxRetainedBytes(int workers) {
-    return kMaxRetainedByCaller + (workers - 1) * kMaxRetainedByWorker;
-  }
-
  private:
+  const RetainedMemory retained_;
   WorkerPool pool_;
   std::deque<Arena> arenas_;  // one per worker; a deque, because arenas do not move
 };

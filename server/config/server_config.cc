@@ -12,11 +12,13 @@ absl::Status Validate(const ServerConfig& config) {
   if (!config.tls.client_ca_file.empty() && config.tls.cert_file.empty()) {
     return absl::InvalidArgumentError("--tls-client-ca needs --tls-cert and --tls-key");
   }
-  if (config.transport.max_request_bytes > config.engine.max_in_flight_bytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--max-request-bytes=", config.transport.max_request_bytes,
-                     " is more than --max-in-flight-bytes=", config.engine.max_in_flight_bytes,
-                     ": such a request could never run"));
+  const int64_t request_bytes =
+      config.max_in_flight_bytes - EngineRetainedBytes(config.engine, config.max_in_flight_bytes);
+  if (config.transport.max_request_bytes > request_bytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--max-request-bytes=", config.transport.max_request_bytes, " is more than the ",
+        request_bytes, " bytes that --max-in-flight-bytes=", config.max_in_flight_bytes,
+        " leaves for requests: such a request could never run"));
   }
   if (config.transport.max_request_bytes > config.transport.max_receive_bytes) {
     return absl::InvalidArgumentError(

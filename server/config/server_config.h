@@ -56,6 +56,8 @@ struct ServerConfig {
   LayersConfig layers;
   EngineOptions engine;
   TransportConfig transport;
+  // The memory budget of the program: requests in flight and the engine share it.
+  int64_t max_in_flight_bytes = int64_t{1} << 30;
   LifecycleConfig lifecycle;
   TlsConfig tls;
   TelemetryConfig telemetry;

@@ -156,8 +156,9 @@ void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
                    transport.max_receive_bytes, int64_t{1} << 20));
   settings.push_back(
       BytesSetting(Base("Limits", "max-in-flight-bytes", "BYTES",
-                        "inputs, outputs and working memory of all requests being served"),
-                   engine.max_in_flight_bytes, int64_t{1} << 20));
+                        "inputs, outputs and working memory of all requests being served, and "
+                        "what the engine keeps between batches"),
+                   config.max_in_flight_bytes, int64_t{1} << 20));
   settings.push_back(IntSetting(Base("Limits", "max-queue-requests", "N", "requests waiting"),
                                 engine.max_queue_requests, 1, int64_t{1} << 30));
   settings.push_back(IntSetting(Base("Limits", "max-sequence-length", "N", "rows of one sequence"),

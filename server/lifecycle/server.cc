@@ -4,13 +4,13 @@
 #include <grpcpp/health_check_service_interface.h>
 
 #include <atomic>
-#include <chrono>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/simd/cpu.h"
+#include "core/base/memory_budget.h"
 #include "core/base/status.h"
+#include "core/simd/cpu.h"
 #include "server/lifecycle/grpc_front.h"
 #include "server/lifecycle/load_layers.h"
 #include "server/lifecycle/port_file.h"
@@ -26,12 +26,13 @@
 namespace attend {
 namespace {
 
-v1::ServerInfo MakeInfo(const ServerConfig& config, const EngineOptions& engine) {
+v1::ServerInfo MakeInfo(const ServerConfig& config, const EngineOptions& engine,
+                        const MemoryBudget& budget) {
   v1::ServerInfo info;
   info.set_version(kVersion);
   v1::Limits& limits = *info.mutable_limits();
   limits.set_max_request_bytes(config.transport.max_request_bytes);
-  limits.set_max_in_flight_bytes(engine.max_in_flight_bytes);
+  limits.set_max_in_flight_bytes(budget.request_bytes());
   limits.set_max_queue_requests(engine.max_queue_requests);
   limits.set_max_sequence_length(engine.max_sequence_length);
   limits.set_max_weights_bytes(engine.max_weights_bytes);
@@ -49,7 +50,7 @@ struct Services {
       : attention(engine, metrics, calls,
                   {config.transport.max_request_bytes, config.lifecycle.max_deadline}),
         layers(registry, metrics),
-        server(MakeInfo(config, engine.options()), metrics) {}
+        server(MakeInfo(config, engine.options(), engine.budget()), metrics) {}
 
   CallsInFlight calls;
   AttentionService attention;
@@ -59,17 +60,14 @@ struct Services {
 
 class ServerImpl final : public Server {
  public:
-  explicit ServerImpl(const ServerConfig& config) : config_(config) {}
+  explicit ServerImpl(const ServerConfig& config)
+      : config_(config), budget_(config.max_in_flight_bytes) {}
 
   ~ServerImpl() override {
     ready_ = false;
     if (engine_ != nullptr && !drained_) engine_->Drain(Clock::Steady().Now());
     if (grpc_ != nullptr) grpc_->Shutdown();
     metrics_.SetEngine(nullptr);
-    // gRPC may hold the bytes of an answer a little longer than the call, and
-    // they hold a charge of the engine's budget. A connection that never lets
-    // go must not hold up the end: the engine is then left to the process.
-    if (engine_ != nullptr && !WaitForCharges()) engine_.release();  // NOLINT: leaked on purpose
   }
 
   absl::Status Start() {
@@ -83,7 +81,8 @@ class ServerImpl final : public Server {
     }
     ATTEND_RETURN_IF_ERROR(LoadLayers(config_.layers, registry_));
     metrics_.SetLayerCount(static_cast<int64_t>(registry_.layers().size()));
-    engine_ = std::make_unique<Engine>(config_.engine, registry_, Clock::Steady(), &metrics_);
+    engine_ =
+        std::make_unique<Engine>(config_.engine, registry_, budget_, Clock::Steady(), &metrics_);
     metrics_.SetEngine(engine_.get());
     services_ = std::make_unique<Services>(config_, registry_, *engine_, metrics_);
     ATTEND_ASSIGN_OR_RETURN(
@@ -119,19 +118,14 @@ class ServerImpl final : public Server {
   }
 
  private:
-  bool WaitForCharges() const {
-    for (int i = 0; i < 200; ++i) {
-      if (engine_->budget().used_bytes() == 0) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return false;
-  }
-
   const ServerConfig config_;
   std::atomic<bool> ready_{false};
   bool drained_ = false;
   Metrics metrics_;
   LayerRegistry registry_;
+  // gRPC may hold the bytes of an answer, and with them a charge, longer than the call and the
+  // server: charges outlive the budget.
+  MemoryBudget budget_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Services> services_;
   std::unique_ptr<GrpcFront> grpc_;

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "core/batching/batch_observer.h"
 #include "core/engine/engine.h"
 #include "server/telemetry/method.h"
 
@@ -22,7 +23,7 @@ enum class Stage { kDecode, kQueue, kCompute, kEncode };
 // 0, so that a rate over it is right from the first event on; afterwards only
 // kept references are touched: no lookup, no lock of the registry, and no
 // exception of the library, on the way of a request. Thread-safe.
-class Metrics final : public EngineObserver {
+class Metrics final : public BatchObserver {
  public:
   Metrics();
 

@@ -13,6 +13,20 @@ double Flops(const RandomProblem& random) {
   return AttentionFlops(random.problem, random.params, random.sequences[0]);
 }
 
+TEST(AttentionBytes, CountsEachRowOnce) {
+  const HeadShape heads{8, 2, 4, 6};
+  SequenceArgs sequence;
+  sequence.query_length = 5;
+  sequence.key_length = 7;
+  EXPECT_EQ(AttentionBytes(heads, DataType::kFloat32, sequence), 4.0 * (5 * 32 + 7 * 20));
+  EXPECT_EQ(AttentionBytes(heads, DataType::kBFloat16, sequence), 2.0 * (5 * 32 + 7 * 20));
+}
+
+TEST(PredictWork, IsTheLongerOfComputingAndReading) {
+  EXPECT_EQ(PredictWork(1000.0, 10.0), 1000.0);
+  EXPECT_EQ(PredictWork(10.0, 1000.0), 8000.0);
+}
+
 TEST(AttentionFlops, CountsWhatCausalAllowsAndGatesLeave) {
   ProblemShape shape;
   shape.num_heads = 3;

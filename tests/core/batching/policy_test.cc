@@ -11,16 +11,21 @@
 namespace attend {
 namespace {
 
-const int kLayers[3] = {};
-const void* const kA = &kLayers[0];
-const void* const kB = &kLayers[1];
+class IdleRunner final : public BatchRunner {
+  void Run(int) override {}
+};
+
+IdleRunner runners[3];
+BatchRunner* const kA = &runners[0];
+BatchRunner* const kB = &runners[1];
+BatchRunner* const kC = &runners[2];
 const absl::Time kNow = absl::UnixEpoch() + absl::Hours(1);
 
 struct Row {
-  const void* group = kA;
+  BatchRunner* runner = kA;
   uint32_t priority = 0;
   int64_t tokens = 1;
-  double flops = 1.0;
+  double work = 1.0;
   absl::Duration left = absl::InfiniteDuration();  // until its deadline
 };
 
@@ -40,13 +45,12 @@ std::vector<Case> Cases() {
       {"NothingOfNothing", {}, kWide, {}, {}},
       {"OneItemRunsAlone", {{}}, kWide, {0}, {}},
       {"ItemsOfOneGroupRunTogether", {{}, {}, {}}, kWide, {0, 1, 2}, {}},
-      {"ItemsWithoutWeightsRunTogether", {{nullptr}, {nullptr}}, kWide, {0, 1}, {}},
-      {"OtherGroupsWait", {{kA}, {kB}, {kA}, {nullptr}}, kWide, {0, 2}, {}},
+      {"OtherGroupsWait", {{kA}, {kB}, {kA}, {kC}}, kWide, {0, 2}, {}},
       {"TheHeadDecidesTheGroup", {{kB}, {kA}, {kA}, {kA}}, kWide, {0}, {}},
       {"RequestsAreBounded", {{}, {}, {}}, {2, 1000, 1e9}, {0, 1}, {}},
       {"OneRequestABatch", {{}, {}}, {1, 1000, 1e9}, {0}, {}},
       {"TokensAreBounded", {{kA, 0, 4}, {kA, 0, 4}, {kA, 0, 4}}, {9, 8, 1e9}, {0, 1}, {}},
-      {"FlopsAreBounded",
+      {"WorkIsBounded",
        {{kA, 0, 1, 5.0}, {kA, 0, 1, 5.0}, {kA, 0, 1, 5.0}},
        {9, 100, 14.0},
        {0, 1},
@@ -98,9 +102,9 @@ TEST(DecideBatch, FollowsTheTable) {
     std::vector<WorkItem> queue;
     for (const Row& row : test.queue) {
       WorkItem item;
-      item.group = row.group;
+      item.runner = row.runner;
       item.priority = row.priority;
-      item.cost = {row.flops, row.tokens, 0};
+      item.cost = {row.work, 1e30, row.tokens, 0};
       item.deadline = kNow + row.left;
       queue.push_back(std::move(item));
     }

@@ -1,6 +1,7 @@
 #include "core/batching/scheduler.h"
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
@@ -42,47 +43,96 @@ struct Outcome {
   std::atomic<int> ends{0};
   std::atomic<int> runs{0};
   absl::Status status = absl::UnknownError("not ended");
+  Timing timing;
   Event ended;
+};
+
+// Hands over names; `on_run` is called with those of a batch.
+class TestRunner final : public BatchRunner {
+ public:
+  using OnRun = std::function<void(const std::vector<int>& names)>;
+  explicit TestRunner(OnRun on_run = [](const std::vector<int>&) {}) : on_run_(std::move(on_run)) {}
+
+  void Add(int executor, int name) { names_[executor].push_back(name); }
+  void Run(int executor) override { on_run_(std::exchange(names_[executor], {})); }
+
+ private:
+  const OnRun on_run_;
+  std::vector<int> names_[2];  // by executor, used by its thread alone
 };
 
 class TestWork final : public Work {
  public:
-  TestWork(int n, Outcome* o) : name(n), outcome(o) {}
-  void End(absl::Status status) override {
-    outcome->status = std::move(status);
-    ++outcome->ends;
-    outcome->ended.Set();
+  TestWork(TestRunner* runner, int name, Outcome* outcome)
+      : runner_(runner), name_(name), outcome_(outcome) {}
+
+  void Prepare(int executor) override {
+    ++outcome_->runs;
+    runner_->Add(executor, name_);
   }
-  const int name;
-  Outcome* const outcome;
+  void End(absl::StatusOr<Timing> result) override {
+    outcome_->status = result.status();
+    if (result.ok()) outcome_->timing = *result;
+    ++outcome_->ends;
+    outcome_->ended.Set();
+  }
+
+ private:
+  TestRunner* const runner_;
+  const int name_;
+  Outcome* const outcome_;
 };
 
-WorkItem Item(int name, Outcome* outcome, absl::Time deadline = absl::InfiniteFuture()) {
+WorkItem MakeItem(TestRunner* runner, int name, Outcome* outcome,
+                  absl::Time deadline = absl::InfiniteFuture()) {
   WorkItem item;
-  item.cost = {1e6, 1, 100};
+  item.runner = runner;
+  item.cost = {1e6, 2e6, 1, 100};
   item.deadline = deadline;
-  item.work = std::make_unique<TestWork>(name, outcome);
+  item.work = std::make_unique<TestWork>(runner, name, outcome);
   return item;
 }
+
+struct SeenBatch {
+  int64_t requests, tokens;
+  double flops;
+  absl::Duration compute;
+};
+
+class RecordingObserver final : public BatchObserver {
+ public:
+  void OnBatch(int64_t requests, int64_t tokens, double flops, absl::Duration compute) override {
+    MutexLock lock(mutex_);
+    batches_.push_back({requests, tokens, flops, compute});
+  }
+  std::vector<SeenBatch> batches() {
+    MutexLock lock(mutex_);
+    return batches_;
+  }
+
+ private:
+  Mutex mutex_;
+  std::vector<SeenBatch> batches_ ABSL_GUARDED_BY(mutex_);
+};
 
 // A scheduler whose executor runs only what Allow() lets pass.
 class SchedulerTest : public ::testing::Test {
  protected:
   void Start(SchedulerOptions options = Options()) {
-    scheduler_.emplace(options, clock_, [this](int, absl::Span<const WorkItem> batch) {
-      std::vector<int> names;
-      for (const WorkItem& item : batch) {
-        auto& work = static_cast<TestWork&>(*item.work);
-        ++work.outcome->runs;
-        names.push_back(work.name);
-      }
-      MutexLock lock(mutex_);
-      batches_.push_back(names);
-      changed_.NotifyAll();
-      while (allowed_ == 0) changed_.Wait(mutex_);
-      --allowed_;
-      clock_.Advance(takes_);
-    });
+    scheduler_.emplace(options, clock_, &observer_);
+  }
+
+  WorkItem Item(int name, Outcome* outcome, absl::Time deadline = absl::InfiniteFuture()) {
+    return MakeItem(&runner_, name, outcome, deadline);
+  }
+
+  void RunBatch(const std::vector<int>& names) {
+    MutexLock lock(mutex_);
+    batches_.push_back(names);
+    changed_.NotifyAll();
+    while (allowed_ == 0) changed_.Wait(mutex_);
+    --allowed_;
+    clock_.Advance(takes_);
   }
 
   static SchedulerOptions Options() {
@@ -121,6 +171,8 @@ class SchedulerTest : public ::testing::Test {
   int allowed_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Duration takes_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::vector<int>> batches_ ABSL_GUARDED_BY(mutex_);
+  TestRunner runner_{[this](const std::vector<int>& names) { RunBatch(names); }};
+  RecordingObserver observer_;
   std::optional<Scheduler> scheduler_;
 };
 
@@ -164,7 +216,7 @@ TEST_F(SchedulerTest, ServesHigherPriorityFirst) {
 
 TEST_F(SchedulerTest, RefusesWhenTheQueueIsFullAndLeavesTheItemToTheCaller) {
   SchedulerOptions options = Options();
-  options.max_queue_requests = 1;
+  options.queue.max_requests = 1;
   Start(options);
   Outcome first, second, third;
   Occupy(&first);
@@ -183,7 +235,7 @@ TEST_F(SchedulerTest, RefusesWhenTheQueueIsFullAndLeavesTheItemToTheCaller) {
 
 TEST_F(SchedulerTest, RefusesWhenTheQueueHoldsTooManyBytes) {
   SchedulerOptions options = Options();
-  options.max_queue_bytes = 150;
+  options.queue.max_bytes = 150;
   Start(options);
   Outcome first, second, third;
   Occupy(&first);
@@ -318,7 +370,7 @@ TEST_F(SchedulerTest, RefusesADeadlineThatOnlyLoadMakesUnreachable) {
   // Its own work takes longer than its deadline allows: load is not the reason.
   Outcome own;
   WorkItem heavy = Item(14, &own, clock_.Now() + absl::Milliseconds(25));
-  heavy.cost.flops = 3e6;
+  heavy.cost.work = 3e6;
   Submit(std::move(heavy));
   Allow(4);
   scheduler_->Drain(absl::InfiniteFuture());
@@ -344,22 +396,68 @@ TEST_F(SchedulerTest, NeverRefusesADeadlineWhileAnExecutorIsIdle) {
 
 TEST_F(SchedulerTest, EndMaySubmitAndCancel) {
   struct Chained final : Work {
-    Chained(Scheduler* s, Outcome* n) : scheduler(s), next(n) {}
-    void End(absl::Status) override {
-      WorkItem item = Item(1, next);
-      EXPECT_TRUE(scheduler->Submit(item).ok());
+    Chained(Scheduler* s, WorkItem n) : scheduler(s), next(std::move(n)) {}
+    void Prepare(int) override {}
+    void End(absl::StatusOr<Timing>) override {
+      EXPECT_TRUE(scheduler->Submit(next).ok());
       scheduler->Cancel(999);
     }
     Scheduler* const scheduler;
-    Outcome* const next;
+    WorkItem next;
   };
-  scheduler_.emplace(Options(), clock_, [](int, absl::Span<const WorkItem>) {});
-  Outcome next;
-  WorkItem item;
-  item.work = std::make_unique<Chained>(&*scheduler_, &next);
+  Start();
+  Allow(2);
+  Outcome outcome;
+  WorkItem item = Item(0, nullptr);
+  item.work = std::make_unique<Chained>(&*scheduler_, Item(1, &outcome));
   Submit(std::move(item));
-  next.ended.Wait();
-  EXPECT_TRUE(next.status.ok());
+  outcome.ended.Wait();
+  EXPECT_TRUE(outcome.status.ok());
+}
+
+TEST_F(SchedulerTest, TellsTheObserverAndEachItemHowTheBatchRan) {
+  Start();
+  {
+    MutexLock lock(mutex_);
+    takes_ = absl::Milliseconds(7);
+  }
+  Outcome first, second, third;
+  Occupy(&first);
+  Submit(Item(1, &second));
+  clock_.Advance(absl::Milliseconds(2));
+  Submit(Item(2, &third));
+  Allow(2);
+  second.ended.Wait();
+  third.ended.Wait();
+  EXPECT_EQ(second.timing.queue, absl::Milliseconds(9));
+  EXPECT_EQ(third.timing.queue, absl::Milliseconds(7));
+  EXPECT_EQ(third.timing.compute, absl::Milliseconds(7));
+  EXPECT_EQ(third.timing.batch_requests, 2);
+  EXPECT_EQ(third.timing.batch_tokens, 2);
+  const std::vector<SeenBatch> seen = observer_.batches();
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[1].requests, 2);
+  EXPECT_EQ(seen[1].tokens, 2);
+  EXPECT_EQ(seen[1].flops, 4e6);
+  EXPECT_EQ(seen[1].compute, absl::Milliseconds(7));
+}
+
+TEST_F(SchedulerTest, RunsWorkOfDifferentRunnersInBatchesOfTheirOwn) {
+  Start();
+  std::atomic<int> others{0};
+  TestRunner other(
+      [&](const std::vector<int>& names) { others += static_cast<int>(names.size()); });
+  Outcome first, second, third, fourth;
+  Occupy(&first);
+  Submit(Item(1, &second));
+  Submit(MakeItem(&other, 2, &third));
+  Submit(Item(3, &fourth));
+  Allow(2);
+  scheduler_->Drain(absl::InfiniteFuture());
+  EXPECT_EQ(third.timing.batch_requests, 1);
+  EXPECT_EQ(others, 1);
+  MutexLock lock(mutex_);
+  EXPECT_THAT(batches_, ElementsAre(ElementsAre(0), ElementsAre(1, 3)));
 }
 
 // Many threads, everything at once: each item ends exactly once, and the
@@ -369,24 +467,22 @@ TEST(Scheduler, EndsEachItemExactlyOnceUnderContention) {
   constexpr int kItemsPerThread = 500;
   SchedulerOptions options;
   options.batch = {8, 1000, 1e12};
-  options.max_queue_requests = 32;
+  options.queue.max_requests = 32;
   options.executors = 2;
   std::vector<Outcome> outcomes(kThreads * kItemsPerThread);
   std::atomic<int64_t> refused{0};
   SchedulerStats stats;
   {
-    Scheduler scheduler(options, Clock::Steady(), [](int, absl::Span<const WorkItem> batch) {
-      for (const WorkItem& item : batch) ++static_cast<TestWork&>(*item.work).outcome->runs;
-    });
+    TestRunner runners[2];
+    Scheduler scheduler(options, Clock::Steady(), nullptr);
     std::vector<std::thread> threads;
     for (int t = 0; t < kThreads; ++t) {
       threads.emplace_back([&, t] {
         std::mt19937 random(7000 + t);
         for (int i = 0; i < kItemsPerThread; ++i) {
           Outcome* outcome = &outcomes[t * kItemsPerThread + i];
-          WorkItem item = Item(i, outcome);
+          WorkItem item = MakeItem(&runners[random() % 2], i, outcome);
           item.priority = random() % 3;
-          item.group = &outcomes[random() % 2];
           if (random() % 4 == 0) {
             item.deadline = Clock::Steady().Now() + absl::Microseconds(random() % 200);
           }

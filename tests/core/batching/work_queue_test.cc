@@ -44,13 +44,23 @@ TEST(WorkQueue, OrdersByPriorityThenByArrival) {
 TEST(WorkQueue, TakesFromAnywhereInOrder) {
   WorkQueue queue;
   for (uint64_t id = 1; id <= 6; ++id) queue.Push(Item(id, 0, 10));
-  EXPECT_THAT(Ids(queue.Take({1, 3})), ElementsAre(2, 4));
+  EXPECT_THAT(Ids(queue.Take({{1, 3}, {}}).run), ElementsAre(2, 4));
   EXPECT_THAT(Ids(queue.items()), ElementsAre(1, 3, 5, 6));
   EXPECT_EQ(queue.bytes(), 40);
-  EXPECT_THAT(Ids(queue.Take({})), IsEmpty());
+  EXPECT_THAT(Ids(queue.Take({}).run), IsEmpty());
   EXPECT_THAT(Ids(queue.TakeAll()), ElementsAre(1, 3, 5, 6));
   EXPECT_EQ(queue.bytes(), 0);
   EXPECT_TRUE(queue.empty());
+}
+
+TEST(WorkQueue, TellsWhatRunsFromWhatIsExpired) {
+  WorkQueue queue;
+  for (uint64_t id = 1; id <= 7; ++id) queue.Push(Item(id, 0, 10));
+  const WorkQueue::Taken taken = queue.Take({{1, 3, 4}, {0, 2, 6}});
+  EXPECT_THAT(Ids(taken.run), ElementsAre(2, 4, 5));
+  EXPECT_THAT(Ids(taken.expired), ElementsAre(1, 3, 7));
+  EXPECT_THAT(Ids(queue.items()), ElementsAre(6));
+  EXPECT_EQ(queue.bytes(), 10);
 }
 
 TEST(WorkQueue, TakesById) {
@@ -99,10 +109,13 @@ TEST(WorkQueue, EqualsASortedListUnderRandomUse) {
       std::sort(model.begin(), model.end());
     } else {
       std::vector<size_t> indices;
+      BatchDecision decision;
       for (size_t i = 0; i < model.size(); ++i) {
-        if (random() % 4 == 0) indices.push_back(i);
+        if (random() % 4 != 0) continue;
+        indices.push_back(i);
+        (random() % 2 == 0 ? decision.run : decision.expired).push_back(i);
       }
-      queue.Take(indices);
+      queue.Take(decision);
       for (size_t i = indices.size(); i-- > 0;) {
         model.erase(model.begin() + static_cast<ptrdiff_t>(indices[i]));
       }

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "core/simd/cpu.h"
 #include "core/engine/engine.h"
+#include "core/simd/cpu.h"
 #include "gtest/gtest.h"
 #include "tests/core/engine/held_engine.h"
 #include "tests/core/engine/test_requests.h"

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -10,6 +11,7 @@
 
 #include "core/base/status.h"
 #include "core/engine/engine.h"
+#include "core/exec/execution_context.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/core/engine/test_requests.h"
@@ -21,7 +23,7 @@ namespace {
 using Mha = MultiHeadAttentionRequest;
 using Sdpa = ScaledDotProductAttentionRequest;
 
-class CountingObserver final : public EngineObserver {
+class CountingObserver final : public BatchObserver {
  public:
   void OnBatch(int64_t batch_requests, int64_t batch_tokens, double batch_flops,
                absl::Duration) override {
@@ -34,10 +36,11 @@ class CountingObserver final : public EngineObserver {
   std::atomic<double> flops{0.0};
 };
 
+constexpr int64_t kBudgetBytes = 1 << 20;
+
 EngineOptions Options() {
   EngineOptions options;
   options.num_workers = 1;
-  options.max_in_flight_bytes = 1 << 20;
   return options;
 }
 
@@ -51,8 +54,9 @@ Sdpa SmallRequest(int64_t rows = 2) {
 
 class EngineLifecycle : public ::testing::Test {
  protected:
-  void Start(EngineOptions options = Options()) {
-    engine_ = std::make_unique<Engine>(options, layers_, clock_, &observer_);
+  void Start(EngineOptions options = Options(), int64_t budget_bytes = kBudgetBytes) {
+    budget_.emplace(budget_bytes);
+    engine_ = std::make_unique<Engine>(options, layers_, *budget_, clock_, &observer_);
   }
 
   // Keeps the executor in a callback until Release. Only this thread submits.
@@ -88,6 +92,7 @@ class EngineLifecycle : public ::testing::Test {
   CondVar changed_;
   bool occupied_ ABSL_GUARDED_BY(mutex_) = false;
   bool released_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<MemoryBudget> budget_;
   std::unique_ptr<Engine> engine_;
 };
 
@@ -174,7 +179,7 @@ TEST_F(EngineLifecycle, RefusesWhenTheQueueIsFull) {
 
 TEST_F(EngineLifecycle, RefusesWhatTheMemoryOfNowDoesNotHold) {
   Start();
-  MemoryCharge held = *engine_->budget().Charge((1 << 20) - 200);
+  MemoryCharge held = *budget_->Charge(budget_->request_bytes() - 200);
   Answer answer;
   Submit(answer, SmallRequest(100));
   const absl::Status status = answer.Wait().status();
@@ -202,6 +207,81 @@ TEST_F(EngineLifecycle, HoldsMemoryUntilTheResponseIsDropped) {
   }
   EXPECT_EQ(engine_->stats().in_flight_bytes, 0);
 }
+
+TEST_F(EngineLifecycle, LeavesToRequestsWhatItDoesNotKeepBetweenBatches) {
+  const auto check = [&](int64_t budget_bytes, int64_t retained_bytes) {
+    Start(Options(), budget_bytes);
+    EXPECT_EQ(EngineRetainedBytes(Options(), budget_bytes), retained_bytes);
+    EXPECT_EQ(budget_->request_bytes(), budget_bytes - retained_bytes);
+    EXPECT_EQ(engine_->stats().in_flight_bytes, 0);
+    engine_.reset();
+  };
+  check(int64_t{4} << 30, RetainedMemory().TotalBytes(1));
+  check(8 * 5000, 4000);  // four fifths of an eighth are the one worker's
+}
+
+// As gRPC does where a caller is slow to read.
+TEST_F(EngineLifecycle, ResponsesOutliveTheEngineAndItsBudget) {
+  Start();
+  absl::StatusOr<Response> response = Call(*engine_, SmallRequest());
+  ASSERT_TRUE(response.ok()) << response.status();
+  engine_.reset();
+  budget_.reset();
+  EXPECT_GT(response->charge.bytes(), 0);
+  response = absl::UnknownError("dropped");
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they end the program
+// Its weights have more bytes than a process can address, whatever the budget says.
+Sdpa ImpossibleRequest() {
+  constexpr int64_t kRows = int64_t{1} << 23;
+  Sdpa request;
+  request.query = Zeros({1, kRows, 1, 1}, DataType::kBFloat16);
+  request.key = Zeros({1, kRows, 1, 1}, DataType::kBFloat16);
+  request.value = Zeros({1, kRows, 1, 1}, DataType::kBFloat16);
+  request.options.weights = WeightsOutput::kPerHead;
+  return request;
+}
+
+EngineOptions WithoutLimits() {
+  EngineOptions options = Options();
+  options.max_sequence_length = int64_t{1} << 40;
+  options.max_weights_bytes = int64_t{1} << 60;
+  options.max_batch_tokens = int64_t{1} << 40;
+  options.max_batch_flops = 1e30;
+  return options;
+}
+
+TEST_F(EngineLifecycle, FailsARequestAloneWhoseOutputsCannotBeAllocated) {
+  Start(WithoutLimits(), int64_t{1} << 60);
+  Occupy();
+  Answer before, impossible, after;
+  Submit(before, SmallRequest());
+  Submit(impossible, ImpossibleRequest());
+  Submit(after, SmallRequest());
+  Release();
+  const absl::Status status = impossible.Wait().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_EQ(GetErrorInfo(status).reason, "MEMORY");
+  EXPECT_GT(GetRetryPushback(status), absl::ZeroDuration());
+  EXPECT_EQ(before.Wait()->timing.batch_requests, 3);
+  EXPECT_TRUE(after.Wait().ok());
+}
+
+TEST_F(EngineLifecycle, RefusesWhatDoesNotGetIntoTheQueueBeforeItAllocates) {
+  EngineOptions options = WithoutLimits();
+  options.max_queue_requests = 1;
+  Start(options, int64_t{1} << 60);
+  Occupy();
+  Answer queued, refused;
+  Submit(queued, SmallRequest());
+  Submit(refused, ImpossibleRequest());
+  EXPECT_EQ(refused.count(), 1);
+  EXPECT_EQ(GetErrorInfo(refused.Wait().status()).reason, "QUEUE_FULL");
+  Release();
+  EXPECT_TRUE(queued.Wait().ok());
+}
+#endif
 
 TEST_F(EngineLifecycle, DrainFinishesWhatItHasAndRefusesMore) {
   Start();
@@ -256,8 +336,7 @@ TEST_F(EngineLifecycle, CompanyDoesNotChangeBits) {
   ASSERT_TRUE(layers_.Add(MakeTestLayer("self", 64, 64, 64, 4, 2, 16)).ok());
   EngineOptions options = Options();
   options.num_workers = 2;
-  options.max_in_flight_bytes = 1 << 28;
-  Start(options);
+  Start(options, 1 << 28);
 
   std::vector<Request> requests;
   std::vector<absl::StatusOr<Response>> alone;
@@ -322,7 +401,8 @@ TEST(Engine, AnswersEachRequestExactlyOnceUnderContention) {
   std::atomic<int64_t> ok{0}, refused{0}, expired{0}, cancelled{0}, other{0};
   std::vector<std::atomic<int>> answers(kThreads * kRequests);
   {
-    Engine engine(options, layers, Clock::Steady(), &observer);
+    MemoryBudget budget(kBudgetBytes);
+    Engine engine(options, layers, budget, Clock::Steady(), &observer);
     std::vector<std::thread> threads;
     for (int t = 0; t < kThreads; ++t) {
       threads.emplace_back([&, t] {
@@ -331,7 +411,7 @@ TEST(Engine, AnswersEachRequestExactlyOnceUnderContention) {
           Request request;
           if (random() % 2 == 0) {
             Mha mha;
-            mha.layer = random() % 2 == 0 ? "a" : "b";
+            mha.layer.push_back(random() % 2 == 0 ? 'a' : 'b');
             mha.query = Zeros({static_cast<int64_t>(random() % 9), 16});
             mha.priority = random() % 3;
             request = std::move(mha);

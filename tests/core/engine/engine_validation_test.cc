@@ -32,7 +32,6 @@ EngineOptions Options() {
   options.max_sequence_length = 64;
   options.max_batch_tokens = 100;
   options.max_weights_bytes = 4096;
-  options.max_in_flight_bytes = 1 << 20;
   return options;
 }
 
@@ -54,10 +53,12 @@ struct Case {
 
 class EngineValidation : public ::testing::Test {
  protected:
-  EngineValidation() {
-    EXPECT_TRUE(layers_.Add(MakeTestLayer("self", 16, 16, 16)).ok());
-    EXPECT_TRUE(layers_.Add(MakeTestLayer("cross", 16, 12, 20)).ok());
-  }
+  struct Layers : LayerRegistry {
+    Layers() {
+      EXPECT_TRUE(Add(MakeTestLayer("self", 16, 16, 16)).ok());
+      EXPECT_TRUE(Add(MakeTestLayer("cross", 16, 12, 20)).ok());
+    }
+  };
 
   // Dense, B = 2, Lq = 3, Lk = 5.
   static Mha GoodLayerRequest() {
@@ -122,8 +123,9 @@ class EngineValidation : public ::testing::Test {
     }
   }
 
-  LayerRegistry layers_;
-  Engine engine_{Options(), layers_, Clock::Steady(), nullptr};
+  const Layers layers_;
+  MemoryBudget budget_{1 << 20};
+  Engine engine_{Options(), layers_, budget_, Clock::Steady(), nullptr};
 };
 
 TEST_F(EngineValidation, OfLayerRequests) {
@@ -652,7 +654,7 @@ TEST_F(EngineValidation, OfSizes) {
              r.key = Zeros({1, 1, 1, 1});
              r.value = Zeros({1, 1, 1, 1});
            },
-           "", "needs more memory than the 1048576 bytes", kExhausted, "TOO_LARGE"},
+           "", "needs more memory than the 943720 bytes", kExhausted, "TOO_LARGE"},
       },
       &GoodOperatorRequest);
   ExpectAccepted<Sdpa>({{"weights of just the limit",

@@ -14,12 +14,12 @@
 namespace attend {
 
 // An engine whose executor can be held, so that what is submitted meanwhile is one batch.
-// Responses must not outlive it. For one thread.
+// For one thread.
 class HeldEngine {
  public:
   // `layers` outlives the engine.
   HeldEngine(int workers, const LayerRegistry& layers)
-      : engine_(Options(workers), layers, clock_, nullptr) {}
+      : budget_(int64_t{1} << 30), engine_(Options(workers), layers, budget_, clock_, nullptr) {}
 
   Engine& engine() { return engine_; }
 
@@ -80,6 +80,7 @@ class HeldEngine {
   CondVar changed_;
   bool held_ ABSL_GUARDED_BY(mutex_) = false;
   bool released_ ABSL_GUARDED_BY(mutex_) = false;
+  MemoryBudget budget_;
   Engine engine_;
 };
 

@@ -96,7 +96,8 @@ TEST(MetricsTest, ReadsTheEnginesGaugesWhenScraped) {
   EngineOptions options;
   options.num_workers = 1;
   Metrics metrics;
-  Engine engine(options, layers, Clock::Steady(), &metrics);
+  MemoryBudget budget(int64_t{1} << 30);
+  Engine engine(options, layers, budget, Clock::Steady(), &metrics);
   metrics.SetEngine(&engine);
   metrics.SetLayerCount(6);
   const absl::StatusOr<MemoryCharge> charge = engine.budget().Charge(12345);

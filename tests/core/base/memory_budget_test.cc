@@ -1,6 +1,8 @@
-#include "core/engine/memory_budget.h"
+#include "core/base/memory_budget.h"
 
 #include <atomic>
+#include <limits>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -34,14 +36,6 @@ TEST(MemoryBudget, AsksToRetryWhatDoesNotFitNow) {
   EXPECT_TRUE(budget.Charge(40).ok());
 }
 
-TEST(MemoryBudget, TellsNeverToRetryWhatWillNeverFitBesideWhatTheRequestHolds) {
-  MemoryBudget budget(100);
-  MemoryCharge held = *budget.Charge(60);
-  EXPECT_EQ(GetErrorInfo(budget.Charge(41, held).status()).reason, "TOO_LARGE");
-  EXPECT_EQ(budget.used_bytes(), 60);
-  EXPECT_EQ(budget.Charge(40, held)->bytes(), 40);
-}
-
 TEST(MemoryBudget, TellsNeverToRetryWhatWillNeverFit) {
   MemoryBudget budget(100);
   const absl::Status status = budget.Charge(101).status();
@@ -49,10 +43,11 @@ TEST(MemoryBudget, TellsNeverToRetryWhatWillNeverFit) {
   EXPECT_LT(GetRetryPushback(status), absl::ZeroDuration());
 
   MemoryCharge charge = *budget.Charge(60);
-  const absl::Status growth = charge.Grow(41);
+  const absl::Status growth = charge.Grow(41);  // beside what the request holds
   EXPECT_EQ(GetErrorInfo(growth).reason, "TOO_LARGE");
   EXPECT_EQ(charge.bytes(), 60);
   EXPECT_EQ(budget.used_bytes(), 60);
+  EXPECT_TRUE(charge.Grow(40).ok());
 }
 
 TEST(MemoryBudget, DoesNotOverflow) {
@@ -71,6 +66,46 @@ TEST(MemoryBudget, MovesWithTheCharge) {
   const MemoryCharge third(std::move(second));
   EXPECT_EQ(third.bytes(), 10);
   EXPECT_EQ(budget.used_bytes(), 10);
+}
+
+TEST(MemoryBudget, TakesBackPartOfACharge) {
+  MemoryBudget budget(100);
+  MemoryCharge charge = *budget.Charge(60);
+  charge.Shrink(25);
+  EXPECT_EQ(charge.bytes(), 35);
+  EXPECT_EQ(budget.used_bytes(), 35);
+  EXPECT_TRUE(charge.Grow(65).ok());
+}
+
+TEST(MemoryBudget, LeavesToRequestsWhatIsNotReserved) {
+  MemoryBudget budget(100);
+  budget.Reserve(30);
+  EXPECT_EQ(budget.request_bytes(), 70);
+  EXPECT_EQ(budget.used_bytes(), 0);
+  const absl::Status never = budget.Charge(71).status();
+  EXPECT_EQ(GetErrorInfo(never).reason, "TOO_LARGE");
+  EXPECT_NE(never.message().find("the 70 bytes"), never.message().npos) << never;
+  MemoryCharge charge = *budget.Charge(70);
+  EXPECT_EQ(GetErrorInfo(budget.Charge(1).status()).reason, "MEMORY");
+}
+
+TEST(MemoryBudget, ReservesWhileRequestsHoldMemoryAndRefusesUntilTheyGiveItBack) {
+  MemoryBudget budget(100);
+  MemoryCharge charge = *budget.Charge(60);
+  budget.Reserve(70);
+  EXPECT_EQ(GetErrorInfo(budget.Charge(10).status()).reason, "MEMORY");
+  charge = MemoryCharge();
+  EXPECT_TRUE(budget.Charge(30).ok());
+  budget.Reserve(1000);
+  EXPECT_EQ(budget.request_bytes(), 0);
+}
+
+TEST(MemoryBudget, IsOutlivedByItsCharges) {
+  std::optional<MemoryBudget> budget(100);
+  MemoryCharge charge = *budget->Charge(60);
+  budget.reset();
+  EXPECT_TRUE(charge.Grow(40).ok());
+  EXPECT_FALSE(charge.Grow(1).ok());
 }
 
 TEST(MemoryBudget, IsNeverExceededByManyThreads) {

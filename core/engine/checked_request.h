@@ -1,0 +1,45 @@
+#ifndef ATTEND_CORE_ENGINE_CHECKED_REQUEST_H_
+#define ATTEND_CORE_ENGINE_CHECKED_REQUEST_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "core/attention/lengths.h"
+#include "core/attention/problem.h"
+#include "core/attention/resolve_options.h"
+#include "core/tensor/tensor.h"
+
+namespace attend {
+
+// What the check of a request finds out from its shapes and options alone. The arguments of
+// its sequences borrow from the request.
+struct CheckedRequest {
+  HeadShape heads;
+  BatchShape shape;
+  ResolvedOptions options;
+  DataType type = DataType::kFloat32;  // of query, key, value and output
+  Shape output_shape;
+  size_t output_bytes = 0;
+};
+
+// The forms of an operand that a kind of request takes.
+struct OperandForms {
+  int dense_rank = 0;
+  bool may_be_packed = false;  // then of one axis less
+  absl::FunctionRef<std::string()> describe;
+};
+
+// Checks what both kinds of request ask of an operand: INVALID_ARGUMENT unless it has a float
+// type, which is the query's, and one of the forms, packed or dense as the query.
+absl::Status CheckOperandForm(absl::string_view field, const Tensor& tensor, const Tensor& query,
+                              const OperandForms& forms);
+
+// Sets the type, shape and size of the output. INVALID_ARGUMENT where it has too many elements.
+absl::Status SetOutput(DataType type, Shape shape, CheckedRequest& checked);
+
+}  // namespace attend
+
+#endif  // ATTEND_CORE_ENGINE_CHECKED_REQUEST_H_

@@ -1,0 +1,54 @@
+#ifndef ATTEND_CORE_ENGINE_LAYER_OPERATION_H_
+#define ATTEND_CORE_ENGINE_LAYER_OPERATION_H_
+
+#include <deque>
+#include <memory>
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "core/attention/lengths.h"
+#include "core/engine/item_runner.h"
+#include "core/engine/operation.h"
+#include "core/engine/request.h"
+#include "core/exec/execution_context.h"
+#include "core/layer/layer.h"
+
+namespace attend {
+
+// Runs the batches of one layer, which outlives it.
+class LayerRunner final : public ItemRunner<LayerItem> {
+ public:
+  LayerRunner(const Layer& layer, std::deque<ExecutionContext>& contexts)
+      : ItemRunner(contexts), layer_(layer) {}
+
+  const Layer& layer() const { return layer_; }
+
+ private:
+  void Compute(absl::Span<const LayerItem* const> batch, ExecutionContext& context) override;
+
+  const Layer& layer_;
+};
+
+// A call of a layer.
+class LayerOperation final : public Operation {
+ public:
+  // INVALID_ARGUMENT where the request does not keep the contract.
+  static absl::StatusOr<std::unique_ptr<Operation>> Create(MultiHeadAttentionRequest request,
+                                                           LayerRunner& runner,
+                                                           const ShapeLimits& limits);
+
+ private:
+  LayerOperation(MultiHeadAttentionRequest request, LayerRunner& runner);
+
+  Prediction Predict(const CheckedRequest& checked) const;
+  void HandOver(int executor, Response& response) override;
+  void DropRequest() override { request_.reset(); }
+
+  LayerRunner& runner_;
+  std::optional<MultiHeadAttentionRequest> request_;
+  LayerItem item_;  // borrows from the request, its check and the response
+};
+
+}  // namespace attend
+
+#endif  // ATTEND_CORE_ENGINE_LAYER_OPERATION_H_

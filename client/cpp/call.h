@@ -8,6 +8,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "attend/error.h"
 #include "client/cpp/mutex.h"
 #include "client/cpp/retry.h"
 #include "grpcpp/alarm.h"

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "attend/client.h"
+#include "attend/options.h"
 #include "grpcpp/channel.h"
 
 namespace attend::client::internal {

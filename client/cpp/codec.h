@@ -5,7 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "attend/attention.h"
-#include "attend/client.h"
+#include "attend/health.h"
 #include "google/protobuf/message_lite.h"
 #include "grpcpp/support/byte_buffer.h"
 

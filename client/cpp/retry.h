@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "attend/client.h"
+#include "attend/options.h"
 
 namespace attend::client::internal {
 

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "attend/v1/attention.pb.h"
-#include "server/codec/request_decoder.h"
+#include "server/codec/limits.h"
 
 namespace attend {
 namespace {

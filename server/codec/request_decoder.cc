@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "attend/v1/attention.pb.h"
 #include "server/codec/fields.h"
+#include "server/codec/limits.h"
 #include "server/codec/options_decoder.h"
 #include "server/codec/tensor_decoder.h"
 #include "server/codec/wire_reader.h"

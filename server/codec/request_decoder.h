@@ -1,19 +1,12 @@
 #ifndef ATTEND_SERVER_CODEC_REQUEST_DECODER_H_
 #define ATTEND_SERVER_CODEC_REQUEST_DECODER_H_
 
-#include <cstddef>
-
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "core/engine/request.h"
 
 namespace attend {
-
-// Bounds of what takes more memory than it has bytes on the wire, and of names.
-inline constexpr size_t kMaxSequences = 65536;
-inline constexpr size_t kMaxHeads = 65536;
-inline constexpr size_t kMaxNameBytes = 256;
 
 // Decodes a request message that lies in `chunks`, walking protobuf's wire
 // format; each tensor's bytes are copied once. Equal to what the generated
@@ -22,7 +15,7 @@ inline constexpr size_t kMaxNameBytes = 256;
 //                     in its tensors too
 //   INVALID_ARGUMENT  unknown enum values; tensors whose data are not their
 //                     shape's size; a tensor that is required and absent; fields
-//                     of another wire type than theirs; the bounds above
+//                     of another wire type than theirs; the bounds of limits.h
 // Whether shapes and options fit each other is the engine's to check.
 // Thread-safe. Memory allocated is at most that of the message, plus a constant.
 absl::StatusOr<MultiHeadAttentionRequest> DecodeMultiHeadAttentionRequest(

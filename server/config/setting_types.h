@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "server/config/settings.h"
+#include "server/config/setting.h"
 
 namespace attend {
 

@@ -4,19 +4,27 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "core/engine/engine.h"
 #include "server/codec/response_encoder.h"
-#include "server/services/attention_service.h"
 #include "server/services/call_record.h"
 #include "server/services/calls_in_flight.h"
+#include "server/telemetry/metrics.h"
 
 namespace attend {
+
+// What bounds every call.
+struct AttentionLimits {
+  int64_t max_request_bytes = 0;
+  absl::Duration max_deadline;
+};
 
 // How the messages of one method are read and written.
 struct AttentionMethod {

@@ -1,7 +1,6 @@
 #include "server/services/attention_service.h"
 
 #include "server/codec/request_decoder.h"
-#include "server/services/attention_call.h"
 
 namespace attend {
 namespace {

@@ -3,20 +3,13 @@
 
 #include <grpcpp/support/byte_buffer.h>
 
-#include <cstdint>
-
-#include "absl/time/time.h"
 #include "attend/v1/attention.grpc.pb.h"
 #include "core/engine/engine.h"
+#include "server/services/attention_call.h"
 #include "server/services/calls_in_flight.h"
 #include "server/telemetry/metrics.h"
 
 namespace attend {
-
-struct AttentionLimits {
-  int64_t max_request_bytes = 0;
-  absl::Duration max_deadline;
-};
 
 // attend.v1.AttentionService over an Engine: decodes, submits, encodes. It
 // takes raw messages, because the generated classes would copy each tensor

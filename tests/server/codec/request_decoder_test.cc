@@ -12,6 +12,7 @@
 #include "core/base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/codec/limits.h"
 #include "server/codec/wire_writer.h"
 #include "tests/server/codec/matches_proto.h"
 

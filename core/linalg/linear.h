@@ -3,12 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
-#include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "core/base/arena.h"
-#include "core/simd/cpu.h"
 #include "core/tensor/tensor.h"
 
 namespace attend {
@@ -32,15 +28,10 @@ struct LinearBatch {
 // bfloat16 is the one in float32, rounded to nearest even. A row's bits depend on that row
 // alone, neither on the rows beside it nor on its place.
 //
-// Weights are packed for this CPU once, when a Linear is made. Immutable, thread-safe.
+// Weights are packed for this CPU once, when CreateLinear makes the layer. Immutable,
+// thread-safe.
 class Linear {
  public:
-  // Computes by our own kernel or by oneDNN, whichever is faster on this CPU in this type.
-  // `weight` has outputs * inputs elements, `bias` has outputs or none.
-  // FAILED_PRECONDITION where this CPU cannot compute in the type.
-  static absl::StatusOr<std::unique_ptr<const Linear>> Create(const LinearConfig& config,
-                                                              absl::Span<const float> weight,
-                                                              absl::Span<const float> bias);
   virtual ~Linear() = default;
 
   virtual const LinearConfig& config() const = 0;
@@ -54,12 +45,6 @@ class Linear {
   virtual void Run(int64_t task, const LinearBatch& batch, Arena& arena) const = 0;
 };
 
-namespace internal {
-
-// Whether Linear::Create takes oneDNN.
-bool PrefersOneDnn(DataType input_type, const CpuFeatures& cpu);
-
-}  // namespace internal
 }  // namespace attend
 
 #endif  // ATTEND_CORE_LINALG_LINEAR_H_

@@ -17,7 +17,7 @@ namespace attend::internal {
 // without avx512_bf16 is computed in float32, from weights rounded to bfloat16.
 class PanelLinear final : public Linear {
  public:
-  // As Linear::Create.
+  // As CreateLinear.
   PanelLinear(const LinearConfig& config, absl::Span<const float> weight,
               absl::Span<const float> bias);
 

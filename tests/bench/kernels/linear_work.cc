@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "core/linalg/linear.h"
+#include "core/linalg/create_linear.h"
 #include "core/tensor/convert.h"
 #include "tests/bench/kernels/work.h"
 
@@ -30,7 +30,7 @@ struct Operands {
     weight = Normal(config.inputs * config.outputs, scale, 1);
     bias = Normal(config.outputs, 0.1f, 2);
     for (int64_t copy = spec.value("copies", int64_t{1}); copy > 0; --copy) {
-      auto made = Linear::Create(config, weight, bias);
+      auto made = CreateLinear(config, weight, bias);
       if (!made.ok()) throw std::runtime_error(std::string(made.status().message()));
       linears.push_back(std::move(made).value());
     }

@@ -1,5 +1,3 @@
-#include "core/linalg/linear.h"
-
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -11,6 +9,7 @@
 #include <vector>
 
 #include "core/exec/execution_context.h"
+#include "core/linalg/create_linear.h"
 #include "core/linalg/onednn_linear.h"
 #include "core/linalg/panel_linear.h"
 #include "core/simd/cpu.h"
@@ -335,7 +334,7 @@ TEST(Linear, TakesOneDnnWhereItIsFaster) {
   for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
     if (!Supported(type)) continue;
     const Case c(1, 8, 8, type, type, false);
-    const auto linear = Linear::Create(c.config, c.weight, c.bias);
+    const auto linear = CreateLinear(c.config, c.weight, c.bias);
     ASSERT_TRUE(linear.ok()) << linear.status();
     const bool panels = dynamic_cast<const internal::PanelLinear*>(linear->get()) != nullptr;
     EXPECT_NE(panels, internal::PrefersOneDnn(type, GetCpuFeatures())) << Name(type);
@@ -363,7 +362,7 @@ TEST(ALinear, StartsNoThreads) {
 TEST(Linear, RefusesBFloat16WithoutAvx512) {
   if (GetCpuFeatures().avx512) GTEST_SKIP() << "this CPU has it";
   const Case c(1, 8, 8, DataType::kBFloat16, DataType::kFloat32, false);
-  EXPECT_EQ(Linear::Create(c.config, c.weight, c.bias).status().code(),
+  EXPECT_EQ(CreateLinear(c.config, c.weight, c.bias).status().code(),
             absl::StatusCode::kFailedPrecondition);
 }
 

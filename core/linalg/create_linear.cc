@@ -1,4 +1,4 @@
-#include "core/linalg/linear.h"
+#include "core/linalg/create_linear.h"
 
 #include "core/linalg/onednn_linear.h"
 #include "core/linalg/panel_linear.h"
@@ -20,9 +20,9 @@ bool PrefersOneDnn(DataType input_type, const CpuFeatures& cpu) {
 
 }  // namespace internal
 
-absl::StatusOr<std::unique_ptr<const Linear>> Linear::Create(const LinearConfig& config,
-                                                             absl::Span<const float> weight,
-                                                             absl::Span<const float> bias) {
+absl::StatusOr<std::unique_ptr<const Linear>> CreateLinear(const LinearConfig& config,
+                                                           absl::Span<const float> weight,
+                                                           absl::Span<const float> bias) {
   const CpuFeatures& cpu = GetCpuFeatures();
   if (config.input_type == DataType::kBFloat16 && !cpu.avx512) {
     return absl::FailedPreconditionError(

@@ -1,3 +1,5 @@
+include(${CMAKE_CURRENT_LIST_DIR}/read_includes.cmake)
+
 # check_includes(ROOT OUT): the includes under ROOT that go against the arrows of the layout, one
 # message each, in OUT. A room may include itself and what is named here, nothing else of the tree.
 set(may_core_base "")
@@ -17,6 +19,7 @@ set(may_client attend)
 # Foreign headers that have one home: everywhere else they are against the arrows.
 set(home_dnnl "^core/linalg/")
 set(home_nlohmann "^(core/weights|server|client)/")
+set(home_openssl "^core/base/")
 set(home_prometheus "^server/telemetry/")
 set(home_Civet "^server/telemetry/")
 set(home_civetweb "^server/telemetry/")
@@ -25,11 +28,7 @@ set(home_grpcpp "^(server|client)/")
 set(home_google "^(server|client)/")
 
 function(check_includes root out)
-  file(GLOB_RECURSE sources RELATIVE ${root} ${root}/core/*.h ${root}/core/*.cc
-       ${root}/server/*.h ${root}/server/*.cc ${root}/client/*.h ${root}/client/*.cc)
-  if(NOT sources)
-    message(FATAL_ERROR "no sources under ${root}")
-  endif()
+  list_sources(${root} sources)
   set(found)
   foreach(source ${sources})
     string(REGEX MATCH "^(core/[^/]+|server|client)" room ${source})
@@ -38,9 +37,8 @@ function(check_includes root out)
       list(APPEND found "${source}: the room ${room} is new, give it its arrows in check_includes.cmake")
       continue()
     endif()
-    file(STRINGS ${root}/${source} lines REGEX "^[ \t]*#[ \t]*include")
-    foreach(line ${lines})
-      string(REGEX REPLACE ".*include[ \t]*[\"<]([^\">]+).*" "\\1" header "${line}")
+    read_includes(${root}/${source} headers)
+    foreach(header ${headers})
       string(REGEX MATCH "^[A-Za-z]+" library "${header}")
       if(header MATCHES "^(core|server|client|attend|tests)/")
         set(fine FALSE)

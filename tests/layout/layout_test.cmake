@@ -1,19 +1,25 @@
 # cmake -DROOT=the tree -DWORK=a folder of the test's own -P layout_test.cmake
 include(${CMAKE_CURRENT_LIST_DIR}/check_includes.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/find_circles.cmake)
 
 check_includes(${ROOT} found)
 if(found)
   list(JOIN found "\n  " found)
   message(FATAL_ERROR "against the arrows of the layout:\n  ${found}")
 endif()
+find_circles(${ROOT} found)
+if(found)
+  list(JOIN found "\n  " found)
+  message(FATAL_ERROR "files include each other in a circle:\n  ${found}")
+endif()
 
-# The check itself: each of these includes must be found, and nothing else.
+# The checks themselves. First the arrows: each of these includes must be found, and nothing else.
 file(REMOVE_RECURSE ${WORK})
 file(WRITE ${WORK}/core/batching/queue.h "#include \"core/base/clock.h\"\n#include \"core/layer/layer.h\"\n")
 file(WRITE ${WORK}/core/engine/engine.cc "#include <vector>\n#include <grpcpp/grpcpp.h>\n#include \"core/batching/queue.h\"\n")
 file(WRITE ${WORK}/core/tensor/tensor.cc "#include \"attend/v1/tensor.pb.h\"\n#include <dnnl.hpp>\n")
 file(WRITE ${WORK}/client/cli/main.cc "  #  include \"core/tensor/tensor.h\"\n#include \"attend/v1/tensor.pb.h\"\n")
-file(WRITE ${WORK}/server/main.cc "#include \"core/engine/engine.h\"\n#include \"client/cpp/client.h\"\n")
+file(WRITE ${WORK}/server/main.cc "#include \"core/engine/engine.h\"\n#include \"client/cpp/client.h\"\n#include <openssl/evp.h>\n")
 file(WRITE ${WORK}/core/shed/shed.h "")
 check_includes(${WORK} found)
 list(SORT found)
@@ -24,9 +30,33 @@ set(expected
   "core/shed/shed.h: the room core/shed is new"
   "core/tensor/tensor.cc may not include attend/v1/tensor.pb.h"
   "core/tensor/tensor.cc may not include dnnl.hpp"
-  "server/main.cc may not include client/cpp/client.h")
+  "server/main.cc may not include client/cpp/client.h"
+  "server/main.cc may not include openssl/evp.h")
 string(REGEX REPLACE "is new, [^;]*" "is new" found "${found}")
 if(NOT found STREQUAL expected)
   list(JOIN found "\n  " found)
-  message(FATAL_ERROR "the check found:\n  ${found}")
+  message(FATAL_ERROR "the check of arrows found:\n  ${found}")
+endif()
+
+# Then the circles. queue.h includes nothing, its circle closes through queue.cc; client.h of the
+# public headers is one node with client.cc. d.h is included twice without a circle.
+file(REMOVE_RECURSE ${WORK})
+file(WRITE ${WORK}/core/batching/queue.h "")
+file(WRITE ${WORK}/core/batching/queue.cc "#include \"core/batching/queue.h\"\n#include \"core/batching/policy.h\"\n")
+file(WRITE ${WORK}/core/batching/policy.h "#include \"core/batching/queue.h\"\n#include <vector>\n")
+file(WRITE ${WORK}/core/simd/a-inl.h "#include \"core/simd/b-inl.h\"\n")
+file(WRITE ${WORK}/core/simd/b-inl.h "#include \"core/simd/c-inl.h\"\n#include \"core/simd/d.h\"\n")
+file(WRITE ${WORK}/core/simd/c-inl.h "#include \"core/simd/d.h\"\n#include \"core/simd/a-inl.h\"\n")
+file(WRITE ${WORK}/core/simd/d.h "#include \"core/base/e.h\"\n")
+file(WRITE ${WORK}/client/cpp/attend/client.h "")
+file(WRITE ${WORK}/client/cpp/client.cc "#include \"client/cpp/channel.h\"\n")
+file(WRITE ${WORK}/client/cpp/channel.h "#include \"attend/client.h\"\n")
+find_circles(${WORK} found)
+set(expected
+  "client/cpp/client -> client/cpp/channel -> client/cpp/client"
+  "core/batching/policy -> core/batching/queue -> core/batching/policy"
+  "core/simd/a-inl -> core/simd/b-inl -> core/simd/c-inl -> core/simd/a-inl")
+if(NOT found STREQUAL expected)
+  list(JOIN found "\n  " found)
+  message(FATAL_ERROR "the check of circles found:\n  ${found}")
 endif()

@@ -1,5 +1,6 @@
 # cmake -DROOT=the tree -DWORK=a folder of the test's own -P layout_test.cmake
 include(${CMAKE_CURRENT_LIST_DIR}/check_includes.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/check_target_guards.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/find_circles.cmake)
 
 check_includes(${ROOT} found)
@@ -11,6 +12,11 @@ find_circles(${ROOT} found)
 if(found)
   list(JOIN found "\n  " found)
   message(FATAL_ERROR "files include each other in a circle:\n  ${found}")
+endif()
+check_target_guards(${ROOT} found)
+if(found)
+  list(JOIN found "\n  " found)
+  message(FATAL_ERROR "headers of kernels without their guard:\n  ${found}")
 endif()
 
 # The checks themselves. First the arrows: each of these includes must be found, and nothing else.
@@ -59,4 +65,22 @@ set(expected
 if(NOT found STREQUAL expected)
   list(JOIN found "\n  " found)
   message(FATAL_ERROR "the check of circles found:\n  ${found}")
+endif()
+
+# Last the guards per target, which must name their own header.
+file(REMOVE_RECURSE ${WORK})
+set(guard "#if defined(G) == defined(HWY_TARGET_TOGGLE)\n#ifdef G\n#undef G\n#else\n#define G\n#endif\n")
+string(REPLACE "G)" "ATTEND_CORE_SIMD_GOOD_INL_H_)" good "${guard}")
+string(REPLACE " G\n" " ATTEND_CORE_SIMD_GOOD_INL_H_\n" good "${good}")
+file(WRITE ${WORK}/core/simd/good-inl.h "${good}")
+file(WRITE ${WORK}/core/simd/copied-inl.h "${good}")
+file(WRITE ${WORK}/core/simd/once-inl.h "#pragma once\n")
+file(WRITE ${WORK}/core/simd/plain.h "#pragma once\n")
+check_target_guards(${WORK} found)
+set(expected
+  "core/simd/copied-inl.h lacks the guard per target ATTEND_CORE_SIMD_COPIED_INL_H_"
+  "core/simd/once-inl.h lacks the guard per target ATTEND_CORE_SIMD_ONCE_INL_H_")
+if(NOT found STREQUAL expected)
+  list(JOIN found "\n  " found)
+  message(FATAL_ERROR "the check of guards found:\n  ${found}")
 endif()

@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "core/base/arena.h"
-#include "core/simd/cpu.h"
+#include "core/linalg/linear_engine.h"
 #include "core/tensor/tensor.h"
 
 namespace attend {
@@ -17,6 +17,7 @@ struct LinearConfig {
   int64_t inputs = 0;                        // >= 1
   int64_t outputs = 0;                       // >= 1
   DataType input_type = DataType::kFloat32;  // of x and W: kFloat32 or kBFloat16
+  MatmulChoice matmul = MatmulChoice::kAuto;
 };
 
 // The rows of one call. Each is contiguous and may lie anywhere in memory, aligned to its
@@ -35,7 +36,7 @@ struct LinearBatch {
 // Weights are packed for this CPU once, when a Linear is made. Immutable, thread-safe.
 class Linear {
  public:
-  // Computes by our own kernel or by oneDNN, whichever is faster on this CPU in this type.
+  // Computes by the engine that ChooseLinearEngine names for this CPU.
   // `weight` has outputs * inputs elements, `bias` has outputs or none.
   // FAILED_PRECONDITION where this CPU cannot compute in the type.
   static absl::StatusOr<std::unique_ptr<const Linear>> Create(const LinearConfig& config,
@@ -54,12 +55,6 @@ class Linear {
   virtual void Run(int64_t task, const LinearBatch& batch, Arena& arena) const = 0;
 };
 
-namespace internal {
-
-// Whether Linear::Create takes oneDNN.
-bool PrefersOneDnn(DataType input_type, const CpuFeatures& cpu);
-
-}  // namespace internal
 }  // namespace attend
 
 #endif  // ATTEND_CORE_LINALG_LINEAR_H_

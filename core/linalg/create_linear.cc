@@ -29,7 +29,7 @@ absl::StatusOr<std::unique_ptr<const Linear>> CreateLinear(const LinearConfig& c
         "computing in bfloat16 needs a CPU with AVX-512, which this one does not have");
   }
   if (internal::PrefersOneDnn(config.input_type, cpu)) {
-    return internal::MakeOneDnnLinear(config, weight, bias);
+    return internal::OneDnnLinear::Create(config, weight, bias);
   }
   return std::make_unique<const internal::PanelLinear>(config, weight, bias);
 }

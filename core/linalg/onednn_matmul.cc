@@ -40,6 +40,19 @@ dnnl::memory::data_type OneDnnType(DataType type) {
   return type == DataType::kBFloat16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
 }
 
+Desc AnyLayout(const MatmulShape& shape) {
+  return {
+      {shape.inputs, shape.outputs}, OneDnnType(shape.input_type), dnnl::memory::format_tag::any};
+}
+
+bool LiesInPanels(const MatmulShape& shape, const Desc& layout) {
+  const bool pairs = shape.input_type == DataType::kBFloat16;
+  using Tag = dnnl::memory::format_tag;
+  const Desc panels({shape.inputs, shape.outputs}, OneDnnType(shape.input_type),
+                    pairs ? Tag::BA16a64b2a : Tag::BA16a64b);
+  return layout == panels;
+}
+
 struct Matmul::Operands {
   explicit Operands(const Matmul& matmul)
       : stream(CpuEngine()),
@@ -58,8 +71,8 @@ struct Matmul::Operands {
 Matmul::Matmul(const MatmulShape& shape, const Desc& weights)
     : input_desc_({shape.rows, shape.inputs}, OneDnnType(shape.input_type), Dims{shape.inputs, 1}),
       bias_desc_({1, shape.outputs}, dnnl::memory::data_type::f32, Dims{shape.outputs, 1}),
-      output_desc_({shape.rows, shape.outputs}, OneDnnType(shape.output_type),
-                   Dims{shape.output_stride, 1}) {
+      output_desc_({shape.rows, shape.outputs}, dnnl::memory::data_type::f32,
+                   Dims{shape.outputs, 1}) {
   // A primitive is made for the number of threads that this thread may use.
   StayOnThisThread();
   dnnl::primitive_attr attributes;
@@ -92,7 +105,7 @@ void Matmul::Give(std::unique_ptr<Operands> operands) const {
 }
 
 void Matmul::Run(const std::byte* x, const dnnl::memory& weights, const float* bias,
-                 std::byte* y) const {
+                 float* y) const {
   StayOnThisThread();
   std::unique_ptr<Operands> operands = Take();
   operands->input.set_data_handle(const_cast<std::byte*>(x));
@@ -116,12 +129,14 @@ void Matmul::Run(const std::byte* x, const dnnl::memory& weights, const float* b
   Give(std::move(operands));
 }
 
-dnnl::memory PackWeights(const float* weight, int64_t inputs, int64_t outputs, const Desc& packed) {
+dnnl::memory PackWeights(const float* weight, const MatmulShape& shape, const Desc& layout,
+                         std::byte* packed) {
   StayOnThisThread();
   // W [outputs, inputs] row-major is the matrix [inputs, outputs] column-major.
-  const Desc plain({inputs, outputs}, dnnl::memory::data_type::f32, Dims{1, inputs});
+  const Desc plain({shape.inputs, shape.outputs}, dnnl::memory::data_type::f32,
+                   Dims{1, shape.inputs});
   dnnl::memory source(plain, CpuEngine(), const_cast<float*>(weight));
-  dnnl::memory destination(packed, CpuEngine());
+  dnnl::memory destination(layout, CpuEngine(), packed);
   dnnl::stream stream(CpuEngine());
   dnnl::reorder(source, destination).execute(stream, source, destination);
   stream.wait();

@@ -23,23 +23,29 @@ dnnl::memory::data_type OneDnnType(DataType type);
 
 struct MatmulShape {
   int64_t rows = 0, inputs = 0, outputs = 0;
-  int64_t output_stride = 0;
-  DataType input_type = DataType::kFloat32, output_type = DataType::kFloat32;
+  DataType input_type = DataType::kFloat32;  // of x and W; y and b are float32
 };
 
-// One compiled matmul, y = x W + b (b float32), that any thread may run. What one run of
-// oneDNN needs (memory objects, scratchpad) is kept in a list of free sets, so that a warm
-// run allocates nothing here and threads do not wait for each other.
+// The layout of W [inputs, outputs] that lets oneDNN choose.
+dnnl::memory::desc AnyLayout(const MatmulShape& shape);
+
+// Whether W lies as PanelProduct describes it for panels of 64 outputs, with rows of zeros
+// after the last input: [outputs / 64][words, rounded up][64]. `outputs` % 64 == 0.
+bool LiesInPanels(const MatmulShape& shape, const dnnl::memory::desc& layout);
+
+// One compiled matmul, y = x W + b with contiguous x and y, that any thread may run. What
+// one run of oneDNN needs (memory objects, scratchpad) is kept in a list of free sets, so
+// that a warm run allocates nothing here and threads do not wait for each other.
 class Matmul {
  public:
-  // `weights`: a layout made by another Matmul, or format_tag::any. Throws.
+  // `weights`: a layout made by another Matmul, or AnyLayout. Throws.
   Matmul(const MatmulShape& shape, const dnnl::memory::desc& weights);
   ~Matmul();
 
   dnnl::memory::desc weights_desc() const { return weights_desc_; }
 
   // Throws only when a new set has to be made and memory is short.
-  void Run(const std::byte* x, const dnnl::memory& weights, const float* bias, std::byte* y) const;
+  void Run(const std::byte* x, const dnnl::memory& weights, const float* bias, float* y) const;
 
  private:
   struct Operands;
@@ -52,9 +58,10 @@ class Matmul {
   mutable std::vector<std::unique_ptr<Operands>> free_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Packs rows of W [outputs, inputs] (float32, contiguous) into `packed`. Throws.
-dnnl::memory PackWeights(const float* weight, int64_t inputs, int64_t outputs,
-                         const dnnl::memory::desc& packed);
+// Packs rows of W [outputs, inputs] (float32, contiguous) to `packed`, which has room for
+// `layout` and must outlive what is returned. Throws.
+dnnl::memory PackWeights(const float* weight, const MatmulShape& shape,
+                         const dnnl::memory::desc& layout, std::byte* packed);
 
 }  // namespace attend::internal
 

@@ -35,9 +35,8 @@ constexpr int64_t kDepthBlock = 512;
 // Cache lines that a word of a panel occupies.
 constexpr int kWordLines = std::max(1, kPanelWidth / 16);
 
-// Up to so many rows, a panel streams by at the speed of memory. The hardware's prefetcher
-// stays within a page of 4 KiB; 16 words of 256 bytes reach into the next page in time.
-constexpr int64_t kFewRows = 12;
+// How far ahead few rows prefetch a panel. The hardware's prefetcher stays within a page of
+// 4 KiB; 16 words of 256 bytes reach into the next page in time.
 constexpr int64_t kPrefetchBytes = 4096;
 
 // Prefetches the panel itself, at a distance.
@@ -70,8 +69,9 @@ struct DepthChunk {
   int64_t output;   // of the first lane, in the column block
   int64_t outputs;  // from that lane on
   float* sums;      // [rows][kPanelWidth], from that lane on
-  bool first;       // sums start at 0
+  bool first;       // there are no sums yet
   bool last;        // sums are whole afterwards
+  bool partial;     // sums start from 0 and are added to those that are there
 };
 
 // Prefetches the lines that FinishRows writes, which are far apart in memory.
@@ -139,7 +139,7 @@ HWY_INLINE void MultiplyRows(const DepthChunk& chunk, int64_t row) {
     rows[r] = chunk.product->x[row + r] + chunk.word * 4;
     ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(df);
   }
-  if (!chunk.first) {
+  if (!chunk.first && !chunk.partial) {
     ATTEND_UNROLL for (int r = 0; r < kRows; ++r) {
       ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) {
         sums[r][v] = hn::Load(df, to + r * kPanelWidth + v * n);
@@ -154,6 +154,13 @@ HWY_INLINE void MultiplyRows(const DepthChunk& chunk, int64_t row) {
   } else {
     AddProducts<Multiplier, kPanelWidth>(chunk.panel, rows, chunk.words, sums,
                                          PrefetchLine{FindNextLines<kRows>(chunk, row)});
+  }
+  if (!chunk.first && chunk.partial) {
+    ATTEND_UNROLL for (int r = 0; r < kRows; ++r) {
+      ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) {
+        sums[r][v] = hn::Add(hn::Load(df, to + r * kPanelWidth + v * n), sums[r][v]);
+      }
+    }
   }
   ATTEND_UNROLL for (int r = 0; r < kRows; ++r) {
     ATTEND_UNROLL for (int v = 0; v < kVectors; ++v) {
@@ -191,8 +198,9 @@ template <class Multiplier>
 void RunPanel(const PanelProduct& product, int64_t begin, int64_t outputs, float* sums) {
   const float* const panel = product.weights + begin * product.words;
   const bool few = product.rows <= kFewRows;
+  const bool partial = product.sum_words > 0 && product.sum_words < product.words;
   const int64_t chunks = few ? 1 : DivideUp(product.words, kDepthBlock);
-  const int64_t step = DivideUp(product.words, chunks);
+  const int64_t step = partial ? product.sum_words : DivideUp(product.words, chunks);
   for (int64_t word = 0; word < product.words; word += step) {
     const int64_t words = std::min(step, product.words - word);
     ForVectors(0, static_cast<int>(outputs), [&](auto vectors, int lane) HWY_ATTR {
@@ -205,7 +213,8 @@ void RunPanel(const PanelProduct& product, int64_t begin, int64_t outputs, float
                                 std::min<int64_t>(outputs - lane, kVectors * VectorLanes()),
                                 sums + lane,
                                 word == 0,
-                                word + words == product.words};
+                                word + words == product.words,
+                                partial};
       if (few) return RunChunk<Multiplier, true, kVectors>(chunk, product.rows);
       RunChunk<Multiplier, false, kVectors>(chunk, product.rows);
     });

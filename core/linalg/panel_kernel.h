@@ -8,7 +8,7 @@
 
 namespace attend::internal {
 
-// The matmul y = x W^T + b as PanelLinear computes it. A word is four bytes of a row: a
+// The matmul y = x W^T + b by our own kernel. A word is four bytes of a row: a
 // float, or two bfloat16 of neighbouring inputs. The loops, from the outermost in:
 //
 //   row blocks      kRowBlock rows        each pair of a row block and
@@ -27,6 +27,9 @@ namespace attend::internal {
 inline constexpr int64_t kRowBlock = 96;
 inline constexpr int64_t kColumnBlock = 64;
 
+// Up to so many rows, a product streams its weights at the speed of memory.
+inline constexpr int64_t kFewRows = 12;
+
 // The number of outputs whose weights of one word are adjacent in memory: as many as the
 // kernel of this CPU keeps in registers. Divides kColumnBlock.
 int64_t PanelWidth();
@@ -39,16 +42,19 @@ struct PanelProduct {
   const std::byte* const* x = nullptr;        // [rows], each `words` words, of any alignment
   std::byte* const* y = nullptr;              // [rows], each a whole row of y
   DataType output_type = DataType::kFloat32;  // or kBFloat16
-  int64_t first_output = 0;                   // of the column block, in a row of y
-  int64_t outputs = 0;                        // 1..kColumnBlock, those of the block that exist
+  // Words of one partial sum; 0: all. Each partial sum starts from 0, and they are added in
+  // the order of their words.
+  int64_t sum_words = 0;
+  int64_t first_output = 0;  // of the column block, in a row of y
+  int64_t outputs = 0;       // 1..kColumnBlock, those of the block that exist
   // [kColumnBlock / PanelWidth()][words][PanelWidth()] and [kColumnBlock], 64-byte aligned.
   const float* weights = nullptr;
   const float* bias = nullptr;
 };
 
-// Computes the product. Each output is one float32 sum in the order of its words,
-// whichever rows are computed with it: the bits of a row of y depend on that row of x
-// alone. Thread-safe, allocates nothing.
+// Computes the product. Each output is a float32 sum in an order that sum_words alone
+// decides, whichever rows are computed with it: the bits of a row of y depend on that row
+// of x alone. Thread-safe, allocates nothing.
 void RunPanelProduct(const PanelProduct& product);
 
 }  // namespace attend::internal

@@ -1,13 +1,12 @@
 #ifndef ATTEND_CORE_LINALG_PANEL_LINEAR_H_
 #define ATTEND_CORE_LINALG_PANEL_LINEAR_H_
 
-#include <cstddef>
 #include <cstdint>
 
 #include "absl/types/span.h"
 #include "core/base/aligned_buffer.h"
 #include "core/linalg/linear.h"
-#include "core/linalg/panel_kernel.h"
+#include "core/linalg/panel_weights.h"
 
 namespace attend::internal {
 
@@ -27,16 +26,11 @@ class PanelLinear final : public Linear {
 
  private:
   void Pack(absl::Span<const float> weight);
-  void RunConverted(const PanelProduct& product, Arena& arena) const;
-  void ConvertRow(const std::byte* row, std::byte* words) const;
 
   const LinearConfig config_;
-  const int64_t row_bytes_;      // of x
-  const bool bfloat16_pairs_;    // words are pairs of bfloat16, otherwise float32
-  const int64_t words_;          // per row, as the kernel reads it
   const int64_t column_blocks_;  // of kColumnBlock outputs
-  AlignedBuffer weights_;        // [column_blocks], each as PanelProduct has them
-  AlignedBuffer bias_;           // [column_blocks][kColumnBlock], 0 where there is none
+  AlignedBuffer memory_, bias_;  // what panels_ points to
+  PanelWeights panels_;
 };
 
 }  // namespace attend::internal

@@ -7,35 +7,47 @@
 
 namespace attend::internal {
 
-// Covers any number of rows with blocks of a few fixed sizes: as many of the largest size
-// as are full, then at most two blocks for the remainder, of which the last may be larger
-// than what is left. Immutable, thread-safe.
+// Divides any number of rows into blocks of a few fixed sizes: as many of the largest size
+// as are full, then at most two more. Immutable, thread-safe.
 class RowBlocks {
  public:
+  enum class End {
+    kPadded,  // the last block may be larger than what is left
+    kRest,    // rows that do not fill a block are in none
+  };
+
   struct Block {
     int64_t begin = 0;      // first row
     size_t size_index = 0;  // into the sizes given
   };
 
   // `sizes` are >= 1 and descending, at least one.
-  explicit RowBlocks(std::vector<int64_t> sizes);
+  RowBlocks(std::vector<int64_t> sizes, End end);
 
   int64_t size(size_t index) const { return sizes_[index]; }
+
+  // The number of blocks, and of rows at the end that are in none: fewer than the largest
+  // size, and 0 with kPadded.
   int64_t Count(int64_t rows) const;
+  int64_t Rest(int64_t rows) const;
 
   // Precondition: 0 <= index < Count(rows).
   Block At(int64_t index, int64_t rows) const;
 
  private:
-  // The blocks of a remainder, as indices into sizes_; `count` of them.
+  // How rows that do not fill a block of the largest size are divided. The blocks are
+  // indices into sizes_; `count` of them.
   struct Tail {
     int64_t count = 0;
     size_t first = 0, second = 0;
+    int64_t rest = 0;
   };
-  Tail PlanTail(int64_t rows) const;
+  Tail PlanPadded(int64_t rows) const;
+  Tail PlanRest(int64_t rows) const;
+  const Tail& FindTail(int64_t rows) const { return tails_[static_cast<size_t>(rows % sizes_[0])]; }
 
   std::vector<int64_t> sizes_;
-  std::vector<Tail> tails_;  // by remainder
+  std::vector<Tail> tails_;  // by number of rows
 };
 
 }  // namespace attend::internal

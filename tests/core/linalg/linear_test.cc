@@ -128,7 +128,7 @@ class EachLinear : public testing::TestWithParam<bool> {
     if (!GetParam()) {
       return std::make_unique<const internal::PanelLinear>(c.config, c.weight, c.bias);
     }
-    auto made = internal::MakeOneDnnLinear(c.config, c.weight, c.bias);
+    auto made = internal::OneDnnLinear::Create(c.config, c.weight, c.bias);
     EXPECT_TRUE(made.ok()) << made.status();
     return std::move(made).value();
   }
@@ -157,7 +157,7 @@ TEST_P(EachLinear, IsTheProductPlusBias) {
 TEST_P(EachLinear, IsTheProductAtEverySizeAroundAnEdge) {
   for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
     if (!Supported(type)) continue;
-    for (const int64_t inputs : {1, 2, 3, 7, 383, 384, 385, 769}) {
+    for (const int64_t inputs : {1, 2, 3, 7, 383, 384, 385, 769, 1100}) {
       for (const int64_t outputs : {1, 2, 15, 16, 17, 33, 63, 64, 65, 129}) {
         const Case c(14, inputs, outputs, type, type, outputs % 2 == 1);
         const auto linear = Make(c);
@@ -170,6 +170,25 @@ TEST_P(EachLinear, IsTheProductAtEverySizeAroundAnEdge) {
     for (const int64_t rows : {95, 96, 97, 192, 193}) {
       const Case c(rows, 41, 70, type, type, true);
       c.ExpectIsTheProduct(c.Run(*Make(c)));
+    }
+  }
+}
+
+// With AVX-512, oneDNN packs weights as panels read them and sums in an order that they can
+// follow; with the tiles of AMX it sums in another. Elsewhere its layout is another.
+TEST(OneDnnLinear, SharesItsWeightsWithPanelsWhereItsSumsAreEqual) {
+  for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
+    if (!Supported(type) || (type == DataType::kBFloat16 && GetCpuFeatures().amx_bf16)) continue;
+    const bool expected =
+        type == DataType::kFloat32 ? GetCpuFeatures().avx512 : GetCpuFeatures().avx512_bf16;
+    for (const int64_t inputs : {37, 384, 512, 769, 1024, 1100, 4096}) {
+      for (const int64_t outputs : {1, 96, 320}) {
+        const Case c(1, inputs, outputs, type, type, false);
+        const auto linear = internal::OneDnnLinear::Create(c.config, c.weight, c.bias);
+        ASSERT_TRUE(linear.ok()) << linear.status();
+        EXPECT_EQ((*linear)->has_panels(), expected)
+            << inputs << " inputs, " << outputs << " outputs in " << Name(type);
+      }
     }
   }
 }
@@ -280,12 +299,12 @@ TEST_P(EachLinear, TakesAndGivesRowsWhereTheyLie) {
       const std::vector<std::byte> in = c.StoreX();
       for (const DataType output : {DataType::kFloat32, DataType::kBFloat16}) {
         const size_t x_bytes = inputs * ElementSize(type), y_bytes = kOutputs * ElementSize(output);
-        std::vector<std::vector<std::byte>> x(rows), y(rows);
+        std::vector<std::vector<std::byte>> x, y;
         std::vector<const std::byte*> x_rows;
         std::vector<std::byte*> y_rows;
         for (int64_t r = 0; r < rows; ++r) {
-          x[r].assign(in.begin() + r * x_bytes, in.begin() + (r + 1) * x_bytes);
-          y[r].assign(y_bytes + 16, kGuard);
+          x.emplace_back(in.begin() + r * x_bytes, in.begin() + (r + 1) * x_bytes);
+          y.emplace_back(y_bytes + 16, kGuard);
           x_rows.push_back(x[r].data());
           y_rows.push_back(y[r].data() + 8);
         }
@@ -351,7 +370,7 @@ TEST(ALinear, StartsNoThreads) {
   const auto before = threads();
   std::thread([&] {  // a thread on which OpenMP has not been told anything
     const Case c(16, 768, 768, DataType::kFloat32, DataType::kFloat32, true);
-    const auto linear = internal::MakeOneDnnLinear(c.config, c.weight, c.bias);
+    const auto linear = internal::OneDnnLinear::Create(c.config, c.weight, c.bias);
     ASSERT_TRUE(linear.ok()) << linear.status();
     c.Run(**linear, 1);
     EXPECT_EQ(threads(), before + 1);  // this one

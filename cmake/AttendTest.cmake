@@ -55,3 +55,13 @@ function(attend_test_on_each_isa name)
       SKIP_RETURN_CODE 77 ENVIRONMENT ONEDNN_MAX_CPU_ISA=${isa})
   endforeach()
 endfunction()
+
+# attend_test_with_each_matmul(NAME): the same program once more with each engine of projections,
+# whichever the machine would choose (tests/support/matmul_from_environment.h).
+function(attend_test_with_each_matmul name)
+  foreach(matmul onednn panels)
+    add_test(NAME ${name}_matmul_${matmul} COMMAND ${name})
+    set_tests_properties(${name}_matmul_${matmul} PROPERTIES LABELS unit TIMEOUT 600
+      ENVIRONMENT ATTEND_MATMUL=${matmul})
+  endforeach()
+endfunction()

@@ -23,15 +23,18 @@ Layer::Layer(LayerConfig config, const LayerWeights& weights)
 absl::Status Layer::MakeProjections(const LayerWeights& weights) {
   const LayerConfig& c = config_;
   const DataType type = c.compute_type();
-  ATTEND_ASSIGN_OR_RETURN(query_, CreateLinear({c.embed_dim, c.num_heads * c.head_dim, type},
-                                               weights.query_weight, weights.query_bias));
-  ATTEND_ASSIGN_OR_RETURN(key_, CreateLinear({c.key_dim, c.num_kv_heads * c.head_dim, type},
-                                             weights.key_weight, weights.key_bias));
-  ATTEND_ASSIGN_OR_RETURN(value_,
-                          CreateLinear({c.value_dim, c.num_kv_heads * c.value_head_dim, type},
-                                       weights.value_weight, weights.value_bias));
-  ATTEND_ASSIGN_OR_RETURN(output_, CreateLinear({c.num_heads * c.value_head_dim, c.embed_dim, type},
-                                                weights.output_weight, weights.output_bias));
+  ATTEND_ASSIGN_OR_RETURN(query_,
+                          CreateLinear({c.embed_dim, c.num_heads * c.head_dim, type, c.matmul},
+                                       weights.query_weight, weights.query_bias));
+  ATTEND_ASSIGN_OR_RETURN(key_,
+                          CreateLinear({c.key_dim, c.num_kv_heads * c.head_dim, type, c.matmul},
+                                       weights.key_weight, weights.key_bias));
+  ATTEND_ASSIGN_OR_RETURN(
+      value_, CreateLinear({c.value_dim, c.num_kv_heads * c.value_head_dim, type, c.matmul},
+                           weights.value_weight, weights.value_bias));
+  ATTEND_ASSIGN_OR_RETURN(
+      output_, CreateLinear({c.num_heads * c.value_head_dim, c.embed_dim, type, c.matmul},
+                            weights.output_weight, weights.output_bias));
   return absl::OkStatus();
 }
 

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "core/attention/problem.h"
+#include "core/linalg/linear_engine.h"
 #include "core/tensor/tensor.h"
 
 namespace attend {
@@ -58,6 +59,7 @@ struct LayerConfig {
   bool query_key_norm = false;  // RMS norm over the features of each head
   double norm_epsilon = 1e-6;
   ComputeType compute = ComputeType::kFloat32;
+  MatmulChoice matmul = MatmulChoice::kAuto;  // what computes the projections
   std::vector<int64_t> pruned_heads;
   std::string sha256;  // hex, of the source
 

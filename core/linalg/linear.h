@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/base/arena.h"
+#include "core/linalg/linear_engine.h"
 #include "core/tensor/tensor.h"
 
 namespace attend {
@@ -13,6 +14,7 @@ struct LinearConfig {
   int64_t inputs = 0;                        // >= 1
   int64_t outputs = 0;                       // >= 1
   DataType input_type = DataType::kFloat32;  // of x and W: kFloat32 or kBFloat16
+  MatmulChoice matmul = MatmulChoice::kAuto;
 };
 
 // The rows of one call. Each is contiguous and may lie anywhere in memory, aligned to its

@@ -2,6 +2,7 @@
 #define ATTEND_CORE_WEIGHTS_LAYER_SOURCE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct ModelSpec {
   std::string path;       // a checkpoint directory, or one .safetensors file
   int64_t num_heads = 0;  // 0: as the checkpoint's config says
   ComputeType compute = ComputeType::kFloat32;
+  std::optional<MatmulChoice> matmul = std::nullopt;  // absent: kAuto
 };
 
 // The arguments of Layer::Create.

@@ -1,6 +1,7 @@
 #include "core/weights/load.h"
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -14,7 +15,9 @@
 namespace attend {
 namespace {
 
-absl::StatusOr<std::unique_ptr<const Layer>> Create(LayerParameters parameters) {
+absl::StatusOr<std::unique_ptr<const Layer>> Create(LayerParameters parameters,
+                                                    std::optional<MatmulChoice> matmul) {
+  parameters.config.matmul = matmul.value_or(MatmulChoice::kAuto);
   const std::string name = parameters.config.name;
   absl::StatusOr<std::unique_ptr<const Layer>> layer =
       Layer::Create(std::move(parameters.config), parameters.weights);
@@ -36,7 +39,8 @@ absl::StatusOr<std::vector<std::unique_ptr<const Layer>>> LoadModel(const ModelS
   std::vector<std::unique_ptr<const Layer>> layers;
   for (int64_t index = 0; index < source->num_layers(); ++index) {
     ATTEND_ASSIGN_OR_RETURN(LayerParameters parameters, source->Read(index));
-    ATTEND_ASSIGN_OR_RETURN(std::unique_ptr<const Layer> layer, Create(std::move(parameters)));
+    ATTEND_ASSIGN_OR_RETURN(std::unique_ptr<const Layer> layer,
+                            Create(std::move(parameters), spec.matmul));
     layers.push_back(std::move(layer));
   }
   return layers;
@@ -44,7 +48,7 @@ absl::StatusOr<std::vector<std::unique_ptr<const Layer>>> LoadModel(const ModelS
 
 absl::StatusOr<std::unique_ptr<const Layer>> MakeRandomLayer(const RandomLayerSpec& spec) {
   ATTEND_ASSIGN_OR_RETURN(LayerParameters parameters, DrawRandomLayer(spec));
-  return Create(std::move(parameters));
+  return Create(std::move(parameters), spec.matmul);
 }
 
 }  // namespace attend

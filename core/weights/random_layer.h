@@ -34,6 +34,7 @@ struct RandomLayerSpec {
   bool qk_norm = false;
   int64_t relative_buckets = 0;  // 0: no relative bias
   int64_t relative_max_distance = 128;
+  std::optional<MatmulChoice> matmul = std::nullopt;  // absent: kAuto
 };
 
 // Draws the layer that `spec` defines. The parameters are the numbers

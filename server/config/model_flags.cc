@@ -127,6 +127,21 @@ absl::Status GetCompute(const Options& options, ComputeType& compute) {
   return absl::OkStatus();
 }
 
+absl::Status GetMatmul(const Options& options, std::optional<MatmulChoice>& matmul) {
+  const auto found = options.find("matmul");
+  if (found == options.end()) return absl::OkStatus();
+  for (const auto& [name, choice] : kMatmulChoices) {
+    if (found->second == name) matmul = choice;
+  }
+  if (matmul.has_value()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("matmul is ", Quoted(found->second), ", but must be auto, onednn or panels"));
+}
+
+std::string FormatMatmul(std::optional<MatmulChoice> matmul) {
+  return matmul.has_value() ? absl::StrCat(",matmul=", Name(*matmul)) : "";
+}
+
 std::string FormatCompute(ComputeType compute) {
   return compute == ComputeType::kBFloat16 ? "bf16" : "f32";
 }
@@ -147,10 +162,12 @@ absl::StatusOr<ModelSpec> ParseModelSpec(absl::string_view text) {
   // A colon belongs to the path unless options follow it.
   const size_t colon = path.rfind(':');
   if (colon != absl::string_view::npos && absl::StrContains(path.substr(colon), '=')) {
-    ATTEND_ASSIGN_OR_RETURN(const Options options,
-                            ParseOptions(path.substr(colon + 1), {"num_heads", "compute"}));
+    ATTEND_ASSIGN_OR_RETURN(
+        const Options options,
+        ParseOptions(path.substr(colon + 1), {"num_heads", "compute", "matmul"}));
     ATTEND_RETURN_IF_ERROR(GetSize(options, "num_heads", spec.num_heads));
     ATTEND_RETURN_IF_ERROR(GetCompute(options, spec.compute));
+    ATTEND_RETURN_IF_ERROR(GetMatmul(options, spec.matmul));
     path = path.substr(0, colon);
   }
   if (path.empty()) {
@@ -172,10 +189,11 @@ absl::StatusOr<RandomLayerSpec> ParseRandomLayerSpec(absl::string_view text) {
   ATTEND_RETURN_IF_ERROR(CheckName(spec.name));
   ATTEND_ASSIGN_OR_RETURN(
       const Options options,
-      ParseOptions(parts.second, {"embed_dim", "num_heads", "num_kv_heads", "head_dim", "seed",
-                                  "compute", "scale", "softcap", "window_left", "window_right",
-                                  "qk_norm", "rotary_dim", "rotary_theta", "rotary_interleaved",
-                                  "relative_buckets", "relative_max_distance"}));
+      ParseOptions(
+          parts.second,
+          {"embed_dim", "num_heads", "num_kv_heads", "head_dim", "seed", "compute", "matmul",
+           "scale", "softcap", "window_left", "window_right", "qk_norm", "rotary_dim",
+           "rotary_theta", "rotary_interleaved", "relative_buckets", "relative_max_distance"}));
   for (const char* required : {"embed_dim", "num_heads"}) {
     if (options.count(required) == 0) {
       return absl::InvalidArgumentError(
@@ -187,6 +205,7 @@ absl::StatusOr<RandomLayerSpec> ParseRandomLayerSpec(absl::string_view text) {
   ATTEND_RETURN_IF_ERROR(GetSize(options, "num_kv_heads", spec.num_kv_heads));
   ATTEND_RETURN_IF_ERROR(GetSize(options, "head_dim", spec.head_dim));
   ATTEND_RETURN_IF_ERROR(GetCompute(options, spec.compute));
+  ATTEND_RETURN_IF_ERROR(GetMatmul(options, spec.matmul));
   ATTEND_RETURN_IF_ERROR(GetVariants(options, spec));
   const auto seed = options.find("seed");
   if (seed != options.end() && !absl::SimpleAtoi(seed->second, &spec.seed)) {
@@ -199,7 +218,7 @@ absl::StatusOr<RandomLayerSpec> ParseRandomLayerSpec(absl::string_view text) {
 std::string FormatModelSpec(const ModelSpec& spec) {
   std::string text = absl::StrCat(spec.name, "=", spec.path, ":");
   if (spec.num_heads != 0) absl::StrAppend(&text, "num_heads=", spec.num_heads, ",");
-  return absl::StrCat(text, "compute=", FormatCompute(spec.compute));
+  return absl::StrCat(text, "compute=", FormatCompute(spec.compute), FormatMatmul(spec.matmul));
 }
 
 std::string FormatRandomLayerSpec(const RandomLayerSpec& spec) {
@@ -208,7 +227,8 @@ std::string FormatRandomLayerSpec(const RandomLayerSpec& spec) {
   // 0 stands for a default that follows from the other sizes, and cannot be given.
   if (spec.num_kv_heads != 0) absl::StrAppend(&text, ",num_kv_heads=", spec.num_kv_heads);
   if (spec.head_dim != 0) absl::StrAppend(&text, ",head_dim=", spec.head_dim);
-  absl::StrAppend(&text, ",seed=", spec.seed, ",compute=", FormatCompute(spec.compute));
+  absl::StrAppend(&text, ",seed=", spec.seed, ",compute=", FormatCompute(spec.compute),
+                  FormatMatmul(spec.matmul));
   if (spec.scale != 0.0f) absl::StrAppendFormat(&text, ",scale=%.9g", spec.scale);
   if (spec.softcap != 0.0f) absl::StrAppendFormat(&text, ",softcap=%.9g", spec.softcap);
   if (spec.window_left.has_value()) absl::StrAppend(&text, ",window_left=", *spec.window_left);

@@ -17,6 +17,7 @@ namespace attend {
 struct LayersConfig {
   std::vector<ModelSpec> models;
   std::vector<RandomLayerSpec> random_layers;
+  MatmulChoice matmul = MatmulChoice::kAuto;  // of those that name none
 };
 
 // What bounds requests before the engine sees them; the engine's own limits are

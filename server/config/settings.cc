@@ -1,5 +1,6 @@
 #include "server/config/settings.h"
 
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -116,15 +117,21 @@ void AddLayers(ServerConfig& config, std::vector<Setting>& settings) {
            "a checkpoint directory, which gives layers NAME/0, NAME/1, ... (with T5 "
            "NAME/encoder/0, NAME/decoder/0, NAME/decoder/0/cross, ...), or a "
            "torch.nn.MultiheadAttention safetensors file, which gives layer NAME; OPTIONS: "
-           "num_heads=N,compute=f32|bf16"),
+           "num_heads=N,compute=f32|bf16,matmul=auto|onednn|panels"),
       config.layers.models, ParseModelSpec, FormatModelSpec));
   settings.push_back(ListSetting<RandomLayerSpec>(
       Base("Layers", "random-layer", "NAME:OPTIONS",
            "a layer with random weights; OPTIONS: embed_dim=N,num_heads=N,num_kv_heads=N,"
-           "head_dim=N,seed=N,compute=f32|bf16 and settings of model families: scale=X,softcap=X,"
+           "head_dim=N,seed=N,compute=f32|bf16,matmul=auto|onednn|panels and settings of model "
+           "families: scale=X,softcap=X,"
            "window_left=N,window_right=N,qk_norm=on,rotary_dim=N,rotary_theta=X,"
            "rotary_interleaved=on,relative_buckets=N,relative_max_distance=N"),
       config.layers.random_layers, ParseRandomLayerSpec, FormatRandomLayerSpec));
+  settings.push_back(ChoiceSetting<MatmulChoice>(
+      Base("Layers", "matmul", "auto|onednn|panels",
+           "what computes the projections of layers whose OPTIONS do not say: oneDNN, the "
+           "project's own panels, or whichever of them suits the CPU and the type"),
+      config.layers.matmul, {std::begin(kMatmulChoices), std::end(kMatmulChoices)}));
 }
 
 void AddBatching(EngineOptions& engine, std::vector<Setting>& settings) {

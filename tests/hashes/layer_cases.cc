@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/hashes/case.h"
+#include "tests/support/matmul_from_environment.h"
 
 namespace attend {
 namespace {
@@ -230,7 +231,7 @@ absl::StatusOr<std::unique_ptr<const Layer>> MakeLayerToHash(const LayerToHash& 
   if (config.relative_bias.has_value()) {
     weights.relative_bias = draw.Numbers(config.relative_bias->buckets * config.num_heads, 1.0f);
   }
-  return Layer::Create(config, weights);
+  return Layer::Create(WithMatmulFromEnvironment(config), weights);
 }
 
 std::vector<Case> LayerCases(const std::vector<LayerToHash>& layers) {

@@ -35,6 +35,7 @@
 #include "tests/core/engine/test_requests.h"
 #include "tests/hashes/case.h"
 #include "tests/hashes/fnv.h"
+#include "tests/support/matmul_from_environment.h"
 
 namespace attend {
 namespace {
@@ -97,6 +98,7 @@ class Layers {
     ModelSpec spec;
     spec.name = family;
     spec.path = families_ + "/" + family;
+    spec.matmul = MatmulFromEnvironment();
     auto layers = LoadModel(spec);
     if (!layers.ok()) return layers.status();
     spec.name = family + "_bf16";

@@ -19,6 +19,7 @@
 #include "core/layer/registry.h"
 #include "core/tensor/convert.h"
 #include "core/tensor/tensor.h"
+#include "tests/support/matmul_from_environment.h"
 
 namespace attend {
 
@@ -127,7 +128,7 @@ inline std::unique_ptr<const Layer> MakeTestLayer(
   w.output_bias = values_of(embed);
   if (c.query_key_norm) w.query_norm = w.key_norm = values_of(head_dim);
   if (c.relative_bias.has_value()) w.relative_bias = values_of(c.relative_bias->buckets * heads);
-  return *Layer::Create(c, w);
+  return *Layer::Create(WithMatmulFromEnvironment(c), w);
 }
 
 // One answer, to wait for.

@@ -25,6 +25,7 @@
 #include "gtest/gtest.h"
 #include "tests/core/attention/compare.h"
 #include "tests/core/attention/random_problem.h"
+#include "tests/support/matmul_from_environment.h"
 
 namespace {
 
@@ -249,7 +250,7 @@ std::unique_ptr<const Layer> MakeLayer(ComputeType compute, bool positions) {
     w.query_norm = w.key_norm = Random(32, 1.0f);
     w.relative_bias = Random(8 * 6, 1.0f);
   }
-  auto layer = Layer::Create(c, w);
+  auto layer = Layer::Create(WithMatmulFromEnvironment(c), w);
   EXPECT_TRUE(layer.ok()) << layer.status();
   return *std::move(layer);
 }

@@ -13,6 +13,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/core/layer/naive_layer.h"
+#include "tests/support/matmul_from_environment.h"
 
 namespace attend {
 namespace {
@@ -150,7 +151,7 @@ void ExpectNearTruth(const LayerConfig& c, const LayerWeights& w, const Call& ca
 }
 
 std::unique_ptr<const Layer> Make(const LayerConfig& c, const LayerWeights& w) {
-  auto layer = Layer::Create(c, w);
+  auto layer = Layer::Create(WithMatmulFromEnvironment(c), w);
   EXPECT_TRUE(layer.ok()) << layer.status();
   return std::move(layer).value();
 }

@@ -338,28 +338,6 @@ TEST_P(EachLinear, WritesNoRowBeyondTheLast) {
   }
 }
 
-// The choice, and that Create makes it.
-TEST(Linear, TakesOneDnnWhereItIsFaster) {
-  CpuFeatures cpu;
-  EXPECT_TRUE(internal::PrefersOneDnn(DataType::kFloat32, cpu));
-  cpu.avx2 = true;
-  EXPECT_FALSE(internal::PrefersOneDnn(DataType::kFloat32, cpu));
-  cpu.avx512 = cpu.avx512_bf16 = true;
-  EXPECT_FALSE(internal::PrefersOneDnn(DataType::kFloat32, cpu));
-  EXPECT_FALSE(internal::PrefersOneDnn(DataType::kBFloat16, cpu));
-  cpu.amx_bf16 = true;
-  EXPECT_FALSE(internal::PrefersOneDnn(DataType::kFloat32, cpu));
-  EXPECT_TRUE(internal::PrefersOneDnn(DataType::kBFloat16, cpu));
-  for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
-    if (!Supported(type)) continue;
-    const Case c(1, 8, 8, type, type, false);
-    const auto linear = CreateLinear(c.config, c.weight, c.bias);
-    ASSERT_TRUE(linear.ok()) << linear.status();
-    const bool panels = dynamic_cast<const internal::PanelLinear*>(linear->get()) != nullptr;
-    EXPECT_NE(panels, internal::PrefersOneDnn(type, GetCpuFeatures())) << Name(type);
-  }
-}
-
 // Symptom: requests of 16 rows took 10 ms, in OpenMP's barrier. The first test of
 // the program, so that threads of others are not counted.
 TEST(ALinear, StartsNoThreads) {
@@ -376,13 +354,6 @@ TEST(ALinear, StartsNoThreads) {
     EXPECT_EQ(threads(), before + 1);  // this one
   })
       .join();
-}
-
-TEST(Linear, RefusesBFloat16WithoutAvx512) {
-  if (GetCpuFeatures().avx512) GTEST_SKIP() << "this CPU has it";
-  const Case c(1, 8, 8, DataType::kBFloat16, DataType::kFloat32, false);
-  EXPECT_EQ(CreateLinear(c.config, c.weight, c.bias).status().code(),
-            absl::StatusCode::kFailedPrecondition);
 }
 
 }  // namespace

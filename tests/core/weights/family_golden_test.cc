@@ -14,6 +14,7 @@
 #include "core/weights/load.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/matmul_from_environment.h"
 
 namespace attend {
 namespace {
@@ -82,7 +83,8 @@ TEST_P(FamilyGolden, AgreesWithTransformers) {
   const Json golden = ReadGolden(model);
   const auto file = Safetensors::Open(kFamilies + "/" + model + "/golden.safetensors");
   ASSERT_TRUE(file.ok()) << file.status();
-  const auto layers = LoadModel({.name = "m", .path = kFamilies + "/" + model});
+  const auto layers =
+      LoadModel({.name = "m", .path = kFamilies + "/" + model, .matmul = MatmulFromEnvironment()});
   ASSERT_TRUE(layers.ok()) << layers.status();
   size_t calls = 0;
   double worst = 0;

@@ -22,6 +22,7 @@ namespace {
 using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
 using testing::HasSubstr;
+using testing::MatchesRegex;
 using testing::Not;
 
 std::string Request() {
@@ -64,6 +65,14 @@ TEST(LifecycleTest, ComputesUniformAttentionAsTheMeanOfValues) {
     EXPECT_FLOAT_EQ(output[row * 2], 3);
     EXPECT_FLOAT_EQ(output[row * 2 + 1], 30);
   }
+}
+
+TEST(LifecycleTest, ComputesEachLayerWithTheEngineThatItsOptionsOrTheFlagName) {
+  ServerProcess server({"--matmul=panels", "--random-layer=a:embed_dim=64,num_heads=2",
+                        "--random-layer=b:embed_dim=64,num_heads=2,matmul=onednn"});
+  const std::string log = server.process().Output();
+  EXPECT_THAT(log, MatchesRegex("(.|\n)*name=a [^\n]*matmul=panels(.|\n)*")) << log;
+  EXPECT_THAT(log, MatchesRegex("(.|\n)*name=b [^\n]*matmul=onednn(.|\n)*")) << log;
 }
 
 TEST(LifecycleTest, RefusesToStartOnATcpPortInUseAndNamesIt) {

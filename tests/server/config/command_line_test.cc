@@ -93,6 +93,7 @@ TEST(CommandLineTest, NamesTheSettingWhoseValueIsWrong) {
       {"--log-format=xml"},      {"--log-level=loud"},
       {"--max-batch-flops=nan"}, {"--model=x"},
       {"--random-layer=x"},      {"--max-concurrent-streams=0"},
+      {"--matmul=fast"},
   };
   for (const std::vector<const char*>& arguments : wrong) {
     const std::string name =
@@ -121,13 +122,14 @@ TEST(CommandLineTest, KnowsWhatElseItMayBeAsked) {
 }
 
 TEST(CommandLineTest, PrintsAConfigurationThatReadsBackTheSame) {
-  const auto line =
-      Parse({"--random-layer=r:embed_dim=64,num_heads=4",
-             "--random-layer=s:embed_dim=64,num_heads=4,scale=1,softcap=0.1,"
-             "window_left=0,window_right=3,qk_norm=on,rotary_dim=8,"
-             "rotary_theta=1234567.8,rotary_interleaved=on,relative_buckets=8",
-             "--model=m=/path", "--listen=[::]:1", "--listen=unix:/s", "--max-batch-flops=3e9",
-             "--max-request-bytes=1000000", "--drain-delay=1500ms"});
+  const auto line = Parse({"--random-layer=r:embed_dim=64,num_heads=4",
+                           "--random-layer=s:embed_dim=64,num_heads=4,scale=1,softcap=0.1,"
+                           "window_left=0,window_right=3,qk_norm=on,rotary_dim=8,"
+                           "rotary_theta=1234567.8,rotary_interleaved=on,relative_buckets=8",
+                           "--random-layer=t:embed_dim=64,num_heads=4,matmul=auto",
+                           "--model=m=/path", "--model=n=/path:matmul=onednn", "--matmul=panels",
+                           "--listen=[::]:1", "--listen=unix:/s", "--max-batch-flops=3e9",
+                           "--max-request-bytes=1000000", "--drain-delay=1500ms"});
   ASSERT_TRUE(line.ok()) << line.status();
   const std::string text = ConfigText(line->config);
   std::vector<std::string> lines;

@@ -18,12 +18,14 @@ TEST(ParseModelSpec, TakesNameAndPath) {
 }
 
 TEST(ParseModelSpec, TakesOptionsAfterTheLastColon) {
-  const auto spec = ParseModelSpec("m=C:/x.safetensors:num_heads=12,compute=bf16");
+  const auto spec = ParseModelSpec("m=C:/x.safetensors:num_heads=12,compute=bf16,matmul=panels");
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(spec->path, "C:/x.safetensors");
   EXPECT_EQ(spec->num_heads, 12);
   EXPECT_EQ(spec->compute, ComputeType::kBFloat16);
+  EXPECT_EQ(spec->matmul, MatmulChoice::kPanels);
   EXPECT_EQ(ParseModelSpec("m=/a:b")->path, "/a:b");
+  EXPECT_EQ(ParseModelSpec("m=/a:b")->matmul, std::nullopt);
 }
 
 TEST(ParseModelSpec, NamesThePartThatIsWrong) {
@@ -36,18 +38,21 @@ TEST(ParseModelSpec, NamesThePartThatIsWrong) {
   EXPECT_THAT(refusal("a/=/path"), HasSubstr("name is \"a/\""));
   EXPECT_THAT(refusal("m="), HasSubstr("the path is empty"));
   EXPECT_THAT(refusal("m=:num_heads=2"), HasSubstr("the path is empty"));
-  EXPECT_THAT(refusal("m=/p:heads=2"),
-              HasSubstr("option \"heads\" is not known; the known ones are compute, num_heads"));
+  EXPECT_THAT(
+      refusal("m=/p:heads=2"),
+      HasSubstr("option \"heads\" is not known; the known ones are compute, matmul, num_heads"));
   EXPECT_THAT(refusal("m=/p:num_heads=0"), HasSubstr("num_heads is \"0\", but must be a positive"));
   EXPECT_THAT(refusal("m=/p:num_heads=2x"), HasSubstr("num_heads is \"2x\""));
   EXPECT_THAT(refusal("m=/p:num_heads=2,num_heads=2"), HasSubstr("is given twice"));
   EXPECT_THAT(refusal("m=/p:compute=int8"), HasSubstr("must be f32 or bf16"));
+  EXPECT_THAT(refusal("m=/p:matmul=mkl"),
+              HasSubstr("matmul is \"mkl\", but must be auto, onednn or panels"));
 }
 
 TEST(ParseRandomLayerSpec, TakesEveryOption) {
   const auto spec = ParseRandomLayerSpec(
       "r:embed_dim=768,num_heads=12,num_kv_heads=4,head_dim=32,seed=18446744073709551615,"
-      "compute=f32");
+      "compute=f32,matmul=onednn");
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(spec->name, "r");
   EXPECT_EQ(spec->embed_dim, 768);
@@ -55,6 +60,7 @@ TEST(ParseRandomLayerSpec, TakesEveryOption) {
   EXPECT_EQ(spec->num_kv_heads, 4);
   EXPECT_EQ(spec->head_dim, 32);
   EXPECT_EQ(spec->seed, 18446744073709551615u);
+  EXPECT_EQ(spec->matmul, MatmulChoice::kOneDnn);
   EXPECT_EQ(ParseRandomLayerSpec("r:embed_dim=8,num_heads=2")->seed, 1u);
 }
 
@@ -97,6 +103,7 @@ TEST(ParseRandomLayerSpec, NamesThePartThatIsWrong) {
   const auto setting = [&](const char* text) {
     return refusal((std::string("r:embed_dim=8,num_heads=2,") + text).c_str());
   };
+  EXPECT_THAT(setting("matmul=on"), HasSubstr("matmul is \"on\", but must be auto, onednn"));
   EXPECT_THAT(setting("softcap=0"), HasSubstr("softcap is \"0\", but must be a positive number"));
   EXPECT_THAT(setting("softcap=1e-60"), HasSubstr("must be a positive number"));
   EXPECT_THAT(setting("scale=1e60"), HasSubstr("must be a positive number"));

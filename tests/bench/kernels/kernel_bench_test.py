@@ -91,9 +91,11 @@ def test_bfloat16_projections_are_left_out_where_they_would_be_refused():
     names = {(r.group, r.name) for r in rows.all_rows(2, FEATURES)}
     fewer = {(r.group, r.name) for r in rows.all_rows(2, ["avx2"])}
     assert fewer < names
-    assert {name.split()[0] for _, name in names - fewer} == {"bf16"}
+    engines = {(group, name) for group, name in names if group == "engines of projections"}
+    assert engines and not engines & fewer
+    assert {name.split()[0] for _, name in names - fewer - engines} == {"bf16"}
     assert {group for group, _ in names - fewer} == {
-        "layer", "projection", "1 -> 2 threads", "mixed lengths"}
+        "layer", "projection", "engines of projections", "1 -> 2 threads", "mixed lengths"}
 
 
 @pytest.mark.parametrize("case", [
@@ -102,6 +104,8 @@ def test_bfloat16_projections_are_left_out_where_they_would_be_refused():
      "head_dim": 8, "causal": False},
     {"kind": "layer", "type": "f32", "embed": 24, "heads": 3, "lengths": [1, 65, 17]},
     {"kind": "linear", "type": "f32", "inputs": 40, "outputs": 70, "rows": 3, "copies": 2},
+    {"kind": "linear", "type": "f32", "inputs": 40, "outputs": 70, "rows": 70, "matmul": "onednn"},
+    {"kind": "layer", "type": "f32", "embed": 24, "heads": 3, "lengths": [33], "matmul": "panels"},
 ])
 def test_cases_of_every_kind_are_right_on_every_number_of_threads(ours, case):
     for threads in (1, 2):
@@ -116,8 +120,9 @@ def test_work_counts_only_pairs_that_causal_leaves(ours):
     assert facts["bytes"] == 2 * 70 * 2 * 8 * 4
 
 
-@pytest.mark.parametrize("case", [ATTENTION | {"type": "int8"}, {"kind": "pooling"},
-                                  {"kind": "layer", "type": "f32"}])
+@pytest.mark.parametrize("case", [
+    ATTENTION | {"type": "int8"}, {"kind": "pooling"}, {"kind": "layer", "type": "f32"},
+    {"kind": "layer", "type": "f32", "embed": 24, "heads": 3, "lengths": [1], "matmul": "fast"}])
 def test_a_case_without_sense_is_a_failure_and_the_program_lives(ours, case):
     with pytest.raises(Failure):
         ours.ask({"do": "prepare", "case": case, "threads": 1})

@@ -27,6 +27,7 @@ class Operands {
     config_.num_heads = config_.num_kv_heads = heads;
     config_.head_dim = config_.value_head_dim = e / heads;
     config_.scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
+    config_.matmul = ReadMatmul(spec);
     config_.compute = type_ == DataType::kBFloat16 ? ComputeType::kBFloat16 : ComputeType::kFloat32;
     weights_.query_weight = Normal(e * e, scale, 1);
     weights_.key_weight = Normal(e * e, scale, 2);

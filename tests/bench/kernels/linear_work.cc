@@ -26,6 +26,7 @@ struct Operands {
     config.inputs = spec.at("inputs");
     config.outputs = spec.at("outputs");
     config.input_type = TypeOf(spec);
+    config.matmul = ReadMatmul(spec);
     const float scale = 1.0f / std::sqrt(static_cast<float>(config.inputs));
     weight = Normal(config.inputs * config.outputs, scale, 1);
     bias = Normal(config.outputs, 0.1f, 2);

@@ -24,6 +24,7 @@ TITLES = {
               "keys and values read",
     "head groups": "The same keys and values read for more query heads; speed against a group of 1",
     "projection": "Projection of a few rows; GB/s of weights read",
+    "engines of projections": "oneDNN's speed over the panels' of the same projections",
     "1 -> 2 threads": "From one thread to two",
     "mixed lengths": "32 sequences of lengths 1..512 against 32 of their mean; FLOP/s",
     "working memory": "Working memory of an executor, bytes a worker, at 32,768 keys",

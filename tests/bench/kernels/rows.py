@@ -5,6 +5,7 @@ A case is what bench_kernels and the peers' programs are sent:
     or the lengths of self-attention; heads_first: operands are [H, L, D], otherwise [L, H, D]
   kind "layer": type, embed, heads, lengths of the sequences
   kind "linear": type, inputs, outputs, rows
+  matmul: onednn or panels, of kinds "layer" and "linear"; otherwise what the CPU would take
   copies: of what is read (keys and values, or weights), taken in turn
 """
 
@@ -145,14 +146,34 @@ def flatness():
                          (1, 1), "time", at_least=0.9, quick=(data_type, group) == ("f32", 4))
 
 
+def linear(data_type, width, rows):
+    read = width * width * (4 if data_type == "f32" else 2)
+    return {"kind": "linear", "type": data_type, "inputs": width, "outputs": width, "rows": rows,
+            "copies": cold_copies(read)}
+
+
 def projections():
-    width = 4096
     for data_type, rows in itertools.product(("f32", "bf16"), (1, 4, 16)):
-        read = width * width * (4 if data_type == "f32" else 2)
         yield Row("projection", f"{data_type} {rows} row{'s' * (rows > 1)}, 4096x4096",
-                  {"kind": "linear", "type": data_type, "inputs": width, "outputs": width,
-                   "rows": rows, "copies": cold_copies(read)},
+                  linear(data_type, 4096, rows),
                   peers=("torch",), target=Target(share_of_read=0.85), quick=rows == 1)
+
+
+def engines():
+    """oneDNN against our panels, where oneDNN is what the CPU takes."""
+    def pair(case):
+        return case | {"matmul": "panels"}, case | {"matmul": "onednn"}
+
+    for data_type in ("f32", "bf16"):
+        cases = [(f"layer E={embed} H={heads} {count}x{length}",
+                  layer(data_type, embed, heads, [length] * count))
+                 for embed, heads in ((768, 12), (1024, 16))
+                 for count, length in ((1, 1), (1, 4), (1, 16), (8, 128), (32, 32), (1, 512))]
+        cases += [(f"projection 4096x4096, {rows} row{'s' * (rows > 1)}",
+                   linear(data_type, 4096, rows)) for rows in (1, 4, 16, 64)]
+        for name, case in cases:
+            yield Comparison("engines of projections", f"{data_type} {name}", pair(case), (1, 1),
+                             "rate", at_least=0.9, quick=name == "layer E=768 H=12 1x16")
 
 
 def scaling():
@@ -204,6 +225,7 @@ def every_row(cores):
     yield from decode(thread_counts)
     yield from flatness()
     yield from projections()
+    yield from engines()
     if cores > 1:
         yield from scaling()
     yield from mixed_lengths(thread_counts)
@@ -211,10 +233,14 @@ def every_row(cores):
 
 
 def refused(row, features):
-    """Projections in bfloat16 are refused on a CPU without AVX-512; the bare operator is not."""
+    """Projections in bfloat16 are refused on a CPU without AVX-512; the bare operator is not.
+    Engines are compared where the CPU takes oneDNN for the type."""
     cases = row.cases if isinstance(row, Comparison) else (row.case,)
-    return "avx512" not in features and any(
-        case["type"] == "bf16" and case["kind"] != "attention" for case in cases)
+    types = {case["type"] for case in cases if case["kind"] != "attention"}
+    if "bf16" in types and "avx512" not in features:
+        return True
+    needed = "avx512_bf16" if "bf16" in types else "avx512"
+    return row.group == "engines of projections" and needed not in features
 
 
 def all_rows(cores, features):

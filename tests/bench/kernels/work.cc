@@ -30,6 +30,14 @@ DataType TypeOf(const nlohmann::json& spec) {
   throw std::invalid_argument("unknown type " + type);
 }
 
+MatmulChoice ReadMatmul(const nlohmann::json& spec) {
+  const std::string matmul = spec.value("matmul", "auto");
+  for (const auto& [name, choice] : kMatmulChoices) {
+    if (name == matmul) return choice;
+  }
+  throw std::invalid_argument("unknown matmul " + matmul);
+}
+
 void RelativeError::Add(double got, double truth) {
   difference_ += (got - truth) * (got - truth);
   norm_ += truth * truth;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/exec/execution_context.h"
+#include "core/linalg/linear_engine.h"
 #include "core/tensor/tensor.h"
 
 namespace attend::bench {
@@ -43,6 +44,9 @@ std::vector<float> Normal(int64_t count, float scale, uint32_t seed);
 
 // spec["type"]: "f32" or "bf16".
 DataType TypeOf(const nlohmann::json& spec);
+
+// spec["matmul"], "auto" where it is absent: what computes projections.
+MatmulChoice ReadMatmul(const nlohmann::json& spec);
 
 // sqrt(sum (got - truth)^2 / sum truth^2), added up bit by bit.
 class RelativeError {

@@ -5,6 +5,7 @@
 #include "core/simd/cpu.h"
 
 namespace attend {
+
 absl::StatusOr<std::unique_ptr<const Linear>> CreateLinear(const LinearConfig& config,
                                                            absl::Span<const float> weight,
                                                            absl::Span<const float> bias) {

@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "core/linalg/create_linear.h"
-#include "core/linalg/linear.h"
 #include "core/linalg/onednn_linear.h"
 #include "core/linalg/panel_linear.h"
 #include "gtest/gtest.h"

@@ -68,25 +68,6 @@ TEST_P(EachLinear, IsTheProductAtEverySizeAroundAnEdge) {
   }
 }
 
-// With AVX-512, oneDNN packs weights as panels read them and sums in an order that they can
-// follow; with the tiles of AMX it sums in another. Elsewhere its layout is another.
-TEST(OneDnnLinear, SharesItsWeightsWithPanelsWhereItsSumsAreEqual) {
-  for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
-    if (!Supported(type) || (type == DataType::kBFloat16 && GetCpuFeatures().amx_bf16)) continue;
-    const bool expected =
-        type == DataType::kFloat32 ? GetCpuFeatures().avx512 : GetCpuFeatures().avx512_bf16;
-    for (const int64_t inputs : {37, 384, 512, 769, 1024, 1100, 4096}) {
-      for (const int64_t outputs : {1, 96, 320}) {
-        const Case c(1, inputs, outputs, type, type, false);
-        const auto linear = internal::OneDnnLinear::Create(c.config, c.weight, c.bias);
-        ASSERT_TRUE(linear.ok()) << linear.status();
-        EXPECT_EQ((*linear)->has_panels(), expected)
-            << inputs << " inputs, " << outputs << " outputs in " << Name(type);
-      }
-    }
-  }
-}
-
 // Its whole point: a row's bits depend on neither the other rows nor its place.
 TEST_P(EachLinear, GivesARowTheSameBitsAmongAnyRows) {
   for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {

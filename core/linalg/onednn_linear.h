@@ -29,7 +29,7 @@ namespace attend::internal {
 // compute no row for padding, and few rows faster. Elsewhere the last block is padded.
 class OneDnnLinear final : public Linear {
  public:
-  // As Linear::Create. FAILED_PRECONDITION where oneDNN cannot make the matmul.
+  // As CreateLinear. FAILED_PRECONDITION if oneDNN cannot make the matmul.
   static absl::StatusOr<std::unique_ptr<const OneDnnLinear>> Create(const LinearConfig& config,
                                                                     absl::Span<const float> weight,
                                                                     absl::Span<const float> bias);

@@ -42,8 +42,10 @@ HWY_EXPORT(PrefillStateOnModel);
 Machine MakeMachineWithAmxModel() {
   static const KernelTable kernels = {
       [](absl::Span<const QueryTile> tiles, Arithmetic arithmetic, const WeightsStep& weights,
-         Arena& arena) { ATTEND_DISPATCH(PrefillOnModel)
-                         (tiles, arithmetic, weights, arena); },
+         Arena& arena) {
+        ATTEND_DISPATCH(PrefillOnModel)
+        (tiles, arithmetic, weights, arena);
+      },
       [](const QueryTile& tile, Arithmetic arithmetic, const AttentionState& to, Arena& arena) {
         ATTEND_DISPATCH(PrefillStateOnModel)(tile, arithmetic, to, arena);
       },

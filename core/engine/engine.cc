@@ -137,8 +137,9 @@ class Engine::Impl {
                           absl::StrCat("must be below this server's ", options_.priority_levels,
                                        " levels; got ", priority));
     }
-    return std::visit([this](auto&& typed) { return MakeTyped(std::move(typed)); },
-                      std::move(request));
+    return std::visit(
+        [this](auto&& typed) { return MakeTyped(std::forward<decltype(typed)>(typed)); },
+        std::move(request));
   }
 
   absl::StatusOr<std::unique_ptr<Operation>> MakeTyped(MultiHeadAttentionRequest request) {

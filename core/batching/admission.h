@@ -22,7 +22,7 @@ struct Load {
   absl::Duration until_free;  // until an executor takes its next batch
   absl::Duration queued;      // to run all that is queued, on all executors
   absl::Duration ahead;       // to run what is queued before the item, on all executors
-  absl::Duration batch;       // to run a batch of the recent ones' kind
+  absl::Duration batch;       // to run one batch, from what recent ones took
 };
 
 // What admission asks of an item.

@@ -25,7 +25,7 @@ struct SchedulerOptions {
   int executors = 1;  // batches that run at once
 };
 
-// Numbers since the start, and a view of now. Between calls:
+// Counts since the start, and the present state. Between calls:
 // accepted == queued + in_hand + run + expired + cancelled + dropped.
 struct SchedulerStats {
   int64_t queue_requests = 0;  // queued

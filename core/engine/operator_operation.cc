@@ -13,14 +13,14 @@
 namespace attend {
 namespace {
 
-// Wider heads than any model has; bounds what a worker needs for its blocks
-// of rows, which no request's size accounts for.
+// No model has wider heads. The limit bounds the scratch of a worker, which no request is
+// charged for.
 constexpr int64_t kMaxHeadDim = 4096;
 
-// A tensor without rows has no bytes that bound its number of heads.
+// The limit is for tensors without rows, which have no bytes that would bound their heads.
 constexpr int64_t kMaxHeads = 65536;
 
-// How an operand's axes lie in its tensor.
+// The order of an operand's axes in its tensor.
 struct Axes {
   bool packed;
   int head;  // axis of the heads

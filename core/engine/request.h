@@ -16,7 +16,7 @@
 
 namespace attend {
 
-// The requests as the wire has them (attend.v1), decoded and not yet checked.
+// The requests of attend.v1, decoded and not yet checked.
 
 struct MultiHeadAttentionRequest {
   std::string layer;

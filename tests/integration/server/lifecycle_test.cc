@@ -71,8 +71,8 @@ TEST(LifecycleTest, ComputesEachLayerWithTheEngineThatItsOptionsOrTheFlagName) {
   ServerProcess server({"--matmul=panels", "--random-layer=a:embed_dim=64,num_heads=2",
                         "--random-layer=b:embed_dim=64,num_heads=2,matmul=onednn"});
   const std::string log = server.process().Output();
-  EXPECT_THAT(log, MatchesRegex("(.|\n)*name=a [^\n]*matmul=panels(.|\n)*")) << log;
-  EXPECT_THAT(log, MatchesRegex("(.|\n)*name=b [^\n]*matmul=onednn(.|\n)*")) << log;
+  EXPECT_THAT(log, MatchesRegex("(.|\n)*name=\"a\" [^\n]*matmul=\"panels\"(.|\n)*")) << log;
+  EXPECT_THAT(log, MatchesRegex("(.|\n)*name=\"b\" [^\n]*matmul=\"onednn\"(.|\n)*")) << log;
 }
 
 TEST(LifecycleTest, RefusesToStartOnATcpPortInUseAndNamesIt) {

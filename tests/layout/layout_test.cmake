@@ -1,5 +1,7 @@
 # cmake -DROOT=the tree -DWORK=a folder of the test's own -P layout_test.cmake
+cmake_minimum_required(VERSION 3.25)
 include(${CMAKE_CURRENT_LIST_DIR}/check_includes.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/check_licence_lines.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/check_target_guards.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/find_circles.cmake)
 
@@ -17,6 +19,11 @@ check_target_guards(${ROOT} found)
 if(found)
   list(JOIN found "\n  " found)
   message(FATAL_ERROR "headers of kernels without their guard:\n  ${found}")
+endif()
+check_licence_lines(${ROOT} found)
+if(found)
+  list(JOIN found "\n  " found)
+  message(FATAL_ERROR "sources without the line of the licence:\n  ${found}")
 endif()
 
 # The checks themselves. First the arrows: each of these includes must be found, and nothing else.
@@ -67,7 +74,7 @@ if(NOT found STREQUAL expected)
   message(FATAL_ERROR "the check of circles found:\n  ${found}")
 endif()
 
-# Last the guards per target, which must name their own header.
+# Then the guards per target, which must name their own header.
 file(REMOVE_RECURSE ${WORK})
 set(guard "#if defined(G) == defined(HWY_TARGET_TOGGLE)\n#ifdef G\n#undef G\n#else\n#define G\n#endif\n")
 string(REPLACE "G)" "ATTEND_CORE_SIMD_GOOD_INL_H_)" good "${guard}")
@@ -83,4 +90,26 @@ set(expected
 if(NOT found STREQUAL expected)
   list(JOIN found "\n  " found)
   message(FATAL_ERROR "the check of guards found:\n  ${found}")
+endif()
+
+# Last the lines of the licence.
+file(REMOVE_RECURSE ${WORK})
+set(spdx "SPDX-License-Identifier: Apache-2.0\n")
+file(WRITE ${WORK}/core/base/good.h "// ${spdx}#ifndef A\n")
+file(WRITE ${WORK}/core/base/late.cc "#include <vector>\n// ${spdx}")
+file(WRITE ${WORK}/core/base/CMakeLists.txt "# ${spdx}")
+file(WRITE ${WORK}/core/base/notes.txt "no source\n")
+file(WRITE ${WORK}/deploy/good-script "#!/bin/sh\n# ${spdx}")
+file(WRITE ${WORK}/dev "#!/bin/sh\nset -e\n")
+file(WRITE ${WORK}/client/cli/other.py "# SPDX-License-Identifier: MIT\n")
+file(WRITE ${WORK}/cmake/version.h.in "")
+check_licence_lines(${WORK} found)
+set(expected
+  "dev does not begin with # SPDX-License-Identifier: Apache-2.0"
+  "client/cli/other.py does not begin with # SPDX-License-Identifier: Apache-2.0"
+  "cmake/version.h.in does not begin with // SPDX-License-Identifier: Apache-2.0"
+  "core/base/late.cc does not begin with // SPDX-License-Identifier: Apache-2.0")
+if(NOT found STREQUAL expected)
+  list(JOIN found "\n  " found)
+  message(FATAL_ERROR "the check of licence lines found:\n  ${found}")
 endif()

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # Every target of the project links attend_flags; nothing else sets compiler flags.
 # No -march: one binary runs on every x86-64 machine and picks its SIMD paths at start.
 add_library(attend_flags INTERFACE)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef ATTEND_CLIENT_CLI_LOAD_H_
 #define ATTEND_CLIENT_CLI_LOAD_H_
 

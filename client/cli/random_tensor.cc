@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "client/cli/random_tensor.h"
 
 #include "absl/strings/numbers.h"

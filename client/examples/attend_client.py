@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The few lines between numpy and attend's gRPC API that a Python program needs."""
 
 import hashlib

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // One call: attend_example_call HOST:PORT LAYER TOKENS WIDTH
 //
 // Sends TOKENS rows of WIDTH ones through self-attention of the server's LAYER.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Embeds sentences with all-MiniLM-L6-v2; attend computes the attention of every layer.
 
 Start a server that holds the model's layers, then call it:

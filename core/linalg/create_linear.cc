@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "core/linalg/create_linear.h"
 
 #include "core/linalg/onednn_linear.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef ATTEND_CORE_LINALG_ROW_BLOCKS_H_
 #define ATTEND_CORE_LINALG_ROW_BLOCKS_H_
 

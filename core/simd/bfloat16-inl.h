@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Rounding of float32 vectors to bfloat16, and pairs of bfloat16 rows.
 
 #if defined(ATTEND_CORE_SIMD_BFLOAT16_INL_H_) == defined(HWY_TARGET_TOGGLE)

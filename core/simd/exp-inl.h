@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Exponentials and hyperbolic tangents of float32 vectors.
 
 #if defined(ATTEND_CORE_SIMD_EXP_INL_H_) == defined(HWY_TARGET_TOGGLE)

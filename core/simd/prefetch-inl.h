@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Software prefetch of rows in memory.
 
 #if defined(ATTEND_CORE_SIMD_PREFETCH_INL_H_) == defined(HWY_TARGET_TOGGLE)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Sums of products of rows with a panel: sums[row][lane] += sum over words w of
 // row[w] * panel[w][lane], in order of w, whichever rows stand together: the bits of a
 // row's sums depend on nothing but that row and the panel.

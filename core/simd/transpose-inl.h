@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Transposition between rows in memory and a matrix [n][kColumns] whose columns they are.
 
 #if defined(ATTEND_CORE_SIMD_TRANSPOSE_INL_H_) == defined(HWY_TARGET_TOGGLE)

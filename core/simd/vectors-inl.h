@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Vectors of float32 lanes, loops over them, sums across lanes, and the two ways to multiply.
 
 #if defined(ATTEND_CORE_SIMD_VECTORS_INL_H_) == defined(HWY_TARGET_TOGGLE)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef ATTEND_CORE_WEIGHTS_LAYER_SOURCE_H_
 #define ATTEND_CORE_WEIGHTS_LAYER_SOURCE_H_
 

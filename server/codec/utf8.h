@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef ATTEND_SERVER_CODEC_UTF8_H_
 #define ATTEND_SERVER_CODEC_UTF8_H_
 

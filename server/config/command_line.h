@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef ATTEND_SERVER_CONFIG_COMMAND_LINE_H_
 #define ATTEND_SERVER_CONFIG_COMMAND_LINE_H_
 

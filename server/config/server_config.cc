@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "server/config/server_config.h"
 
 #include "absl/strings/str_cat.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "server/lifecycle/grpc_front.h"
 
 #include <grpc/support/log.h>

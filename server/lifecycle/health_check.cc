@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "server/lifecycle/health_check.h"
 
 #include <grpcpp/grpcpp.h>

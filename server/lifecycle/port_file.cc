@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "server/lifecycle/port_file.h"
 
 #include <cstdio>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "server/services/attention_service.h"
 
 #include "server/codec/request_decoder.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "server/services/server_service.h"
 
 #include "server/services/message_call.h"

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # cmake -DBUILD=... -DWORK=... -DSOURCE=... -DFLAGS=... -P consumer.cmake: installs
 # the client into an empty tree and builds and runs a project that finds it there.
 function(run)

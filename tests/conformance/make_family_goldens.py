@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes golden/families/: tiny random models of each decoder and encoder-decoder family that the
 server loads, and what the attention modules of transformers make of their inputs.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes golden/minilm_embeddings.json: sentence embeddings of all-MiniLM-L6-v2 from torch and
 transformers, which share no code with this project.
 

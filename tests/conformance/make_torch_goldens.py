@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes golden/torch/: what torch's scaled_dot_product_attention and nn.MultiheadAttention make of
 random shapes and options, in float32 and bfloat16.
 

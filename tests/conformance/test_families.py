@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layers of model families over gRPC against what transformers computed.
 
 make_family_goldens.py made the models and the calls.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ScaledDotProductAttention over gRPC against the operators that models in onnxruntime are fused
 into: com.microsoft's MultiHeadAttention and GroupQueryAttention, on random shapes and options. The
 latter has a window, softcap, sinks and a cache with a length for each sequence.

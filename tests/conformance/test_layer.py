@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MultiHeadAttention over gRPC against a graph of MatMul, Add and Attention in onnxruntime, whose
 weights come from elsewhere: random layers from their definition, files from PyPI's safetensors.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keys spread over calls: ScaledDotProductAttention over ranges of keys, split anywhere, merged in
 numpy by log_sum_exp, is the call over all of them. As the contract says it: positions by
 query_offsets, sinks to exactly one of the calls, a range without keys has no share.

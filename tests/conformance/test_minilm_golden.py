@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """all-MiniLM-L6-v2 through a server, against embeddings that torch and transformers computed."""
 
 import json

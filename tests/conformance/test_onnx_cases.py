@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ONNX's own test cases of its Attention operator, through the server.
 
 The cases come with the PyPI package onnx: inputs, attributes and the outputs that a backend must

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ScaledDotProductAttention over gRPC against onnxruntime's Attention operator.
 
 Every case is random; its seed is in its name: pytest -k 'seed17-'. ATTEND_CASES sets how many.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The server over gRPC against what torch computed: scaled_dot_product_attention and
 nn.MultiheadAttention, float32 and bfloat16, on random shapes and options.
 

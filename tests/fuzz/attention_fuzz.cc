@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Question: do the kernels agree with the reference in double on whatever may be
 // asked of them? Random shapes, options, offsets, types, strides and addresses, with
 // numbers that are NaN, infinite, denormal or huge strewn in, and rows that may read

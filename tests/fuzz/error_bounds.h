@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef ATTEND_TESTS_FUZZ_ERROR_BOUNDS_H_
 #define ATTEND_TESTS_FUZZ_ERROR_BOUNDS_H_
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Layers of every setting, and calls of them.
 
 #include <cmath>

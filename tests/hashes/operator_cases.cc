@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Cases of the operator: options, shapes, long keys, numbers that are not finite.
 
 #include <limits>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Question: does a change of the code change a bit of any result?
 //
 //   result_hashes [--filter=TEXT] [--families=DIR]

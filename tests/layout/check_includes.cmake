@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 include(${CMAKE_CURRENT_LIST_DIR}/read_includes.cmake)
 
 # check_includes(ROOT OUT): the includes under ROOT that go against the arrows of the layout, one

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # check_licence_lines(ROOT OUT): the sources under ROOT whose first line, after a shebang, is not
 # the SPDX line of the licence, one message each, in OUT. Sources are C++, CMake, Python, the
 # contract, the callers of stubs, and scripts, which are known by their shebang.

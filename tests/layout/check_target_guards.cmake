@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # check_target_guards(ROOT OUT): the -inl.h under ROOT without Highway's guard per target, one
 # message each, in OUT. With an ordinary guard, a header would be compiled for the first SIMD
 # target only, which its own compilation cannot show.

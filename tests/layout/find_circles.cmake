@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 include(${CMAKE_CURRENT_LIST_DIR}/read_includes.cmake)
 
 # find_circles(ROOT OUT): the circles of includes between files under ROOT, one message each, in

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # cmake -DCOMPILER=the C++ compiler -DWORK=a folder of the test's own -P headers_alone_test.cmake
 # The check of headers that compile alone, itself: a header that stands alone must be accepted, and
 # the same header without its include must be refused.

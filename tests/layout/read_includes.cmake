@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # list_sources(ROOT OUT): the sources under ROOT, relative to it, in order of name.
 function(list_sources root out)
   file(GLOB_RECURSE sources RELATIVE ${root} ${root}/core/*.h ${root}/core/*.cc

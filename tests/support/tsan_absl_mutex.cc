@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Tells ThreadSanitizer what absl::Mutex orders. Debian builds Abseil and gRPC without it, so it
 // does not see their locks and reports every object that gRPC hands from thread to thread (121
 // false races in the client's tests alone). Suppressing those would hide our races with them: our

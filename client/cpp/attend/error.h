@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef ATTEND_CLIENT_CPP_ATTEND_ERROR_H_
 #define ATTEND_CLIENT_CPP_ATTEND_ERROR_H_
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Scores and sums of values by AMX tiles instead of vectors. The layouts are the same: a
 // tile of scores is 16 keys of 16 rows, and its factors are keys as they are in memory and
 // queries as words (pairs of features) of rows; a tile of sums is 16 features of 16 rows,

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The decode kernel: queries and outputs are rows as in memory, and one tile may have
 // several heads of keys and values.
 

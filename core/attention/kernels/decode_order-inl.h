@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The rows of a decode tile, and the order in which it reads keys and values.
 
 #if defined(ATTEND_CORE_ATTENTION_KERNELS_DECODE_ORDER_INL_H_) == defined(HWY_TARGET_TOGGLE)

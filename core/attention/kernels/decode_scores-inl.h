@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Scores of a block in decode. Features occupy vector lanes, so that memory is read once, in
 // whole vectors and in order, whatever the number of query heads that share it.
 //

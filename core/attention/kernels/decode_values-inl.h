@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Weighted sums of values in decode: outputs are rows o[row][stride] of features, in the
 // order in which vectors of values have them.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The blocks of keys that a tile iterates over.
 
 #if defined(ATTEND_CORE_ATTENTION_KERNELS_KEY_BLOCKS_INL_H_) == defined(HWY_TARGET_TOGGLE)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Values that are not finite. P = 0 times NaN or infinity would be NaN: such values must
 // not reach rows that do not read their keys. Blocks that have some are multiplied with 0
 // in their place, and the products with them are added for the rows that do read them.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A tile's queries and keys as they leave memory: converted to words where they are not
 // multiplied as they are.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The results that a prefill tile writes after its last key: log-sum-exp and output.
 
 #if defined(ATTEND_CORE_ATTENTION_KERNELS_OUTPUT_INL_H_) == defined(HWY_TARGET_TOGGLE)

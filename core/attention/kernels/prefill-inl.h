@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The prefill kernel: scores are [keys][rows], outputs [features][rows]. It multiplies by
 // vectors or, with AmxMultiplier, by AMX tiles.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Scores of a block in prefill:
 // s[key][row] = sum over d of q[d][row] * k[key][d].
 

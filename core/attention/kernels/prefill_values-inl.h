@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Weighted sums of values in prefill: output[d][row] = alpha[row] * output[d][row] +
 // sum over keys of p[key][row] * v[key][d]. With pairs of bfloat16, a row of p and a row of
 // v stand for two keys.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A block of scores between the product that gives it and its softmax: softcap, bias,
 // ALiBi, and -inf where a row may not read a key.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Online softmax over a block of scores.
 
 #if defined(ATTEND_CORE_ATTENTION_KERNELS_SOFTMAX_INL_H_) == defined(HWY_TARGET_TOGGLE)

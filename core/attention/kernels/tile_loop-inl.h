@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The loop of a tile over blocks of keys, with online softmax. Kernel is PrefillKernel or
 // DecodeKernel, which lay out and multiply; Packing is how P is packed for the weighted sums.
 

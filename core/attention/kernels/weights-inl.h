@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Attention weights where they are asked for, of any stage from scores to probabilities.
 // Scores are computed once more, now that maxima and sums of whole rows are known: cheaper
 // than keeping Lq x Lk of them.

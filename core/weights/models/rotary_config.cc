@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "core/weights/models/rotary_config.h"
 
 #include <optional>

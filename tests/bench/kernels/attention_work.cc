@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Scaled dot-product attention, causal from the end: the last query row is the
 // last key's.
 

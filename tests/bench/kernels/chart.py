@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A chart of a kernel report: horizontal bars of ours and each peer, one panel a kind of work.
 
 Plain SVG with its own style sheet, which follows the reader's light or dark setting.

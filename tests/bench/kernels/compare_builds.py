@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Question: is this build's bench_kernels slower than another build's?
 
 Method: both programs hold the operands of each row of the kernel benchmark and run them in turn, in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A program that answers one JSON object a line, and what to think of it when it does not."""
 
 import json

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Question: how fast are our kernels and layers, against what this machine can do and against
 torch, onnxruntime and OpenVINO?
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The benchmark of kernels measures every kind of row, checks results, judges by its targets and
 survives a peer that fails. Nothing here depends on how fast anything is."""
 

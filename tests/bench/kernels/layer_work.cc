@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Whole layers, projections included: self-attention, E = H * D.
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // One projection, y = x W^T + b, of a few rows.
 
 #include <cmath>

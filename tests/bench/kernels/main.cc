@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Question: how fast are the operator, whole layers and projections in this
 // process, against what the machine can do?
 //

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rounds of a row, and what its figures amount to.
 
 A round gives every contender one burst of a tenth of a second or so, in an order that turns round

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef ATTEND_TESTS_BENCH_KERNELS_PEAKS_H_
 #define ATTEND_TESTS_BENCH_KERNELS_PEAKS_H_
 

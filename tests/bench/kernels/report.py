@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The tables and the chart of docs/performance.md, out of a report of kernel_bench.py.
 
     report.py build/bench_kernels.json --chart docs/kernels.svg --into docs/performance.md

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the kernel benchmark measures, and what each row has to reach.
 
 A case is what bench_kernels and the peers' programs are sent:

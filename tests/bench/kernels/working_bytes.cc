@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Counts what the program takes from the heap by operator new, which is what all of core uses.
 
 #include <malloc.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Question: what does a caller get through gRPC, and what does batching give it?
 
 Method: two servers of one random layer (E=768, 12 heads, float32), one with batching, one without,

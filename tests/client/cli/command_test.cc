@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The commands as a user runs them, against a service that echoes its query.
 #include "client/cli/command.h"
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Both ends in one program, from the installed package alone: a service made of
 // the installed stubs that returns its query, and the client calling it.
 #include <grpcpp/grpcpp.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef ATTEND_TESTS_CLIENT_CPP_FAKE_PACER_H_
 #define ATTEND_TESTS_CLIENT_CPP_FAKE_PACER_H_
 

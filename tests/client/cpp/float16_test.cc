@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "attend/float16.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Certificates are made here by the openssl command, for this run only.
 #include <gtest/gtest.h>
 #include <unistd.h>

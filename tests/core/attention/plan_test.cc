@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Which kernel computes a problem, in which tasks: a table over shapes, options and CPUs.
 
 #include "core/attention/plan.h"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The reference against its equation, evaluated term by term in long double, and
 // against cases whose answers are known.
 

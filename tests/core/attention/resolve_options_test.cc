@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What resolving gives; what it refuses is tested through the engine, whose
 // answers carry the same words.
 

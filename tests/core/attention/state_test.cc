@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Attention over ranges of keys, split anywhere and merged by log-sum-exp, is attention
 // over all of them: the contract that callers rely on who spread keys over servers.
 

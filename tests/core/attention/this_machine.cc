@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The machine under test is the one that runs the program.
 
 #include "core/attention/attention.h"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The small pieces of core/base.
 
 #include <cstdlib>

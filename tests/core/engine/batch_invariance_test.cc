@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The rule of the house, through the engine: a request's answer has the same bits alone
 // and inside any batch. Each subject, prefill and decode, runs alone with one worker and
 // then inside a hundred batches of random company with three workers, for the operator

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What happens to requests between Submit and their answer.
 
 #include <atomic>

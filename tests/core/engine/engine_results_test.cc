@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Results through the engine against ReferenceAttention on each sequence alone:
 // forms, layouts, lengths, broadcast, padding. The kernels' numbers have their
 // own tests; here it is about handing them the right rows.

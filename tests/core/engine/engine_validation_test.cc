@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Every rule of the contract that a request can break: what is changed in a good
 // request, and the code, field and words of the answer.
 

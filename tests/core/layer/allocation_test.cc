@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Once a shape class is warm, a call of the operator or of a layer allocates no memory and
 // creates no primitive of oneDNN. This program's malloc counts; so do its wrappers around
 // oneDNN's functions. What oneDNN allocates by itself while it runs a primitive (2.6.3: the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef ATTEND_TESTS_CORE_SIMD_AMX_MODEL_H_
 #define ATTEND_TESTS_CORE_SIMD_AMX_MODEL_H_
 

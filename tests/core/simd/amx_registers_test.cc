@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The instructions against their model, bit for bit: what else is proven over the model
 // then holds for them. Needs a machine (or an emulator, see tests/emulated) with AMX.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Each family against transformers: tests/conformance/make_family_goldens.py says how the files
 // were made.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """compose.yaml holds together: what it mounts is there, what it names exists, its ports agree."""
 
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The image attend:latest, run as deployments run it and called from outside of it."""
 
 import json

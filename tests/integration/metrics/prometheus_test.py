@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real Prometheus, Debian's, scrapes a server: what it then answers adds up with what was sent."""
 
 import json

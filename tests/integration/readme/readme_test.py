@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The README's tables say what the server says of itself, no more and no less."""
 
 import fnmatch

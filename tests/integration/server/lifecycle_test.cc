@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Starting, refusing to start, draining and ending, seen from outside.
 
 #include <atomic>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tests/integration/server/raw_http2.h"
 
 #include <sys/socket.h>

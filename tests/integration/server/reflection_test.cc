@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Reflection, as grpcurl asks for it: a stream of bytes by hand, because gRPC
 // installs no generated classes for it.
 

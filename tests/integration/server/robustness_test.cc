@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What hostile, broken and very many callers do to the server: it answers the
 // others, its memory comes back, and its counters add up.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tests/integration/server/server_process.h"
 
 #include <fcntl.h>

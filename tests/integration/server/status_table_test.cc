@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Every row of the contract's table of status codes, provoked over the wire.
 
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import attend.v1.AttentionOptions;
 import attend.v1.AttentionServiceGrpc;
 import attend.v1.DataType;

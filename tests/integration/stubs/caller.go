@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A program with the generated stubs, to see that they compile: it prints what a server is and
 // the layers that it holds, and calls the first of them.
 package main

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stubs of other languages: protoc generates them from proto/, and with a program that calls
 every service they compile. Go and Java come from the packages of deploy/apt/develop.txt and need
 no network."""

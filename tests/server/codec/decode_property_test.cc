@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The codec against protobuf's own parser, on random messages.
 
 #include <iostream>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tests/server/codec/random_messages.h"
 
 #include <algorithm>

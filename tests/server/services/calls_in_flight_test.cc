@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "server/services/calls_in_flight.h"
 
 #include <thread>

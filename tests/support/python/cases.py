@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random attention calls: shapes, lengths and options that the contract allows, from a seed.
 
 A case knows, for each sequence, the offset, the additive term and which keys are readable; what

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attention by onnxruntime: ONNX's Attention operator (opset 23), which we did not write, and a
 whole layer as a graph of MatMul, Add and Attention. One sequence a call, float32.
 """

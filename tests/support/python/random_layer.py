@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The weights of `attend-server --random-layer`, made again in numpy."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An attend-server of the build, for the length of a `with`.
 
     with server.Server("--random-layer=r:embed_dim=8,num_heads=2") as running:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """onnxruntime: MultiHeadAttention for prefill, GroupQueryAttention over a cache for decoding, both
 of its own domain com.microsoft.
 """

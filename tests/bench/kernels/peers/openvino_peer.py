@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """OpenVINO: ScaledDotProductAttention, float32 operands; for bfloat16 by its hint for inference."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the programs of all peers share: they answer requests of kernel_bench.py as bench_kernels
 does, with the same meaning.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """torch: scaled_dot_product_attention, nn.MultiheadAttention and linear."""
 
 import copy

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The kernels' path over AMX tiles on any machine with AVX512-BF16: shapes on the edges
 // of tiles. The same program runs kernel_test's cases too.
 

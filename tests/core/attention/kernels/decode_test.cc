@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Few query rows over many keys: the kernel for them, the splits of long keys and their
 // merge, against the reference in double.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The machine under test with a model of AMX in place of its instructions. It computes
 // bfloat16 prefill through the model wherever the CPU has AVX512-BF16.
 

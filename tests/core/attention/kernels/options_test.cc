@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Options of attention in the kernels, one at a time: what each must not compute,
 // not read and not lose. Numbers over all of them together: kernel_test.
 

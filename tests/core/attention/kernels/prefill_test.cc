@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The kernels against the reference in double, over shapes, options and types.
 
 #include <algorithm>

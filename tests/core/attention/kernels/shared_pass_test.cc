@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Tiles of rows that go through keys together, which sequences of many rows and heads do,
 // against the same tiles one by one, as one head alone has them.
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <new>
 
+#include "core/attention/decode_prefetch.h"
 #include "core/attention/plan.h"
 #include "core/attention/tile_tasks.h"
 #include "core/base/arena.h"
@@ -139,7 +140,7 @@ void RunMeans(absl::Span<const PlannedSequence* const> sequences, const KernelTa
 }  // namespace
 
 const Machine& ThisMachine() {
-  static constexpr KernelTable kKernels = {Prefill, PrefillState, DecodeState};
+  static const KernelTable kKernels = {Prefill, PrefillState, DecodeState, ChooseDecodePrefetch()};
   static const Machine machine = {GetCpuFeatures(), &kKernels};
   return machine;
 }

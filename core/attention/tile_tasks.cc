@@ -58,9 +58,10 @@ void ComputeState(const QueryTile& tile, const KernelChoice& choice, const Atten
     *to.read_rows = 0;
     return;
   }
-  const auto compute =
-      choice.kernel == Kernel::kDecode ? kernels.decode_state : kernels.prefill_state;
-  compute(tile, choice.arithmetic, to, arena);
+  if (choice.kernel == Kernel::kDecode) {
+    return kernels.decode_state(tile, choice.arithmetic, kernels.decode_prefetch, to, arena);
+  }
+  kernels.prefill_state(tile, choice.arithmetic, to, arena);
 }
 
 // Merges the states leaf(i, level) for i in [begin, begin + count) along a fixed binary tree

@@ -36,16 +36,21 @@ constexpr int64_t kDepthBlock = 512;
 // Cache lines that a word of a panel occupies.
 constexpr int kWordLines = std::max(1, kPanelWidth / 16);
 
-// How far ahead few rows prefetch a panel. The hardware's prefetcher stays within a page of
-// 4 KiB; 16 words of 256 bytes reach into the next page in time.
-constexpr int64_t kPrefetchBytes = 4096;
+// What is prefetched beside the multiplications: kNone, kFirst and kSecond are levels for the
+// panel itself, which few rows stream from memory.
+enum class Prefetch { kNone, kFirst, kSecond, kNextLines };
 
-// Prefetches the panel itself, at a distance.
+// Prefetches the panel itself, at a distance. The level is a constant, because a branch here
+// would cost the sums their registers.
+template <Prefetch kInto>
 struct PrefetchPanel {
   uintptr_t line;
   HWY_INLINE void operator()() {
+    if constexpr (kInto == Prefetch::kNone) return;
     ATTEND_UNROLL for (int i = 0; i < kWordLines; ++i) {
-      hwy::Prefetch(reinterpret_cast<const std::byte*>(line) + i * 64);
+      const void* const at = reinterpret_cast<const std::byte*>(line) + i * 64;
+      if constexpr (kInto == Prefetch::kFirst) __builtin_prefetch(at, 0, 3);
+      if constexpr (kInto == Prefetch::kSecond) __builtin_prefetch(at, 0, 2);
     }
     line += kPanelWidth * sizeof(float);
   }
@@ -129,7 +134,7 @@ HWY_INLINE uintptr_t FindNextLines(const DepthChunk& chunk, int64_t row) {
 }
 
 // One register block: rows [row, row + kRows) times kVectors vectors of lanes.
-template <class Multiplier, bool kFew, int kRows, int kVectors>
+template <class Multiplier, Prefetch kPrefetch, int kRows, int kVectors>
 HWY_INLINE void MultiplyRows(const DepthChunk& chunk, int64_t row) {
   const F32 df;
   const int n = VectorLanes();
@@ -148,13 +153,14 @@ HWY_INLINE void MultiplyRows(const DepthChunk& chunk, int64_t row) {
     }
   }
   if (chunk.last) PrefetchOutputs(chunk, row, kRows);
-  if constexpr (kFew) {
-    const auto ahead = reinterpret_cast<uintptr_t>(chunk.panel) + kPrefetchBytes;
-    AddProducts<Multiplier, kPanelWidth>(chunk.panel, rows, chunk.words, sums,
-                                         PrefetchPanel{ahead});
-  } else {
+  if constexpr (kPrefetch == Prefetch::kNextLines) {
     AddProducts<Multiplier, kPanelWidth>(chunk.panel, rows, chunk.words, sums,
                                          PrefetchLine{FindNextLines<kRows>(chunk, row)});
+  } else {
+    const auto ahead = reinterpret_cast<uintptr_t>(chunk.panel) +
+                       static_cast<uintptr_t>(chunk.product->prefetch.bytes);
+    AddProducts<Multiplier, kPanelWidth>(chunk.panel, rows, chunk.words, sums,
+                                         PrefetchPanel<kPrefetch>{ahead});
   }
   if (!chunk.first && chunk.partial) {
     ATTEND_UNROLL for (int r = 0; r < kRows; ++r) {
@@ -172,33 +178,37 @@ HWY_INLINE void MultiplyRows(const DepthChunk& chunk, int64_t row) {
 }
 
 // The same for `rows` rows, 1 <= rows <= kRows.
-template <class Multiplier, bool kFew, int kRows, int kVectors>
+template <class Multiplier, Prefetch kPrefetch, int kRows, int kVectors>
 HWY_INLINE void MultiplyUpTo(int64_t rows, const DepthChunk& chunk, int64_t row) {
-  if (rows == kRows) return MultiplyRows<Multiplier, kFew, kRows, kVectors>(chunk, row);
-  if constexpr (kRows > 1) MultiplyUpTo<Multiplier, kFew, kRows - 1, kVectors>(rows, chunk, row);
+  if (rows == kRows) return MultiplyRows<Multiplier, kPrefetch, kRows, kVectors>(chunk, row);
+  if constexpr (kRows > 1) {
+    MultiplyUpTo<Multiplier, kPrefetch, kRows - 1, kVectors>(rows, chunk, row);
+  }
 }
 
-template <class Multiplier, bool kFew, int kVectors>
+template <class Multiplier, Prefetch kPrefetch, int kVectors>
 HWY_NOINLINE void RunChunk(const DepthChunk& chunk, int64_t rows) {
   constexpr int kRows = RegisterRows(kVectors);
   int64_t row = 0;
   for (; rows - row >= 2 * kRows || rows - row == kRows; row += kRows) {
-    MultiplyRows<Multiplier, kFew, kRows, kVectors>(chunk, row);
+    MultiplyRows<Multiplier, kPrefetch, kRows, kVectors>(chunk, row);
   }
   // The last ones in two halves: one or two rows alone would wait for their own sums.
   if (rows - row > kRows) {
     const int64_t half = DivideUp<int64_t>(rows - row, 2);
-    MultiplyUpTo<Multiplier, kFew, kRows, kVectors>(half, chunk, row);
+    MultiplyUpTo<Multiplier, kPrefetch, kRows, kVectors>(half, chunk, row);
     row += half;
   }
-  if (row < rows) MultiplyUpTo<Multiplier, kFew, kRows, kVectors>(rows - row, chunk, row);
+  if (row < rows) {
+    MultiplyUpTo<Multiplier, kPrefetch, kRows, kVectors>(rows - row, chunk, row);
+  }
 }
 
 // The panel of outputs [begin, begin + outputs) of the column block.
-template <class Multiplier>
+template <class Multiplier, Prefetch kPrefetch>
 void RunPanel(const PanelProduct& product, int64_t begin, int64_t outputs, float* sums) {
   const float* const panel = product.weights + begin * product.words;
-  const bool few = product.rows <= kFewRows;
+  const bool few = kPrefetch != Prefetch::kNextLines;
   const bool partial = product.sum_words > 0 && product.sum_words < product.words;
   const int64_t chunks = few ? 1 : DivideUp(product.words, kDepthBlock);
   const int64_t step = partial ? product.sum_words : DivideUp(product.words, chunks);
@@ -216,18 +226,30 @@ void RunPanel(const PanelProduct& product, int64_t begin, int64_t outputs, float
                                 word == 0,
                                 word + words == product.words,
                                 partial};
-      if (few) return RunChunk<Multiplier, true, kVectors>(chunk, product.rows);
-      RunChunk<Multiplier, false, kVectors>(chunk, product.rows);
+      RunChunk<Multiplier, kPrefetch, kVectors>(chunk, product.rows);
     });
+  }
+}
+
+template <class Multiplier, Prefetch kPrefetch>
+void RunPanelsWith(const PanelProduct& product) {
+  alignas(64) float sums[kRowBlock * kPanelWidth];
+  for (int64_t begin = 0; begin < product.outputs; begin += kPanelWidth) {
+    RunPanel<Multiplier, kPrefetch>(product, begin,
+                                    std::min<int64_t>(kPanelWidth, product.outputs - begin), sums);
   }
 }
 
 template <class Multiplier>
 void RunPanels(const PanelProduct& product) {
-  alignas(64) float sums[kRowBlock * kPanelWidth];
-  for (int64_t begin = 0; begin < product.outputs; begin += kPanelWidth) {
-    RunPanel<Multiplier>(product, begin, std::min<int64_t>(kPanelWidth, product.outputs - begin),
-                         sums);
+  if (product.rows > kFewRows) return RunPanelsWith<Multiplier, Prefetch::kNextLines>(product);
+  switch (product.prefetch.level) {
+    case PrefetchLevel::kNone:
+      return RunPanelsWith<Multiplier, Prefetch::kNone>(product);
+    case PrefetchLevel::kFirst:
+      return RunPanelsWith<Multiplier, Prefetch::kFirst>(product);
+    case PrefetchLevel::kSecond:
+      return RunPanelsWith<Multiplier, Prefetch::kSecond>(product);
   }
 }
 

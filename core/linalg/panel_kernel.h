@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/simd/prefetch.h"
 #include "core/tensor/tensor.h"
 
 namespace attend::internal {
@@ -51,6 +52,7 @@ struct PanelProduct {
   // [kColumnBlock / PanelWidth()][words][PanelWidth()] and [kColumnBlock], 64-byte aligned.
   const float* weights = nullptr;
   const float* bias = nullptr;
+  PrefetchPolicy prefetch;  // of the weights, where kFewRows rows and fewer stream them
 };
 
 // Computes the product. Each output is a float32 sum in an order that sum_words alone

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/base/math.h"
+#include "core/linalg/panel_prefetch.h"
 #include "core/simd/cpu.h"
 #include "core/tensor/convert.h"
 
@@ -72,6 +73,7 @@ void RunColumnBlock(const PanelWeights& weights, int64_t column_block, const Lin
   product.outputs = std::min(kColumnBlock, weights.outputs - product.first_output);
   product.weights = weights.weights + product.first_output * weights.block_words;
   product.bias = weights.bias + product.first_output;
+  product.prefetch = GetPanelPrefetch();
   if (format.words * kWordBytes == RowBytes(format)) return RunPanelProduct(product);
   RunConverted(product, format, arena);
 }

@@ -14,15 +14,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/simd/prefetch.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace attend::internal {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-// Prefetch distance in bytes: more than the latency of memory times its bandwidth (4 KiB),
-// and little beside the first-level cache. Measured on a Zen 5 from 3 to 16 KiB: 8 KiB was
-// best or near it for groups of 1, 4 and 8 heads, float32 and bfloat16.
-constexpr int64_t kPrefetchBytes = 8192;
 
 constexpr int64_t kLineBytes = 64;
 
@@ -30,13 +27,15 @@ constexpr int64_t kLineBytes = 64;
 // the arithmetic, did memory deliver near what it can.
 class PrefetchStream {
  public:
-  PrefetchStream(const std::byte* rows, int64_t stride, int64_t row_bytes, int64_t count)
+  PrefetchStream(const std::byte* rows, int64_t stride, int64_t row_bytes, int64_t count,
+                 PrefetchLevel level)
       : at_(reinterpret_cast<intptr_t>(rows)),
         row_end_(at_ + row_bytes),
         stride_(stride),
         row_bytes_(row_bytes),
-        rows_(count) {
-    if (stride != row_bytes || count == 0) return;
+        rows_(level == PrefetchLevel::kNone ? 0 : count),
+        into_first_(level == PrefetchLevel::kFirst) {
+    if (stride != row_bytes || rows_ == 0) return;
     row_end_ = at_ + row_bytes * count;  // adjacent rows are one long row
     rows_ = 1;
   }
@@ -46,7 +45,11 @@ class PrefetchStream {
   // twentieth.
   HWY_INLINE void Lines(int64_t count) {
     for (; count > 0 && rows_ > 0; --count) {
-      __builtin_prefetch(reinterpret_cast<const void*>(at_), 0, 3);
+      if (into_first_) {
+        __builtin_prefetch(reinterpret_cast<const void*>(at_), 0, 3);
+      } else {
+        __builtin_prefetch(reinterpret_cast<const void*>(at_), 0, 2);
+      }
       at_ += kLineBytes;
       if (at_ < row_end_) continue;
       row_end_ += stride_;
@@ -58,6 +61,7 @@ class PrefetchStream {
  private:
   intptr_t at_, row_end_;  // numbers, as the last steps point behind the rows
   int64_t stride_, row_bytes_, rows_;
+  bool into_first_;
 };
 
 }  // namespace HWY_NAMESPACE

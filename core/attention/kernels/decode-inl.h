@@ -40,10 +40,11 @@ class DecodeKernel {
   using Multiplier = MultiplierType;
   static constexpr bool kIsDecode = true;
 
-  explicit DecodeKernel(const TileState& state)
+  DecodeKernel(const TileState& state, const PrefetchPolicy& prefetch)
       : state_(state), problem_(state.problem), memory_(state.memory) {
     rows_.kv_heads = state.tile.kv_heads();
     rows_.per_head = state.tile.size() / rows_.kv_heads;
+    rows_.prefetch = prefetch;
     query_stride_ = TileMemory::PaddedWidth(problem_.head_dim / Multiplier::kElementsPerWord);
     output_stride_ = TileMemory::PaddedWidth(problem_.value_head_dim);
   }
@@ -77,7 +78,7 @@ class DecodeKernel {
       const WordRows words = LoadKeys<Multiplier>(state_, keys, head);
       const int row = head * rows_.per_head;
       DecodeScores<Multiplier>(
-          memory_.queries + row * query_stride_, query_stride_, {1, rows_.per_head},
+          memory_.queries + row * query_stride_, query_stride_, {1, rows_.per_head, rows_.prefetch},
           {words.data, words.stride, 0, words.words, keys.count}, memory_.scores + row);
     }
   }
@@ -134,8 +135,9 @@ class DecodeKernel {
     const HeadRows copy{reinterpret_cast<const std::byte*>(memory_.widened), memory_.row_floats * 4,
                         0, rows.width, rows.rows};
     const int row = head * rows_.per_head;
-    DecodeValues<Multiplier>(memory_.scores + row, {1, rows_.per_head}, copy, memory_.alpha + row,
-                             state_.first, memory_.outputs + row * output_stride_, output_stride_);
+    DecodeValues<Multiplier>(memory_.scores + row, {1, rows_.per_head, rows_.prefetch}, copy,
+                             memory_.alpha + row, state_.first,
+                             memory_.outputs + row * output_stride_, output_stride_);
     if (!has_non_finite) return;
     AddNonFinite<Multiplier>(state_, rows, row, row + rows_.per_head, [&](int r, int64_t d) {
       return r * output_stride_ + DecodeValueLoads<Multiplier>::Position(d);
@@ -151,19 +153,20 @@ class DecodeKernel {
 
 // Calls body(loop) with the loop of the arithmetic.
 template <class Body>
-void WithDecodeTile(const QueryTile& tile, Arithmetic arithmetic, Arena& arena, const Body& body) {
+void WithDecodeTile(const QueryTile& tile, Arithmetic arithmetic, const PrefetchPolicy& prefetch,
+                    Arena& arena, const Body& body) {
   ArenaFrame frame(arena);
   TileMemory memory;
   memory.TakeOwn(frame, *tile.problem);
   memory.TakeShared(frame, *tile.problem, /*with_amx=*/false);
 #if HWY_TARGET == HWY_AVX3
   if (arithmetic == Arithmetic::kBFloat16Pairs) {
-    TileLoop<DecodeKernel<BFloat16Multiplier>, BFloat16PairPacking> loop(tile, memory);
+    TileLoop<DecodeKernel<BFloat16Multiplier>, BFloat16PairPacking> loop(tile, memory, prefetch);
     return body(loop);
   }
 #endif
   (void)arithmetic;  // kFloat32: the plan chooses nothing else below AVX-512
-  TileLoop<DecodeKernel<FloatMultiplier>, FloatPacking> loop(tile, memory);
+  TileLoop<DecodeKernel<FloatMultiplier>, FloatPacking> loop(tile, memory, prefetch);
   body(loop);
 }
 

@@ -13,9 +13,9 @@ HWY_BEFORE_NAMESPACE();
 namespace attend::internal {
 namespace HWY_NAMESPACE {
 
-void DecodeStateSimd(const QueryTile& tile, Arithmetic arithmetic, const AttentionState& to,
-                     Arena& arena) {
-  WithDecodeTile(tile, arithmetic, arena, [&](auto& loop) { loop.ComputeState(to); });
+void DecodeStateSimd(const QueryTile& tile, Arithmetic arithmetic, const PrefetchPolicy& prefetch,
+                     const AttentionState& to, Arena& arena) {
+  WithDecodeTile(tile, arithmetic, prefetch, arena, [&](auto& loop) { loop.ComputeState(to); });
 }
 
 }  // namespace HWY_NAMESPACE
@@ -27,9 +27,9 @@ namespace attend::internal {
 
 HWY_EXPORT(DecodeStateSimd);
 
-void DecodeState(const QueryTile& tile, Arithmetic arithmetic, const AttentionState& to,
-                 Arena& arena) {
-  ATTEND_DISPATCH(DecodeStateSimd)(tile, arithmetic, to, arena);
+void DecodeState(const QueryTile& tile, Arithmetic arithmetic, const PrefetchPolicy& prefetch,
+                 const AttentionState& to, Arena& arena) {
+  ATTEND_DISPATCH(DecodeStateSimd)(tile, arithmetic, prefetch, to, arena);
 }
 
 }  // namespace attend::internal

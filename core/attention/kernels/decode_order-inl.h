@@ -26,28 +26,32 @@ namespace hn = hwy::HWY_NAMESPACE;
 struct DecodeRows {
   int kv_heads;
   int per_head;  // rows of the tile that share a head of keys and values
+  PrefetchPolicy prefetch;
 };
 
 // The order in which rows of several heads are read: that of memory, in steps of some rows
 // of one head, or of all heads where their rows are interleaved.
 struct DecodeOrder {
-  DecodeOrder(const HeadRows& all, int heads, int64_t row_bytes)
-      : at_once(all.head_stride < all.row_stride ? heads : 1),
+  DecodeOrder(const HeadRows& all, const DecodeRows& rows, int64_t row_bytes)
+      : heads(rows.kv_heads),
+        level(rows.prefetch.level),
+        at_once(all.head_stride < all.row_stride ? rows.kv_heads : 1),
         bytes((at_once - 1) * all.head_stride + row_bytes) {}
 
   // Prefetches `count` rows that are `ahead` rows after `row` of the heads from `head` on, or
   // in what is read after them.
-  PrefetchStream Ahead(const HeadRows& all, int heads, int head, int row, int ahead,
-                       int count) const {
+  PrefetchStream Ahead(const HeadRows& all, int head, int row, int ahead, int count) const {
     RowsAt from = all.At(head, row + ahead);
     if (row + ahead >= all.rows) {
       from = head + at_once < heads ? all.At(head + at_once, 0) : all.next;
       if (from.data != nullptr) from.data += (row + ahead - all.rows) * from.stride;
     }
-    return PrefetchStream(from.data, from.stride, bytes, from.data == nullptr ? 0 : count);
+    return PrefetchStream(from.data, from.stride, bytes, from.data == nullptr ? 0 : count, level);
   }
 
-  int at_once;    // heads
+  int heads;  // of the tile
+  PrefetchLevel level;
+  int at_once;    // heads that are read together
   int64_t bytes;  // of a row of these
 };
 

@@ -98,15 +98,15 @@ template <class Multiplier>
 HWY_NOINLINE void DecodeScores(const float* q, int64_t q_stride, const DecodeRows& rows,
                                const HeadRows& k, float* s) {
   const int64_t row_bytes = k.width * 4;
-  const DecodeOrder order(k, rows.kv_heads, row_bytes);
+  const DecodeOrder order(k, rows, row_bytes);
   const int ahead = static_cast<int>(std::min<int64_t>(
-      DivideUp<int64_t>(kPrefetchBytes, order.bytes * kDecodeKeys) * kDecodeKeys, k.rows));
+      DivideUp<int64_t>(rows.prefetch.bytes, order.bytes * kDecodeKeys) * kDecodeKeys, k.rows));
   const int64_t lines = DivideUp<int64_t>(kDecodeKeys * 4 * VectorLanes(),
                                           kLineBytes * DivideUp<int64_t>(rows.per_head, 4));
   for (int first = 0; first < rows.kv_heads; first += order.at_once) {
     for (int key = 0; key < k.rows; key += kDecodeKeys) {
       const int keys = std::min(kDecodeKeys, k.rows - key);
-      PrefetchStream prefetch = order.Ahead(k, rows.kv_heads, first, key, ahead, kDecodeKeys);
+      PrefetchStream prefetch = order.Ahead(k, first, key, ahead, kDecodeKeys);
       for (int head = first; head < first + order.at_once; ++head) {
         const RowsAt keys_of_head = k.At(head, key);
         for (int row = 0; row < rows.per_head; row += 4) {

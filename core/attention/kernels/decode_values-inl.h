@@ -182,16 +182,15 @@ HWY_NOINLINE void DecodeValues(const float* p, const DecodeRows& rows, const Hea
   const int64_t n = VectorLanes();
   const int64_t whole = kDecodeVectors / Loads::kVectors * Loads::Features();
   const int64_t row_bytes = v.width * 4 / Loads::kRows;
-  const DecodeOrder order(v, rows.kv_heads, row_bytes);
+  const DecodeOrder order(v, rows, row_bytes);
   const int step = static_cast<int>(
-      std::clamp<int64_t>(kPrefetchBytes / order.bytes / 2 * 2, kDecodeValueRows, kKeyBlock));
+      std::clamp<int64_t>(rows.prefetch.bytes / order.bytes / 2 * 2, kDecodeValueRows, kKeyBlock));
   const int64_t passes =
       DivideUp<int64_t>(v.width, whole) * DivideUp<int64_t>(rows.per_head, kDecodeRows);
   const int64_t lines = DivideUp<int64_t>(row_bytes * Loads::kRows, kLineBytes * passes);
   for (int first = 0; first < rows.kv_heads; first += order.at_once) {
     for (int row = 0; row < v.rows; row += step) {
-      PrefetchStream prefetch =
-          order.Ahead(v, rows.kv_heads, first, row, std::min(step, v.rows), step);
+      PrefetchStream prefetch = order.Ahead(v, first, row, std::min(step, v.rows), step);
       for (int head = first; head < first + order.at_once; ++head) {
         const int row_of_head = head * rows.per_head;
         const DecodeValueStep values{v.At(head, row),

@@ -6,6 +6,7 @@
 #include "core/attention/query_tile.h"
 #include "core/attention/state.h"
 #include "core/base/arena.h"
+#include "core/simd/prefetch.h"
 
 namespace attend::internal {
 
@@ -38,16 +39,19 @@ struct KernelTable {
                         Arena& arena);
 
   // The same by the decode kernel, the only one for tiles of several heads of keys and values.
-  void (*decode_state)(const QueryTile& tile, Arithmetic arithmetic, const AttentionState& to,
-                       Arena& arena);
+  void (*decode_state)(const QueryTile& tile, Arithmetic arithmetic, const PrefetchPolicy& prefetch,
+                       const AttentionState& to, Arena& arena);
+
+  // What decode prefetches keys and values by.
+  PrefetchPolicy decode_prefetch;
 };
 
 void Prefill(absl::Span<const QueryTile> tiles, Arithmetic arithmetic, const WeightsStep& weights,
              Arena& arena);
 void PrefillState(const QueryTile& tile, Arithmetic arithmetic, const AttentionState& to,
                   Arena& arena);
-void DecodeState(const QueryTile& tile, Arithmetic arithmetic, const AttentionState& to,
-                 Arena& arena);
+void DecodeState(const QueryTile& tile, Arithmetic arithmetic, const PrefetchPolicy& prefetch,
+                 const AttentionState& to, Arena& arena);
 
 }  // namespace attend::internal
 

@@ -35,8 +35,10 @@ class TileLoop {
  public:
   using Kernel = KernelType;
 
-  TileLoop(const QueryTile& tile, const TileMemory& memory)
-      : state_(tile, memory, Kernel::kIsDecode), kernel_(state_) {}
+  // `of_kernel` are what the kernel's constructor takes besides the state.
+  template <class... OfKernel>
+  TileLoop(const QueryTile& tile, const TileMemory& memory, const OfKernel&... of_kernel)
+      : state_(tile, memory, Kernel::kIsDecode), kernel_(state_, of_kernel...) {}
   TileLoop(const TileLoop&) = delete;  // kernel_ holds a reference to state_
 
   const TileState& state() const { return state_; }

@@ -80,7 +80,7 @@ def decode(case, threads):
                             ("total", np.array([keys], np.int32))):
             binding.bind_cpu_input(name, array)
         for name, array in zip("kv", cache):
-            value = onnxruntime.OrtValue.ortvalue_from_numpy(array)
+            value = onnxruntime.OrtValue.ortvalue_from_numpy(array.copy())
             binding.bind_ortvalue_input(f"past_{name}", value)
             binding.bind_ortvalue_output(f"all_{name}", value)  # in place, as a decoder keeps it
         bindings.append(binding)

@@ -51,7 +51,7 @@ Machine MakeMachineWithAmxModel() {
       [](const QueryTile& tile, Arithmetic arithmetic, const AttentionState& to, Arena& arena) {
         ATTEND_DISPATCH(PrefillStateOnModel)(tile, arithmetic, to, arena);
       },
-      DecodeState};
+      DecodeState, ThisMachine().kernels->decode_prefetch};
   Machine machine = {GetCpuFeatures(), &kernels};
   machine.cpu.amx_bf16 = AmxModel::Available();
   return machine;

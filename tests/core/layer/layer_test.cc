@@ -413,11 +413,11 @@ TEST(LayerCreate, RefusesSettingsOfPositionThatDoNotFit) {
               HasSubstr("max_distance 2"));
   EXPECT_THAT(refusal([](C& c, W&) { c.norm_epsilon = -1; }), HasSubstr("norm_epsilon is -1"));
   EXPECT_THAT(refusal([](C&, W& w) { w.key_norm.pop_back(); }),
-              HasSubstr("key norm has 3 elements, the layer needs 4"));
+              HasSubstr("key norm has 3 elements; the layer needs 4"));
   EXPECT_THAT(refusal([](C& c, W&) { c.query_key_norm = false; }),
-              HasSubstr("query norm has 4 elements, the layer needs 0"));
+              HasSubstr("query norm has 4 elements; the layer needs 0"));
   EXPECT_THAT(refusal([](C&, W& w) { w.relative_bias.clear(); }),
-              HasSubstr("relative bias has 0 elements, the layer needs 16"));
+              HasSubstr("relative bias has 0 elements; the layer needs 16"));
 }
 
 TEST(LayerCreate, RefusesBFloat16WhereTheCpuCannotAndSaysWhy) {

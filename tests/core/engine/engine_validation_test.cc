@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Every rule of the contract that a request can break: what is changed in a good
-// request, and the code, field and words of the answer.
+// Every rule of the contract that a request can break: a case changes a good request and names
+// the code, the field and the words of the answer.
 
 #include <cmath>
 #include <functional>

@@ -137,9 +137,9 @@ double Distance(const std::vector<double>& truth, const std::vector<T>& got) {
   return Norm(difference);
 }
 
-// Within twice the error of the plain computation in the same type, plus the rounding
-// of the item's type. The statistic: the root of the sum of squares of a sequence's
-// errors, against the formula in double.
+// Within twice the error of the plain computation in the same type, plus the rounding of the
+// item's type. The statistic is the root of the sum of squares of a sequence's errors, against
+// the formula in double.
 void ExpectNearTruth(const LayerConfig& c, const LayerWeights& w, const Call& call) {
   for (size_t i = 0; i < call.item.sequences.size(); ++i) {
     const std::vector<double> truth = call.Naive<double>(c, w, i);
@@ -267,7 +267,7 @@ TEST_P(LayerTest, AddsItsRelativeBias) {
   }
 }
 
-// Of working memory, it takes nothing that grows with Lq * Lk.
+// Working memory must not grow with Lq * Lk.
 TEST_P(LayerTest, AddsTheBiasOfARequestToItsRelativeBias) {
   ExecutionContext context(2);
   LayerConfig c = Config(48, 3, 3, 16);
@@ -301,7 +301,7 @@ TEST_P(LayerTest, AddsTheBiasOfARequestToItsRelativeBias) {
   }
 }
 
-// The rule of the house: company, order and number of workers change no bit.
+// Company, order and number of workers change no bit.
 void ExpectSameBitsInAnyCompany(const LayerConfig& c) {
   const LayerWeights w = Weights(c);
   const auto layer = Make(c, w);

@@ -22,7 +22,7 @@ MODULES = {
 
 
 def numbers(dtype, seed, *shape):
-    """Uniform, of variance 1, rounded to the type."""
+    """Uniform numbers of variance 1, rounded to the type."""
     count = math.prod(shape)
     return (np.float32(3**0.5) * random_layer.stream(seed, count)).reshape(shape).astype(
         DTYPES[dtype])

@@ -72,7 +72,7 @@ class Round {
  private:
   struct Found {
     const RoundPart* part;
-    int64_t index;  // of the task or merge within its part
+    int64_t index;  // index of the task or merge within its part
   };
 
   static Found Find(absl::Span<const RoundPart> parts, int64_t i, int64_t RoundPart::*end) {

@@ -135,8 +135,8 @@ class Engine::Impl {
   absl::StatusOr<std::unique_ptr<Operation>> MakeOperation(Request request) {
     if (const uint32_t priority = GetPriority(request); priority >= options_.priority_levels) {
       return InvalidField("priority",
-                          absl::StrCat("must be below this server's ", options_.priority_levels,
-                                       " levels; got ", priority));
+                          absl::StrCat("must be less than ", options_.priority_levels,
+                                       ", this server's number of levels; got ", priority));
     }
     return std::visit(
         [this](auto&& typed) { return MakeTyped(std::forward<decltype(typed)>(typed)); },

@@ -64,7 +64,7 @@ void RelativeBias::Fill(const SequenceArgs& sequence, int64_t head, float* data)
   // Beyond these bounds every distance is beyond max_distance_.
   const int64_t offset =
       std::clamp(sequence.query_offset, -rows - max_distance_, keys + max_distance_);
-  const int64_t first = -(offset + rows - 1);  // of the last row to key 0
+  const int64_t first = -(offset + rows - 1);  // distance from the last row to key 0
   float* const biases = data + head * CountDistances(sequence);
   for (int64_t i = 0; i < CountDistances(sequence); ++i) {
     biases[i] = by_distance[std::clamp(first + i, -max_distance_, max_distance_)];

@@ -71,7 +71,7 @@ class Call:
         return self.attributes[name].i if name in self.attributes else default
 
     def heads(self, array, count):
-        """As [B, H, L, D]."""
+        """Returns the tensor as [B, H, L, D]."""
         if not self.flat:
             return array
         batch, rows, width = array.shape

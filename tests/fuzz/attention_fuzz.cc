@@ -7,10 +7,9 @@
 //
 //   attention_fuzz [--seconds=60] [--seed=N] [--one=M]
 //
-// By hand, for an hour: build/release/tests/attention_fuzz --seconds=3600. The seed is
-// the clock's where none is given, and printed first. Problem i of a run comes from
-// seed + i alone; --one=M runs the problem of seed M and says what it is. Ends with 1
-// at the first result that is wrong.
+// For an hour's run by hand: build/release/tests/attention_fuzz --seconds=3600. The seed is the
+// clock's unless given, and is printed first. Problem i of a run comes from seed + i alone;
+// --one=M runs the problem of seed M and describes it. Ends with 1 at the first wrong result.
 
 #include <chrono>
 #include <cmath>

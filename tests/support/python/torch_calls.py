@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the calls of tests/conformance/golden/torch/ are made of: numpy arrays that both the script
+"""The inputs of the calls of tests/conformance/golden/torch/: numpy arrays that both the script
 which asks torch and the test which asks the server draw again, so that files hold results alone.
 """
 

@@ -14,17 +14,17 @@ namespace attend {
 namespace internal {
 namespace {
 
-// States that wait for their merge, per worker: twice as many as tasks that GroupTasks makes
-// of split keys. Where a call has more of them, it runs in rounds, so that its memory does
-// not grow with its length.
+// The most states per worker that wait for their merge: twice the number of tasks that
+// GroupTasks makes of split keys. A call with more of them runs in rounds, so that its memory
+// does not grow with its length.
 constexpr size_t kMaxStatesPerWorker = 32;
 
-// Some tiles of one sequence in a round.
+// A range of one sequence's tiles in a round.
 struct RoundPart {
   const PlannedSequence* planned;
   int64_t first_tile;
-  int64_t end_task, end_merge;  // counted over the round
-  size_t states;                // offset of its memory
+  int64_t end_task, end_merge;  // counted from the start of the round
+  size_t states;                // offset of its states' memory
 };
 
 // Tasks that run at the same time, and the merges that follow them.
@@ -34,7 +34,7 @@ class Round {
   Round(absl::Span<RoundPart> parts, const KernelTable& kernels, ExecutionContext& context)
       : parts_(parts), kernels_(kernels), context_(context) {}
 
-  // Adds the tasks of all tiles; runs and starts again where they are too many for a round.
+  // Adds the tasks of all tiles. Runs the round and begins another when states become too many.
   void Add(const PlannedSequence& planned) {
     const auto tasks = static_cast<size_t>(planned.plan.tasks_per_tile());
     const size_t max_states = kMaxStatesPerWorker * static_cast<size_t>(context_.workers());
@@ -73,7 +73,7 @@ class Round {
  private:
   struct Found {
     const RoundPart* part;
-    int64_t index;  // of the task or merge in its part
+    int64_t index;  // index of the task or merge within its part
   };
 
   static Found Find(absl::Span<const RoundPart> parts, int64_t i, int64_t RoundPart::*end) {
@@ -89,7 +89,7 @@ class Round {
     return plan.num_splits == 0 ? 0 : part.first_tile * plan.tasks_per_tile();
   }
 
-  // Where the memory of tile 0 would be.
+  // The address that the memory of tile 0 would have.
   static std::byte* Base(std::byte* memory, const RoundPart& part) {
     return memory + part.states -
            static_cast<size_t>(part.first_tile) * SharedBytesPerTile(*part.planned);
@@ -108,9 +108,9 @@ class Round {
   const absl::Span<RoundPart> parts_;
   const KernelTable& kernels_;
   ExecutionContext& context_;
-  size_t count_ = 0;   // of parts
-  size_t bytes_ = 0;   // of states
-  size_t states_ = 0;  // that wait for a merge
+  size_t count_ = 0;   // parts in the round
+  size_t bytes_ = 0;   // memory of all states
+  size_t states_ = 0;  // states that wait for a merge
 };
 
 // Computes the sequences whose weights are means over their heads, one head after another.

@@ -10,21 +10,23 @@
 
 namespace attend {
 
-// Computes all problems on the context's workers, as core/attention/plan.h says. Lq x Lk is
-// never held whole unless its weights are asked for. The bits of a problem's result depend
-// on that problem and the CPU alone, not on its company or on the number of workers.
+// Computes all problems on the context's workers, as core/attention/plan.h describes. An Lq x Lk
+// matrix is held whole only for attention weights that the caller requests. The bits of a
+// problem's result depend on that problem and the CPU alone, not on the other problems of the
+// call or on the number of workers.
 //
-// Working memory is taken from the context's arenas and does not grow with Lk: per worker its
-// tiles, about 400 KiB at D = Dv = 128 and in proportion to head widths; where keys are
-// split, up to 6 states (a state is the float32 output of up to 64 rows) per worker, and with
-// several tasks per tile up to 32 states per worker from the calling thread's arena.
-// Blocks the calling thread, which is worker 0, until done.
+// Working memory comes from the context's arenas and does not grow with Lk. Each worker's tiles
+// take about 400 KiB at D = Dv = 128, in proportion to head widths. Where keys are split, each
+// worker also holds up to 6 states (a state is the float32 output of up to 64 rows); with
+// several tasks per tile, the calling thread's arena holds up to 32 states per worker. Blocks
+// the calling thread, which is worker 0, until done.
 void ComputeAttention(absl::Span<const AttentionProblem* const> problems,
                       ExecutionContext& context);
 
 namespace internal {
 
-// What attention is planned for and computed by. Tests put a model of AMX in its place.
+// The CPU that attention is planned for and the kernels that compute it. Tests substitute a
+// model of AMX.
 struct Machine {
   CpuFeatures cpu;
   const KernelTable* kernels = nullptr;

@@ -6,7 +6,7 @@
 
 namespace attend::internal {
 
-// What is added to a tile's scores: the request's bias, a layer's relative bias, or the sum
+// The bias that is added to a tile's scores: the request's, a layer's relative bias, or the sum
 // of both.
 
 // Whether all rows of the tile share one row of the bias.

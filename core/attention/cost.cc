@@ -8,9 +8,9 @@ namespace {
 
 // The sum over rows i of clamp(first + i, 0, keys).
 double SumOfClamped(double first, double rows, double keys) {
-  const double zero = std::clamp(-first, 0.0, rows);         // rows before it add 0
-  const double full = std::clamp(keys - first, zero, rows);  // rows from it add all
-  const double rising = full - zero;                         // rows between
+  const double zero = std::clamp(-first, 0.0, rows);         // rows that add 0
+  const double full = std::clamp(keys - first, zero, rows);  // rows before those that add all keys
+  const double rising = full - zero;                         // rows in between
   return rising * (first + zero) + rising * (rising - 1.0) / 2.0 + (rows - full) * keys;
 }
 

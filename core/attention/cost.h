@@ -8,19 +8,20 @@
 
 namespace attend {
 
-// What attention costs, from shapes and options alone. Pure, thread-safe.
+// The cost of attention, from shapes and options alone. Pure, thread-safe.
 
-// Reading a byte from memory takes a core about as long as so many floating-point operations
-// (200 GFLOP/s beside 25 GB/s). A decode over long keys is bound by reading them and would
-// look almost free by its operations alone.
+// Floating-point operations that a core computes in about the time that it takes to read one
+// byte from memory (200 GFLOP/s beside 25 GB/s). A decode over long keys is bound by reading
+// them and would look almost free by its operations alone.
 inline constexpr int64_t kOperationsPerByte = 8;
 
-// A query row computes two operations per element of a key or value, which has two bytes or
-// more. A single row therefore waits for memory about as long as so many rows are computed.
+// Query rows that a core computes in about the time that it takes to read the keys and values
+// from memory: a row takes two operations per element of a key or value, and an element has two
+// bytes or more. A single row therefore takes as long as this many.
 inline constexpr int64_t kRowsOfMemoryTime = kOperationsPerByte * 2 / 2;
 
-// The elements of one head's matrix of scores that causal and windows let rows read: the
-// sum over query rows of the keys that the row may read. Masks do not count.
+// The number of elements that causal and windows leave readable in one head's matrix of scores:
+// the sum over query rows of the keys that the row may read. Masks do not count.
 double CountReadableElements(const AttentionParams& params, const SequenceArgs& sequence);
 
 // Floating-point operations of a sequence: 2 * (D + Dv) per readable element of each head
@@ -28,11 +29,11 @@ double CountReadableElements(const AttentionParams& params, const SequenceArgs& 
 double AttentionFlops(const HeadShape& heads, const AttentionParams& params,
                       const SequenceArgs& sequence);
 
-// Bytes of a sequence's query, key and value rows, of the data type `type`.
+// Bytes of a sequence's query, key and value rows in data type `type`.
 double AttentionBytes(const HeadShape& heads, DataType type, const SequenceArgs& sequence);
 
-// The time, in floating-point operations, of what computes `flops` of them and reads `bytes`
-// from memory meanwhile.
+// The time, in floating-point operations, of work that computes `flops` of them while it reads
+// `bytes` from memory.
 double PredictWork(double flops, double bytes);
 
 }  // namespace attend

@@ -15,13 +15,13 @@ namespace {
 struct Lengths {
   int64_t axis = 0;
   int64_t rows = 0;
-  std::vector<int64_t> length;  // of each sequence
+  std::vector<int64_t> length;  // per sequence
   std::vector<int64_t> begin;
 };
 
 absl::Status CheckLengthSum(absl::string_view operand, absl::string_view field,
                             absl::Span<const int64_t> lengths, int64_t rows) {
-  int64_t left = rows;  // subtracted from, because a sum may overflow
+  int64_t left = rows;  // rows not yet taken: a sum of lengths may overflow
   for (const int64_t length : lengths) {
     if (length < 0 || length > left) {
       return InvalidField(
@@ -73,7 +73,7 @@ absl::StatusOr<Lengths> ResolveOperand(absl::string_view operand, const OperandR
                      absl::StrCat(operand, ": a sequence may have ", limits.max_sequence_length,
                                   " rows on this server; got ", result.axis));
   }
-  // From here sums and products are small: count and axis are within limits.
+  // Sums and products below are small: count and axis are within limits.
   result.begin.reserve(result.length.size());
   for (size_t i = 0; i < result.length.size(); ++i) {
     result.begin.push_back(rows.packed ? result.rows : static_cast<int64_t>(i) * rows.rows);

@@ -11,7 +11,7 @@
 
 namespace attend {
 
-// Limits of a server on what one request may ask.
+// Limits of a server on the size of one request.
 struct ShapeLimits {
   int64_t max_sequence_length = 0;  // rows of one sequence, padding included
   int64_t max_sequences = 0;        // B
@@ -23,10 +23,10 @@ struct ShapeLimits {
 struct OperandRows {
   bool packed = false;
   int64_t batch = 0;  // dense only
-  int64_t rows = 0;   // of each sequence where dense, of all where packed
+  int64_t rows = 0;   // per sequence if dense, of all sequences if packed
 };
 
-// One sequence of a request: its arguments, and where its rows begin. The first row counts
+// One sequence of a request: its arguments, and where its rows begin. The first row is counted
 // over all rows of the tensor, padding included.
 struct PlacedSequence : SequenceArgs {
   int64_t query_begin = 0;
@@ -34,8 +34,8 @@ struct PlacedSequence : SequenceArgs {
 };
 
 struct BatchShape {
-  bool packed = false;  // query is
-  // Axes of bias, mask and weights: padded lengths where dense, else the longest.
+  bool packed = false;  // whether the query is packed
+  // Axes of bias, mask and weights: the padded length if dense, otherwise the longest.
   int64_t max_query_length = 0;
   int64_t max_key_length = 0;
   int64_t query_rows = 0;  // valid rows of all sequences
@@ -43,9 +43,9 @@ struct BatchShape {
   std::vector<PlacedSequence> sequences;  // B
 };
 
-// Checks lengths against the contract (attend.v1) and places the sequences; of their
-// arguments it sets the lengths. Empty lengths are absent ones. Where `self_attention`, `key`
-// is the query's and key_lengths must be absent. INVALID_ARGUMENT with the field that is
+// Checks lengths against the contract (attend.v1) and places the sequences; sets only the
+// lengths of their arguments. An empty list of lengths counts as absent. With `self_attention`,
+// `key` is the query's and key_lengths must be absent. INVALID_ARGUMENT with the field that is
 // wrong. Pure, thread-safe.
 absl::StatusOr<BatchShape> ResolveLengths(const OperandRows& query, const OperandRows& key,
                                           bool self_attention,

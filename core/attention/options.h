@@ -14,8 +14,8 @@ enum class Alignment { kUnspecified, kStart, kEnd };
 enum class WeightsOutput { kNone, kPerHead, kMean };
 enum class WeightsStage { kProbabilities, kScaled, kSoftcapped, kBiased };
 
-// What the caller asked, as attend.v1.AttentionOptions documents it. It is
-// unchecked: core/attention/resolve_options.h checks it and resolves it against shapes.
+// The caller's options, as attend.v1.AttentionOptions documents them. They are unchecked:
+// core/attention/resolve_options.h checks them and resolves them against shapes.
 struct AttentionOptions {
   std::optional<float> scale;
   bool causal = false;

@@ -14,8 +14,8 @@
 namespace attend::internal {
 namespace {
 
-// Long keys of few rows are split, so that one sequence fills many workers: into ranges of at
-// least so many keys and bytes (which take tens of microseconds; a task costs one).
+// The fewest keys and bytes of a split. Long keys of few rows are split so that one sequence
+// occupies many workers; reading this much takes tens of microseconds, and a task costs one.
 constexpr int64_t kMinSplitKeys = 256;
 constexpr int64_t kMinSplitBytes = int64_t{512} << 10;
 constexpr int64_t kMaxSplits = 32;
@@ -28,7 +28,7 @@ constexpr int64_t kSplitTasksPerWorker = 8;
 // workers finish within a few percent of each other, under causal too.
 constexpr int64_t kTasksPerWorker = 16;
 
-// Rows that a tile has at least when its task is made shorter: one AVX-512 vector.
+// The fewest rows per tile when rows are divided to shorten a task: one AVX-512 vector.
 constexpr int64_t kMinTileRows = 16;
 
 bool UsesBFloat16Pairs(const AttentionProblem& problem, const CpuFeatures& cpu) {
@@ -36,13 +36,13 @@ bool UsesBFloat16Pairs(const AttentionProblem& problem, const CpuFeatures& cpu) 
          problem.head_dim % 2 == 0 && !ScaleGoesIntoQueries(problem.params->scale);
 }
 
-// Tiles with at most so many rows per head of keys and values go to the decode kernel. It
-// takes about D / 8 instructions per key and row, the prefill kernel 2 D per key and vector
-// of up to 16 rows, which starts faster but waits for memory: long keys are seldom in near
-// caches. Measured on a Zen 5, 32 rows of 1,024 keys are 1.2 to 1.7 times as fast by decode
-// from memory, and 0.6 to 0.9 times from the second-level cache. Rows that are converted
-// first are near by then: 0.8 to 1 times, from 16 rows on. AMX was never measured and keeps
-// the lower bound.
+// Tiles with at most this many rows per head of keys and values go to the decode kernel. It
+// takes about D / 8 instructions per key and row, the prefill kernel 2 D per key and vector of
+// up to 16 rows, which starts faster but waits for memory: long keys are seldom in near caches.
+// Measured on a Zen 5, 32 rows of 1,024 keys are 1.2 to 1.7 times as fast by decode from memory,
+// and 0.6 to 0.9 times from the second-level cache. Rows that are converted first are in near
+// caches by then: 0.8 to 1 times, from 16 rows on. AMX was never measured and keeps the lower
+// bound.
 int64_t MaxDecodeRows(const AttentionProblem& problem, const SequenceProblem& sequence,
                       const CpuFeatures& cpu) {
   if (sequence.key_length < 256) return 8;
@@ -53,7 +53,7 @@ int64_t MaxDecodeRows(const AttentionProblem& problem, const SequenceProblem& se
 
 KernelChoice Choose(Kernel kernel, const AttentionProblem& problem, const CpuFeatures& cpu) {
   if (!UsesBFloat16Pairs(problem, cpu)) return {kernel, Arithmetic::kFloat32};
-  // Few rows would leave AMX tiles mostly empty.
+  // A few rows would leave AMX tiles mostly empty.
   const bool amx = kernel == Kernel::kPrefill && cpu.amx_bf16;
   return {kernel, amx ? Arithmetic::kAmx : Arithmetic::kBFloat16Pairs};
 }
@@ -62,14 +62,14 @@ double Width(const AttentionProblem& problem) {
   return static_cast<double>(problem.head_dim + problem.value_head_dim);
 }
 
-// Multiply-adds of `keys` keys for a tile with so many rows per head of keys and values.
+// Multiply-adds over `keys` keys of a tile with `rows` rows per head of keys and values.
 double TileWork(const AttentionProblem& problem, const SequencePlan& plan, int64_t rows,
                 int64_t keys) {
   return static_cast<double>(plan.kv_heads_per_tile * std::max(rows, kRowsOfMemoryTime) * keys) *
          Width(problem);
 }
 
-// Keys that the tiles of a plan read at most.
+// The most keys that a tile of the plan reads.
 int64_t MaxReadableKeys(const AttentionProblem& problem, const SequenceProblem& sequence,
                         const SequencePlan& plan) {
   int64_t most = 0;
@@ -85,7 +85,7 @@ int64_t MaxReadableKeys(const AttentionProblem& problem, const SequenceProblem& 
   return most;
 }
 
-// Splits the keys of a single row tile for the sake of many workers.
+// Splits the keys of a single row tile so that many workers can share them.
 void SplitKeys(const AttentionProblem& problem, const SequenceProblem& sequence,
                SequencePlan& plan) {
   QueryTile rows;
@@ -103,15 +103,15 @@ void SplitKeys(const AttentionProblem& problem, const SequenceProblem& sequence,
   plan.num_splits = std::max<int64_t>(DivideUp(keys, plan.keys_per_split), 1);
 }
 
-// Makes tasks shorter that would take too long, by splitting their keys, or with weights,
-// whose tiles need all keys, by fewer rows per tile.
+// Shortens tasks that would take too long: splits their keys or, with weights, whose tiles need
+// all keys, gives tiles fewer rows.
 void BoundTasks(const AttentionProblem& problem, const SequenceProblem& sequence,
                 SequencePlan& plan) {
   const bool weights = problem.params->weights != WeightsOutput::kNone;
   const int64_t keys = MaxReadableKeys(problem, sequence, plan);
   const int64_t rows = plan.heads_per_tile * std::min(plan.rows_per_tile, sequence.query_length);
   const auto work = [&](int64_t of_rows, int64_t of_keys) {
-    // Weights compute scores once more, and write them.
+    // With weights, scores are computed once more and written.
     return TileWork(problem, plan, of_rows, of_keys) * (weights ? 2.0 : 1.0);
   };
   if (plan.num_splits > 0) {
@@ -136,7 +136,8 @@ void BoundTasks(const AttentionProblem& problem, const SequenceProblem& sequence
   plan.unit_work = work(rows, plan.keys_per_split);
 }
 
-// Tiles per task that keep what waits within half of a second-level cache of 1 MiB.
+// The most tiles per task whose waiting queries and sums fit half of a second-level cache of 1
+// MiB.
 int64_t MaxTilesInCache(const AttentionProblem& problem) {
   constexpr int64_t kMaxBytes = int64_t{512} << 10;
   const int64_t bytes = kTileRows * 4 * (problem.head_dim + problem.value_head_dim);
@@ -154,8 +155,8 @@ SequencePlan PlanSequence(const AttentionProblem& problem, const SequenceProblem
   plan.mean_of_weights = params.weights == WeightsOutput::kMean;
   plan.row_tiles = DivideUp<int64_t>(sequence.query_length, kTileRows);
   if (plan.row_tiles == 0) return plan;
-  // Heads that share a head of keys and values share a tile where they have few rows: what
-  // they read is then read once. Heads with a gate of 0 are not computed, and need tiles of
+  // Heads that share a head of keys and values share a tile if they have few rows, so that the
+  // keys and values are read once. Heads with a gate of 0 are not computed, and need tiles of
   // their own.
   const bool all_open = params.CountClosedGates() == 0;
   if (!plan.mean_of_weights && all_open) {

@@ -13,23 +13,23 @@
 
 namespace attend::internal {
 
-// How a sequence is computed: which kernel, with which arithmetic, in which tasks. All
-// decisions about that are made here, by pure functions; attention.cc only walks the plan.
+// Decides how a sequence is computed: which kernel, with which arithmetic, in which tasks. The
+// decisions are pure functions; attention.cc only walks the plan.
 //
 // A sequence is a matrix of query tiles: `row_tiles` blocks of query rows by `head_tiles`
-// groups of heads. A task computes
-// - some neighbouring tiles of one head, to their output; or
-// - where keys are split, some neighbouring splits of the keys of one tile, to one state.
-//   The states of a tile are merged along a fixed binary tree by a task of their own.
-//   Splits fill all workers where a sequence has few tiles, and bound the time of a task.
-// - With a mean of weights: one tile of one head. Heads take their turns, so that their
+// groups of heads. A task computes one of the following:
+// - Neighbouring tiles of one head, to their output.
+// - Where keys are split, neighbouring splits of the keys of one tile, to one state. A separate
+//   task merges the states of a tile along a fixed binary tree. Splits occupy all workers where
+//   a sequence has few tiles, and bound the time of a task.
+// - With a mean of weights, one tile of one head. Heads run one after another, so that their
 //   weights are summed in one order.
 //
-// Whatever affects rounding depends on the problem and the CPU alone (PlanSequence); the
-// grouping of tiles and splits to tasks does not, and looks at the number of workers
-// (GroupTasks).
+// Whatever affects rounding depends on the problem and the CPU alone (PlanSequence). The
+// grouping of tiles and splits into tasks does not affect rounding and depends on the number of
+// workers (GroupTasks).
 
-// A kernel and what it multiplies with.
+// A kernel and its arithmetic.
 struct KernelChoice {
   Kernel kernel = Kernel::kPrefill;
   Arithmetic arithmetic = Arithmetic::kFloat32;
@@ -41,23 +41,23 @@ struct SequencePlan {
   int64_t rows_per_tile = kTileRows;  // query rows per head
   int64_t row_tiles = 0;
   int64_t heads_per_tile = 1;     // query heads of one group
-  int64_t kv_heads_per_tile = 1;  // groups; with more than one, each has all its heads
+  int64_t kv_heads_per_tile = 1;  // groups; if several, each has all its heads
   int64_t tiles_per_group = 1;    // tiles that the heads of a group need
   int64_t head_tiles = 1;         // tiles that all heads need
   bool mean_of_weights = false;
 
-  // Where tiles are computed to states: split i of a tile has the keys from
-  // first_key + i * keys_per_split on. num_splits == 0: tiles are computed to their output.
+  // If keys are split, tiles are computed to states: split i of a tile has the keys from
+  // first_key + i * keys_per_split on. If num_splits == 0, tiles are computed to their output.
   int64_t first_key = 0;
   int64_t keys_per_split = 0;
   int64_t num_splits = 0;
 
   double total_work = 0.0;  // predicted, in multiply-adds (core/attention/cost.h)
-  double unit_work = 0.0;   // of the largest tile, or of a split of it
+  double unit_work = 0.0;   // work of the largest tile, or of a split of it
 
-  int64_t max_tiles_per_task = 1;  // for GroupTasks
+  int64_t max_tiles_per_task = 1;  // limit for GroupTasks
 
-  // Set by GroupTasks.
+  // GroupTasks sets these.
   int64_t tiles_per_task = 1;
   int64_t splits_per_task = 1;
 
@@ -78,25 +78,26 @@ struct SequencePlan {
   }
 };
 
-// No task is predicted to take more, unless a single row tile of the fewest rows or a single
-// block of keys does: 2^28 multiply-adds are 4.5 ms at 118 GFLOP/s, which a core of a Zen 4
-// reaches in float32.
+// The most work that a task is predicted to take, unless a single row tile of the fewest rows or
+// a single block of keys takes more: 2^28 multiply-adds are 4.5 ms at 118 GFLOP/s, which a core
+// of a Zen 4 reaches in float32.
 inline constexpr double kMaxTaskWork = double{1 << 28};
 
 SequencePlan PlanSequence(const AttentionProblem& problem, const SequenceProblem& sequence,
                           const CpuFeatures& cpu);
 
-// Groups the tiles and splits of sequences that are computed together to tasks, so that
+// Groups the tiles and splits of sequences that are computed together into tasks, so that
 // workers finish together and few states wait for their merge. Changes no result.
 void GroupTasks(absl::Span<SequencePlan* const> plans, int workers);
 
-// The tile of a plan; `index` counts row tiles of one group of heads after another, the last
-// rows first: under causal they are the longest, and workers then finish together.
+// The tile of a plan with this index. Indices count the row tiles of one group of heads after
+// another, the last rows first: under causal they are the longest, and workers then finish
+// together.
 QueryTile MakeTile(const AttentionProblem& problem, const SequenceProblem& sequence,
                    const SequencePlan& plan, int64_t index);
 
-// One line, such as "prefill float32: 8 x 12 tiles of 64 rows, 4 per task, 24 tasks of 67
-// million multiply-adds".
+// Describes the plan in one line, such as "prefill float32: 8 x 12 tiles of 64 rows, 4 per task,
+// 24 tasks of 67 million multiply-adds".
 std::string ToString(const SequencePlan& plan);
 
 }  // namespace attend::internal

@@ -17,9 +17,9 @@ namespace attend {
 
 inline constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
-// The operator with everything optional resolved: what the reference and the
-// kernels compute. Pointers are borrowed: whoever runs the problem keeps them
-// alive until the run ends. See attend.v1.AttentionOptions for the equation.
+// The operator with all options resolved: the input of the reference and the kernels. Pointers
+// are borrowed: the caller keeps them alive until the run ends. See attend.v1.AttentionOptions
+// for the equation.
 
 // The rows of one operand in one sequence: feature f of head h in row r is the
 // element at r * row_stride + h * head_stride + f.
@@ -40,8 +40,8 @@ using MutableRows = BasicRows<std::byte>;
 // overflow; beyond it all offsets behave alike.
 inline constexpr int64_t kFarPosition = int64_t{1} << 61;
 
-// A mask or bias over (head, query row, key) of one sequence, from strides in
-// elements; 0 where an axis is broadcast. data == nullptr: there is none.
+// A mask or bias over (head, query row, key) of one sequence, addressed by strides in elements.
+// The stride of a broadcast axis is 0. data == nullptr: there is none.
 struct ScoreTerm {
   const std::byte* data = nullptr;
   DataType type = DataType::kFloat32;
@@ -54,8 +54,8 @@ struct ScoreTerm {
   }
 };
 
-// What a request asks of attention, the same for all its sequences. The only description of
-// it from the check of the options to the kernels.
+// A request's attention options, the same for all its sequences. The only description of them
+// from the check of the options to the kernels.
 struct AttentionParams {
   float scale = 1.0f;
   bool causal = false;
@@ -68,8 +68,8 @@ struct AttentionParams {
   WeightsOutput weights = WeightsOutput::kNone;
   WeightsStage weights_stage = WeightsStage::kProbabilities;
 
-  // Strides, in elements, of the float32 arrays that sequences point to: of their weights
-  // (the head's where weights are kPerHead only) and of their log-sum-exp.
+  // Strides, in elements, of the float32 arrays that sequences point to: the weights (a head
+  // stride only with kPerHead) and the log-sum-exp.
   int64_t weights_head_stride = 0;
   int64_t weights_row_stride = 0;
   int64_t log_sum_exp_head_stride = 0;
@@ -84,7 +84,7 @@ struct AttentionParams {
   bool limits_keys() const { return causal || window_left.has_value() || window_right.has_value(); }
 };
 
-// What a request says of one sequence, and where its results beside the output go.
+// The arguments of one sequence of a request, and where its results other than the output go.
 struct SequenceArgs {
   int64_t query_length = 0;  // Lq, valid rows; may be 0
   int64_t key_length = 0;    // Lk, valid rows; may be 0
@@ -95,11 +95,11 @@ struct SequenceArgs {
   // One slope per head, [H], or nullptr: the score loses slope * |p - j|.
   const float* alibi_slopes = nullptr;
 
-  // Float32 [H or 1][Lq][Lk] by the strides of AttentionParams, or nullptr.
-  // The valid part is written, padding is left as it was.
+  // float32 [H or 1][Lq][Lk] with the strides of AttentionParams, or nullptr. The valid part is
+  // written, padding is left as it was.
   float* weights = nullptr;
 
-  // Float32 [H][Lq] by the strides of AttentionParams, or nullptr: ln Z.
+  // float32 [H][Lq] with the strides of AttentionParams, or nullptr: ln Z.
   float* log_sum_exp = nullptr;
 };
 
@@ -112,7 +112,7 @@ struct SequenceProblem : SequenceArgs {
   Rows key;                 // Hkv heads of D
   Rows value;               // Hkv heads of Dv
   MutableRows output;       // H heads of Dv; every valid row is written
-  ScoreTerm relative_bias;  // a layer's own, added to bias; any float type
+  ScoreTerm relative_bias;  // a layer's, added to bias; any float type
 
   bool has_bias() const { return bias.data != nullptr || relative_bias.data != nullptr; }
 };
@@ -128,8 +128,8 @@ struct HeadShape {
 };
 
 struct AttentionProblem : HeadShape {
-  // Of query, key and value. kBFloat16: P and products' inputs may be rounded
-  // to bfloat16; kFloat32 and kFloat16 compute in float32.
+  // Type of query, key and value. With kBFloat16, P and the inputs of products may be rounded to
+  // bfloat16; kFloat32 and kFloat16 compute in float32.
   DataType input_type = DataType::kFloat32;
   DataType output_type = DataType::kFloat32;
 

@@ -10,11 +10,11 @@
 
 namespace attend::internal {
 
-// Rows of a query tile at most. In prefill each row occupies one vector lane, so elements
-// of keys and values are broadcast straight from memory, without packing or transposing,
-// and maxima and sums over keys need no reduction within a vector. 64 rows are four AVX-512
-// vectors: with six keys they fill 24 of 32 registers with sums, which hides the latency of
-// multiply-add twice over.
+// The most rows of a query tile. In prefill each row occupies one vector lane, so elements of
+// keys and values are broadcast straight from memory, without packing or transposing, and maxima
+// and sums over keys need no reduction within a vector. 64 rows are four AVX-512 vectors: with
+// six keys they fill 24 of 32 registers with sums, which hides the latency of multiply-add twice
+// over.
 inline constexpr int kTileRows = 64;
 
 // Keys between two updates of the running maximum: their scores (16 KiB) share a
@@ -26,18 +26,17 @@ inline constexpr int kKeyBlock = 64;
 // it.
 inline constexpr int kEdgeBlock = 16;
 
-// Query tiles that share one pass over the keys at most, so that values are packed once for
-// all of them; packing takes about 7 % of the time of a tile by itself. The queries and sums
-// of the other tiles wait in the second-level cache meanwhile: 64 KiB per tile of float32 at
-// D = 128, 48 KiB of bfloat16, so that four leave most of 1 MiB free. More than four could
-// save less than 2 % more. Measured at S = 2048 and 4096: 4 to 6 % in bfloat16, 4 to 8 % in
-// float32.
+// The most query tiles that share one pass over the keys, so that values are packed once for all
+// of them; packing takes about 7 % of the time of a tile by itself. The queries and sums of the
+// other tiles wait in the second-level cache meanwhile: 64 KiB per tile of float32 at D = 128,
+// 48 KiB of bfloat16, so that four leave most of 1 MiB free. More than four could save less than
+// 2 % more. Measured at S = 2048 and 4096: 4 to 6 % in bfloat16, 4 to 8 % in float32.
 inline constexpr int kMaxTilesPerTask = 4;
 
-// Some query rows of some heads of one sequence, which are computed together. Row i of the
-// tile is query row first_row + i % query_rows of head first_head + i / query_rows. The
-// heads share one head of keys and values, or are all heads that share several. Their gates
-// are not 0.
+// Query rows of one or several heads of one sequence, which are computed together. Row i of the
+// tile is query row first_row + i % query_rows of head first_head + i / query_rows. The heads
+// either share one head of keys and values, or are all the heads of several. Their gates are not
+// 0.
 struct QueryTile {
   const AttentionProblem* problem = nullptr;
   const SequenceProblem* sequence = nullptr;
@@ -77,8 +76,8 @@ struct KeyRange {
   int count = 0;
 };
 
-// Whether attention weights are written, and whether they overwrite or are added to what is
-// there. `add` and `scale` are for probabilities.
+// Whether attention weights are written, and whether they overwrite those in memory or are added
+// to them. `add` and `scale` apply to probabilities.
 struct WeightsStep {
   bool write = false;
   bool add = false;

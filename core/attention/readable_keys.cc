@@ -45,8 +45,8 @@ void TransposeBits(uint64_t (&words)[64]) {
   }
 }
 
-// How far from its position a row reads; causal is a right window of 0. An unbounded side
-// is so far that its sum with a position does not overflow.
+// How far from its position a row may read; causal is a right window of 0. An unbounded side is
+// so far that its sum with a position does not overflow.
 struct Window {
   explicit Window(const AttentionParams& params)
       : left(params.window_left.value_or(2 * kFarPosition)),

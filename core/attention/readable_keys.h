@@ -8,16 +8,16 @@
 
 namespace attend::internal {
 
-// The keys that causal and windows let a tile's rows read. Every key of [begin, end) is
-// readable by some row, every key of [full_begin, full_end) by all rows; keys outside
-// [begin, end) are readable by none. Both ranges may be empty (begin >= end).
+// The keys that causal and windows let a tile's rows read. Every key of [begin, end) is readable
+// by some row, every key of [full_begin, full_end) by all rows; keys outside [begin, end) are
+// readable by none. Both ranges may be empty (begin >= end).
 struct ReadableKeys {
   int64_t begin = 0, end = 0;
   int64_t full_begin = 0, full_end = 0;
 };
 ReadableKeys FindReadableKeys(const QueryTile& tile);
 
-// Query rows [begin, end) of the tile, at least one. No row outside them reads any of the
+// Query rows [begin, end) of the tile, at least one. Rows outside the range read none of the
 // keys.
 struct RowRange {
   int begin = 0, end = 0;

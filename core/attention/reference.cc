@@ -26,7 +26,7 @@ class Row {
     position_ = sequence.query_offset + row;
   }
 
-  // P of every key and ln Z; sums of nothing give zeros and -inf.
+  // P of every key and ln Z. Sums over no keys give zeros and -inf.
   Softmax ComputeSoftmax() const {
     const int64_t keys = sequence_.key_length;
     const double sink = problem_.params->sink(head_);
@@ -40,7 +40,7 @@ class Row {
       result.p[key] = Biased(key);
       max = std::fmax(max, result.p[key]);
     }
-    // Subtracted from all exponents, so that none overflows: it cancels in P.
+    // The shift is subtracted from all exponents so that none overflows; it cancels in P.
     const double shift = max == kUnreadable ? 0.0 : max;
     double sum = std::exp(sink - shift);
     for (int64_t key = 0; key < keys; ++key) {
@@ -69,7 +69,7 @@ class Row {
     return output;
   }
 
-  // What a matrix of scores holds of the key.
+  // The entry of the key in a matrix of scores of this stage.
   double Stage(WeightsStage stage, int64_t key) const {
     switch (stage) {
       case WeightsStage::kScaled:
@@ -94,7 +94,7 @@ class Row {
     return !sequence_.has_bias() || Bias(key) != kUnreadable;
   }
 
-  // Of both terms, where there are two.
+  // The sum of both terms, if there are two.
   double Bias(int64_t key) const {
     double sum = 0.0;
     for (const ScoreTerm* term : {&sequence_.relative_bias, &sequence_.bias}) {

@@ -6,9 +6,9 @@
 
 namespace attend {
 
-// Computes the problem in double, row by row, written for reading: the
-// definition that kernels are tested against. Reads inputs as they are stored
-// and rounds once, to the output's type. Thread-safe; allocates; slow.
+// Computes the problem in double, row by row, written for reading: the definition that kernels
+// are tested against. Reads inputs as they are stored and rounds once, to the output's type.
+// Thread-safe; allocates; slow.
 void ReferenceAttention(const AttentionProblem& problem);
 
 }  // namespace attend

@@ -21,7 +21,7 @@ absl::Status CheckBools(const Tensor& mask) {
   const auto* bytes = reinterpret_cast<const unsigned char*>(mask.data());
   const size_t size = mask.byte_size();
   unsigned char bits = 0;
-  for (size_t i = 0; i < size; ++i) bits |= bytes[i];  // a plain loop: it vectorises
+  for (size_t i = 0; i < size; ++i) bits |= bytes[i];  // a plain loop, so that it vectorises
   if (bits <= 1) return absl::OkStatus();
   const size_t at = static_cast<size_t>(
       std::find_if(bytes, bytes + size, [](unsigned char byte) { return byte > 1; }) - bytes);
@@ -49,7 +49,7 @@ absl::Status ResolveTerm(absl::string_view field, const Tensor& tensor, int64_t 
                                        ": axis ", axis, " must be ", target[at], " or 1"));
     }
     strides[at] = size == 1 ? 0 : stride;
-    stride *= size;  // of a tensor that exists: cannot overflow
+    stride *= size;  // cannot overflow: the tensor exists
   }
   const int64_t batch_bytes = strides[0] * static_cast<int64_t>(ElementSize(tensor.type()));
   const std::byte* data = tensor.data();
@@ -81,7 +81,7 @@ absl::Status ResolveTerms(const AttentionOptions& options, int64_t num_heads, Ba
   return CheckBools(*options.mask);
 }
 
-// Which option makes results depend on positions; empty: none does.
+// The option that makes results depend on positions; empty if there is none.
 absl::string_view PositionalOption(const AttentionOptions& options, const OptionDefaults& defaults,
                                    const AttentionParams& params) {
   if (params.causal) return "causal attention";
@@ -125,7 +125,7 @@ absl::Status ResolveOffsets(const AttentionOptions& options, absl::string_view p
   return absl::OkStatus();
 }
 
-// `given` is a request's, `fallback` a layer's.
+// `given` is the request's window, `fallback` the layer's.
 absl::StatusOr<std::optional<int64_t>> ResolveWindow(absl::string_view field,
                                                      const std::optional<int64_t>& given,
                                                      const std::optional<int64_t>& fallback) {
@@ -165,7 +165,7 @@ absl::Status ResolveAlibi(const Tensor& slopes, int64_t num_heads, BatchShape& s
   return absl::OkStatus();
 }
 
-// Options that have one number per head.
+// Checks and resolves options that have one number per head.
 absl::Status ResolvePerHead(const AttentionOptions& options, int64_t num_heads, BatchShape& shape,
                             AttentionParams& params) {
   if (options.alibi_slopes.has_value()) {

@@ -14,7 +14,7 @@
 
 namespace attend {
 
-// What options mean that a request leaves out: a layer's settings, or the operator's.
+// The values of options that a request leaves out: a layer's settings, or the operator's.
 struct OptionDefaults {
   float scale = 1.0f;
   float softcap = 0.0f;  // 0: none
@@ -26,13 +26,13 @@ struct ResolvedOptions {
   AttentionParams params;
   Shape weights_shape;  // [B, H, Lq, Lk] or [B, Lq, Lk]; empty where none
   size_t weights_bytes = 0;
-  Shape log_sum_exp_shape;  // [B, H, Lq], packed [Tq, H]; empty where not asked for
+  Shape log_sum_exp_shape;  // [B, H, Lq], packed [Tq, H]; empty if not requested
   size_t log_sum_exp_bytes = 0;
 };
 
 // Checks options against the contract (attend.v1.AttentionOptions) and resolves everything
-// optional. Of the sequences of `shape` it sets the offset, bias, mask and slopes, which
-// borrow from `options`. INVALID_ARGUMENT with the field that is wrong. Pure, thread-safe.
+// optional. Sets the offset, bias, mask and slopes of each sequence of `shape`, which borrow
+// from `options`. INVALID_ARGUMENT with the field that is wrong. Pure, thread-safe.
 absl::StatusOr<ResolvedOptions> ResolveOptions(const AttentionOptions& options, int64_t num_heads,
                                                const OptionDefaults& defaults,
                                                const ShapeLimits& limits, BatchShape& shape);

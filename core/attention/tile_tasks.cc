@@ -79,7 +79,7 @@ AttentionState MergeTree(const QueryTile& tile, int64_t begin, int64_t count, co
   return to;
 }
 
-// Memory of states of the plan's tiles, all of one size.
+// Memory of the states of the plan's tiles, all of one size.
 class StateArray {
  public:
   StateArray(const PlannedSequence& planned, std::byte* memory)
@@ -100,14 +100,14 @@ class StateArray {
   std::byte* const memory_;
 };
 
-// Computes a run of splits of one tile, to the state of the task or, where the tile has no
-// other task, to its output.
+// Computes a run of splits of one tile into the state of the task or, if the tile has no other
+// task, into its output.
 void RunSplits(const PlannedSequence& planned, int64_t index, std::byte* states,
                const KernelTable& kernels, Arena& arena) {
   const SequencePlan& plan = planned.plan;
   const int64_t tasks = plan.tasks_per_tile();
   const QueryTile tile = MakeTile(*planned.problem, *planned.sequence, plan, index / tasks);
-  // A tile that is not computed is cleared once, by its merge.
+  // A closed tile is cleared once, by its merge.
   if (IsClosed(tile)) {
     if (tasks == 1) ClearHead(tile);
     return;

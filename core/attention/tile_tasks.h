@@ -19,23 +19,23 @@ struct PlannedSequence {
   SequencePlan plan;
 };
 
-// The tasks of a plan; all of them are independent of each other, except where they say so.
-// Thread-safe where arenas and tasks differ.
+// The tasks of a plan. They are independent of each other except where noted. Thread-safe where
+// arenas and tasks differ.
 
-// Memory of the states that the tasks of one tile leave for its merge; 0 where the tile has a
-// single task.
+// Bytes of the states that the tasks of one tile leave for its merge; 0 if the tile has a single
+// task.
 size_t SharedBytesPerTile(const PlannedSequence& planned);
 
-// Runs task `index` of tasks(). `states` has SharedBytesPerTile for each tile before it and
-// for its own; the task writes its own part.
+// Runs task `index` of tasks(). `states` has SharedBytesPerTile for each tile up to and
+// including the task's own; the task writes its own state there.
 void RunTask(const PlannedSequence& planned, int64_t index, std::byte* states,
              const KernelTable& kernels, Arena& arena);
 
-// Merges the states of tile `index`, after its tasks. Precondition: it has several.
+// Merges the states of tile `index` after its tasks have run. Precondition: it has several.
 void MergeTile(const PlannedSequence& planned, int64_t index, std::byte* states);
 
-// With a mean of weights: computes row tile `index` of a head, after the same row tile of the
-// heads before it.
+// With a mean of weights: computes row tile `index` of a head. Precondition: the same row tile
+// of the heads before it is done.
 void RunMeanTask(const PlannedSequence& planned, int64_t head, int64_t index,
                  const KernelTable& kernels, Arena& arena);
 

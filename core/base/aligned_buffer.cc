@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
 
-// Blocks of several huge pages start on one. The limit keeps what alignment wastes small.
+// Blocks of several huge pages start on one. The limit bounds the memory that alignment wastes.
 constexpr size_t kHugeBlock = 4 * kHugePage;
 
 std::align_val_t Alignment(size_t bytes) {
@@ -21,9 +21,8 @@ std::byte* Allocate(size_t bytes) {
   if (bytes == 0) return nullptr;
   void* data = ::operator new(bytes, Alignment(bytes));
 #ifdef MADV_HUGEPAGE
-  // Advice: where the system gives no huge pages, the memory is as good as before. The
-  // last part, less than a huge page, stays on small ones, so that no more than `bytes`
-  // becomes resident.
+  // This is advice: without huge pages the memory works as before. The end of the block, less
+  // than a huge page, stays on small pages, so that no more than `bytes` becomes resident.
   if (bytes >= kHugeBlock) madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
   return static_cast<std::byte*>(data);

@@ -7,10 +7,9 @@
 
 namespace attend {
 
-// Uninitialised memory on a cache-line boundary, so that no vector load of a
-// row that starts it splits a line; large blocks ask for huge pages, because keys of one
-// head lie a page apart and every row would miss the TLB. Move-only; size 0 holds nothing.
-// Thread-compatible.
+// Uninitialised memory, aligned to 64 bytes, so that no vector load of a row that starts it
+// splits a cache line. Large blocks request huge pages: rows of one head are often a page apart,
+// and each would miss the TLB. Move-only; size 0 holds nothing. Thread-compatible.
 class AlignedBuffer {
  public:
   static constexpr size_t kAlignment = 64;
@@ -35,7 +34,7 @@ class AlignedBuffer {
 
  private:
   struct Free {
-    size_t bytes;  // that were allocated
+    size_t bytes;  // number of bytes allocated
     void operator()(std::byte* data) const;
   };
   std::unique_ptr<std::byte, Free> data_;

@@ -6,7 +6,7 @@
 namespace attend {
 namespace {
 
-// A block holds at least so much, so that many small pieces do not become many blocks.
+// The smallest block, so that many small allocations do not become many blocks.
 constexpr size_t kMinBlockBytes = size_t{4} << 10;
 
 }  // namespace
@@ -31,7 +31,7 @@ void Arena::Select(const Mark& mark) {
 }
 
 void Arena::NextBlock(size_t bytes) {
-  // What nobody uses is freed first, so that the old and the new block are never held together.
+  // Unused blocks are freed first, so that the old and the new block are never held together.
   const size_t next = used_bytes_ == 0 ? 0 : top_.block + 1;
   if (next >= blocks_.size() || blocks_[next].size() < bytes) {
     blocks_.resize(std::min(blocks_.size(), next));

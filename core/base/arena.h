@@ -13,10 +13,9 @@
 
 namespace attend {
 
-// Working memory of one thread, handed out as a stack of frames. An arena keeps its memory
-// when frames close, so that repeated work of the same size allocates nothing: what the
-// work before took from several blocks, the next takes from a single one.
-// Thread-compatible.
+// Working memory of one thread, handed out as a stack of frames. An arena keeps its memory when
+// frames close, so that repeated work of the same size allocates nothing: memory that came from
+// several blocks the first time comes from a single block the next time. Thread-compatible.
 class Arena {
  public:
   Arena() = default;
@@ -26,14 +25,14 @@ class Arena {
   // Bytes that the arena holds, whether a frame uses them or not.
   size_t held_bytes() const;
 
-  // Gives all memory back if it is more than `max_bytes`. Precondition: no frame is open.
+  // Frees all memory if it is more than `max_bytes`. Precondition: no frame is open.
   void Trim(size_t max_bytes);
 
  private:
   friend class ArenaFrame;
 
   struct Mark {
-    size_t block = 0;   // index of the block that the next piece comes from
+    size_t block = 0;   // index of the block that serves the next Take
     size_t offset = 0;  // first free byte of that block
   };
 
@@ -46,7 +45,7 @@ class Arena {
     return piece;
   }
 
-  // Makes room for a piece that the current block has no room for.
+  // Makes room for an allocation that the current block has no room for.
   void NextBlock(size_t bytes);
   void ReleaseTo(const Mark& mark, size_t used_bytes);
   void Select(const Mark& mark);
@@ -55,13 +54,13 @@ class Arena {
   Mark top_;
   std::byte* block_ = nullptr;  // blocks_[top_.block], or nothing
   size_t block_bytes_ = 0;
-  size_t used_bytes_ = 0;  // by open frames
+  size_t used_bytes_ = 0;  // bytes in open frames
   size_t peak_bytes_ = 0;  // largest used_bytes_ at the end of a frame, while one was open
   size_t next_bytes_ = 0;  // the first block's size, so that one block serves the next frame
 };
 
-// Takes pieces from an arena and gives all of them back when it is destroyed. Frames close
-// in the reverse of the order in which they were opened; only the innermost one may take.
+// Takes memory from an arena and returns all of it when it is destroyed. Frames close in the
+// reverse of the order in which they were opened; only the innermost one may take.
 class ArenaFrame {
  public:
   explicit ArenaFrame(Arena& arena)
@@ -74,8 +73,8 @@ class ArenaFrame {
   // does: callers bound `count` first.
   template <typename T>
   T* Take(size_t count) {
-    static_assert(std::is_trivially_destructible_v<T>, "nothing destroys what a frame holds");
-    // T may be a pointer; its size is meant then. NOLINTNEXTLINE(bugprone-sizeof-expression)
+    static_assert(std::is_trivially_destructible_v<T>, "a frame runs no destructors");
+    // T may be a pointer, whose own size is meant. NOLINTNEXTLINE(bugprone-sizeof-expression)
     return reinterpret_cast<T*>(arena_.Take(count * sizeof(T)));
   }
 

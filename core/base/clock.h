@@ -8,14 +8,14 @@ namespace attend {
 
 // The source of every deadline and duration in core. Thread-safe.
 //
-// The times are monotonic and count from an arbitrary zero: only differences
-// mean anything, and a change of the machine's wall clock expires nothing.
+// The times are monotonic and count from an arbitrary zero: only differences are meaningful, and
+// a change of the machine's wall clock expires nothing.
 class Clock {
  public:
   virtual ~Clock() = default;
   virtual absl::Time Now() const = 0;
 
-  // The machine's steady clock; lives for ever.
+  // The machine's steady clock, which is never destroyed.
   static const Clock& Steady();
 };
 

@@ -11,15 +11,15 @@
 namespace attend {
 namespace {
 
-// Requests leave within tens of milliseconds, and with them their memory.
+// Requests end, and free their memory, within tens of milliseconds.
 constexpr absl::Duration kPushback = absl::Milliseconds(50);
 
 }  // namespace
 
 namespace internal {
 
-// What a budget and its charges share. All orders are relaxed, because the numbers guard no
-// other memory.
+// The state that a budget and its charges share. All memory orders are relaxed, because the
+// numbers guard no other memory.
 class ByteCounter {
  public:
   explicit ByteCounter(int64_t limit) : limit_(limit) {}
@@ -34,7 +34,7 @@ class ByteCounter {
     }
   }
 
-  // `held`: what the same request has taken already.
+  // `held` is what the same request has taken already.
   absl::Status Take(int64_t bytes, int64_t held) {
     const int64_t limit = this->limit();
     if (bytes > limit - held) {

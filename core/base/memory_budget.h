@@ -22,12 +22,12 @@ class MemoryCharge {
   MemoryCharge& operator=(MemoryCharge&& other) noexcept;
   ~MemoryCharge();
 
-  // Takes `bytes` >= 0 more for the same request, or fails as MemoryBudget::Charge does; the
-  // charge is then as before. "TOO_LARGE" is then what will never fit beside what the charge
-  // has already. Precondition: made by a budget.
+  // Takes `bytes` >= 0 more for the same request, or fails as MemoryBudget::Charge does and
+  // leaves the charge as it was. "TOO_LARGE" then means that the bytes will never fit beside
+  // those that the charge already has. Precondition: made by a budget.
   absl::Status Grow(int64_t bytes);
 
-  // Gives `bytes` back. Precondition: 0 <= bytes <= bytes().
+  // Returns `bytes` to the budget. Precondition: 0 <= bytes <= bytes().
   void Shrink(int64_t bytes);
 
   int64_t bytes() const { return bytes_; }
@@ -40,24 +40,24 @@ class MemoryCharge {
   int64_t bytes_ = 0;
 };
 
-// The memory that a program has for serving requests: what requests in flight hold together,
-// and what is reserved for whoever computes them. Thread-safe, never blocks.
+// The memory that a program may use to serve requests: the bytes that requests in flight hold
+// together, and those reserved for the threads that compute them. Thread-safe, never blocks.
 class MemoryBudget {
  public:
   explicit MemoryBudget(int64_t max_bytes);
 
   // Sets `bytes` >= 0 aside for good: memory that is held whether there are requests or not.
-  // So much less is left for requests.
+  // They are no longer available to requests.
   void Reserve(int64_t bytes);
 
-  // Takes `bytes` >= 0 for a request. RESOURCE_EXHAUSTED, with pushback and reason "MEMORY",
-  // where they do not fit now; without pushback and "TOO_LARGE" where they never will.
+  // Takes `bytes` >= 0 for a request. RESOURCE_EXHAUSTED with pushback and reason "MEMORY" if
+  // they do not fit now; without pushback and with reason "TOO_LARGE" if they never will.
   absl::StatusOr<MemoryCharge> Charge(int64_t bytes);
 
-  // What all requests may hold together: the whole less what is reserved.
+  // The bytes that all requests may hold together: the whole budget less the reserved bytes.
   int64_t request_bytes() const;
 
-  // What requests hold now.
+  // The bytes that requests hold now.
   int64_t used_bytes() const;
 
  private:

@@ -10,8 +10,9 @@
 
 namespace attend {
 
-// std::mutex with Clang's thread-safety annotations. Not absl::Mutex: as Debian
-// builds it, ThreadSanitizer cannot see it and reports races that are none.
+// std::mutex with Clang's thread-safety annotations. It is not absl::Mutex, because
+// ThreadSanitizer cannot see into the one that Debian builds and reports races that do not
+// exist.
 class ABSL_LOCKABLE Mutex {
  public:
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }
@@ -36,7 +37,7 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
   Mutex& mutex_;
 };
 
-// Wakes threads that wait for a change of what a Mutex guards. Waits may end
+// Wakes threads that wait for a change of the state that a Mutex guards. Waits may end
 // spuriously: always wait in a loop over the condition.
 class CondVar {
  public:

@@ -8,8 +8,8 @@
 
 namespace attend {
 
-// `text`, which may come from anywhere, as an error message shows it: between double quotes,
-// escaped as in C, and cut after 120 bytes.
+// `text`, which may come from any source, in the form that error messages show: between double
+// quotes, escaped as in C, and cut after 120 bytes.
 std::string Quoted(absl::string_view text);
 
 }  // namespace attend

@@ -12,7 +12,7 @@ struct evp_md_ctx_st;  // OpenSSL's EVP_MD_CTX
 
 namespace attend {
 
-// SHA-256 (FIPS 180-4) of bytes that arrive in pieces; OpenSSL computes it.
+// SHA-256 (FIPS 180-4) of bytes that arrive in several calls; OpenSSL computes it.
 // Thread-compatible.
 class Sha256 {
  public:

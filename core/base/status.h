@@ -11,8 +11,8 @@
 
 namespace attend {
 
-// What programs read of an error, beside its code and the text for people. It
-// travels in the status's payload and becomes google.rpc.ErrorInfo on the wire.
+// The part of an error that programs read, beside its code and its text for people. It travels
+// in the status's payload and becomes google.rpc.ErrorInfo on the wire.
 struct ErrorInfo {
   std::string reason;  // UPPER_SNAKE, stable: part of the contract
   std::string field;   // path in the request, e.g. "options.mask"; empty: none
@@ -27,20 +27,20 @@ absl::Status MakeError(absl::StatusCode code, absl::string_view reason, absl::st
 // "field: ".
 absl::Status InvalidField(absl::string_view field, absl::string_view message);
 
-// RESOURCE_EXHAUSTED that the caller should retry after `pushback`.
+// RESOURCE_EXHAUSTED that tells the caller to retry after `pushback`.
 absl::Status Overloaded(absl::string_view reason, absl::string_view message,
                         absl::Duration pushback);
 
-// Empty reason where the status carries none.
+// The reason is empty if the status carries none.
 ErrorInfo GetErrorInfo(const absl::Status& status);
 
-// Negative where the status carries no pushback: do not retry.
+// Negative if the status carries no pushback: the caller should not retry.
 absl::Duration GetRetryPushback(const absl::Status& status);
 
 }  // namespace attend
 
-// Evaluates an expression of absl::Status and returns it from the enclosing
-// function if it is not OK.
+// Evaluates an expression of absl::Status and returns it from the enclosing function if it is
+// not OK.
 #define ATTEND_RETURN_IF_ERROR(expr)                                                    \
   do {                                                                                  \
     if (absl::Status attend_status = (expr); !attend_status.ok()) return attend_status; \

@@ -10,9 +10,9 @@
 namespace attend {
 namespace {
 
-// Expected times are averages, and half of all items take longer. An item is let in only if
-// it should end with a fifth of its time to spare, so that under overload most of what is
-// computed is in time.
+// Expected times are averages, and half of all items take longer. An item is admitted only if it
+// should end with a fifth of its time to spare, so that under overload most of the computed
+// items end in time.
 constexpr double kHeadroom = 1.25;
 
 constexpr absl::Duration kMinPushback = absl::Milliseconds(1);
@@ -25,7 +25,7 @@ absl::Duration Pushback(absl::Duration wait) {
 }
 
 bool IsFull(const Arrival& item, const Load& load, const QueueLimits& limits) {
-  // Subtracted, because the sum of two int64 may overflow.
+  // The counts are subtracted, because the sum of two int64 may overflow.
   return load.queue_requests >= limits.max_requests ||
          item.bytes > limits.max_bytes - load.queue_bytes;
 }
@@ -33,7 +33,7 @@ bool IsFull(const Arrival& item, const Load& load, const QueueLimits& limits) {
 bool IsUnreachable(const Arrival& item, const Load& load) {
   if (load.executor_idle || item.expected == absl::ZeroDuration()) return false;
   if (item.expected > item.time_left) return false;
-  // The item ends with its batch, which others join behind it as long as it waits.
+  // The item ends with its batch, which others may join while it waits.
   const absl::Duration end = load.until_free + load.ahead + std::max(item.expected, load.batch);
   return kHeadroom * end > item.time_left;
 }

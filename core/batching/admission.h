@@ -9,39 +9,39 @@
 
 namespace attend {
 
-// The most that may wait.
+// The most items and bytes that may wait.
 struct QueueLimits {
   int64_t max_requests = 1024;
   int64_t max_bytes = int64_t{1} << 30;
 };
 
-// The load that a new item finds. Times are expected ones; zero where nothing is known.
+// The load that a new item finds. Times are expected times; zero where nothing is known.
 struct Load {
   int64_t queue_requests = 0;
   int64_t queue_bytes = 0;
   bool executor_idle = false;
-  absl::Duration until_free;  // until an executor takes its next batch
-  absl::Duration queued;      // to run all that is queued, on all executors
-  absl::Duration ahead;       // to run what is queued before the item, on all executors
-  absl::Duration batch;       // to run one batch, from what recent ones took
+  absl::Duration until_free;  // time until an executor takes its next batch
+  absl::Duration queued;      // time to run all queued items, on all executors
+  absl::Duration ahead;       // time to run the items ahead of this one, on all executors
+  absl::Duration batch;       // time to run one batch, from recent ones
 };
 
-// What admission asks of an item.
+// The properties of an item that admission depends on.
 struct Arrival {
   int64_t bytes = 0;
-  absl::Duration time_left = absl::InfiniteDuration();  // until its deadline
-  absl::Duration expected;                              // to run it alone; zero: unknown
+  absl::Duration time_left = absl::InfiniteDuration();  // time until its deadline
+  absl::Duration expected;                              // time to run it alone; zero: unknown
 };
 
 // Decides whether an item may join the queue. Pure: the same arguments give the same answer.
 //
 //  1. DEADLINE_EXCEEDED EXPIRED: no time is left.
-//  2. RESOURCE_EXHAUSTED QUEUE_FULL, with the time as pushback in which the queue should
-//     drain: the item does not fit into the queue.
-//  3. RESOURCE_EXHAUSTED DEADLINE_UNREACHABLE, with the time as pushback in which what is
-//     ahead should have run: the item would end after its deadline because of what is ahead
-//     of it. Never where an executor is idle, where the item's own time is unknown, or where
-//     it alone takes longer than the time that is left, whatever the load.
+//  2. RESOURCE_EXHAUSTED QUEUE_FULL: the item does not fit into the queue. The pushback is the
+//     time in which the queue should drain.
+//  3. RESOURCE_EXHAUSTED DEADLINE_UNREACHABLE: because of the work ahead of it, the item would
+//     end after its deadline. The pushback is the time in which that work should have run. Never
+//     returned if an executor is idle, if the item's own time is unknown, or if it alone takes
+//     longer than the time that is left, whatever the load.
 absl::Status CheckAdmission(const Arrival& item, const Load& load, const QueueLimits& limits);
 
 }  // namespace attend

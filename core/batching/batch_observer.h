@@ -8,7 +8,7 @@
 
 namespace attend {
 
-// Is told of each batch that has run.
+// Observes each batch that has run.
 class BatchObserver {
  public:
   virtual ~BatchObserver() = default;

@@ -18,7 +18,7 @@ void LoadEstimate::Observe(const BatchRunner* runner, double work, absl::Duratio
   Rate& rate = rates_[runner];
   ++rate.batches;
   if (rate.batches <= kWarmUpBatches) {
-    rate.work = work;  // forget the cold ones
+    rate.work = work;  // forgets the cold batches
     rate.seconds = absl::ToDoubleSeconds(took);
     return;
   }

@@ -9,18 +9,19 @@
 
 namespace attend {
 
-// How long work (Cost::work) takes, learned from batches that ran. Per runner, because an
-// operation of a decode takes many times one of a long prefill. Recent batches count more: a
-// change of load or of clock speed shows after about ten of them. Thread-compatible.
+// Predicts how long work (Cost::work) takes, from batches that ran. Each runner has its own
+// estimate, because an operation of a decode takes many times as long as one of a long prefill.
+// Recent batches count more: a change of load or of clock speed shows after about ten of them.
+// Thread-compatible.
 class LoadEstimate {
  public:
   void Observe(const BatchRunner* runner, double work, absl::Duration took);
 
-  // Zero until a few batches of the runner were seen: the first of them run with
-  // cold caches and say too little to refuse anyone.
+  // Zero until a few batches of the runner have run: the first of them run with cold caches and
+  // say too little to refuse anyone.
   absl::Duration Expected(const BatchRunner* runner, double work) const;
 
-  // The mean of recent batches of all runners; zero where there was none.
+  // The mean of recent batches of all runners; zero if there was none.
   absl::Duration BatchDuration() const { return batch_duration_; }
 
  private:

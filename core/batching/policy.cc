@@ -24,7 +24,7 @@ BatchDecision DecideBatch(absl::Span<const WorkItem> queue, const BatchLimits& l
         if (!passed.has_value()) passed = item.priority;
         continue;
       }
-      // Subtracted, because the sum of two int64 may overflow.
+      // The counts are subtracted, because the sum of two int64 may overflow.
       if (item.cost.tokens > limits.max_tokens - total.tokens ||
           item.cost.work > limits.max_work - total.work) {
         break;

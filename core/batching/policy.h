@@ -12,22 +12,22 @@
 
 namespace attend {
 
-// A batch runs as a whole, so these bound how long an urgent item waits for one
-// that has begun. Each >= 1. An item that alone exceeds them runs alone.
+// A batch runs as a whole, so these limits bound how long an urgent item waits for a batch that
+// has begun. Each is >= 1. An item that exceeds them by itself runs alone.
 struct BatchLimits {
   int64_t max_requests = 1;
   int64_t max_tokens = 1;
   double max_work = 1.0;  // Cost::work
 };
 
-// Indices into the queue, ascending; disjoint.
+// Indices into the queue, ascending; the two lists are disjoint.
 struct BatchDecision {
   std::vector<size_t> run;
   std::vector<size_t> expired;
 };
 
-// Decides what runs next. Pure: the same arguments give the same answer.
-// `queue` is ordered by priority, then by arrival.
+// Decides which items run next. Pure: the same arguments give the same answer. `queue` is
+// ordered by priority, then by arrival.
 //
 //  1. An item whose deadline is not after `now` is expired and never runs. Only
 //     items that the decision looks at are found expired; the rest stay.

@@ -10,7 +10,7 @@
 namespace attend {
 namespace {
 
-// How long one wait lasts at most; waits are in loops.
+// The longest single wait; waits are in loops.
 constexpr absl::Duration kMaxWait = absl::Hours(1);
 
 std::chrono::nanoseconds WaitTime(absl::Duration duration) {

@@ -31,7 +31,7 @@ struct SchedulerOptions {
 struct SchedulerStats {
   int64_t queue_requests = 0;  // queued
   int64_t queue_bytes = 0;
-  int64_t in_hand = 0;  // out of the queue, End not yet returned
+  int64_t in_hand = 0;  // taken from the queue, End not yet returned
   int idle_executors = 0;
   int64_t accepted = 0;   // Submit returned OK
   int64_t refused = 0;    // Submit did not
@@ -62,31 +62,31 @@ class Scheduler {
   // outlive the scheduler.
   Scheduler(const SchedulerOptions& options, const Clock& clock, BatchObserver* observer);
 
-  // Ends what is queued CANCELLED, lets running batches finish, joins.
-  // No other call may be in progress or follow.
+  // Ends queued items with CANCELLED, lets running batches finish and joins all threads. No
+  // other call may be in progress or follow.
   ~Scheduler();
 
-  // Takes item.work and returns the item's id (> 0), or leaves the item as it
-  // was. Never blocks for longer than a look at the queue. UNAVAILABLE DRAINING
-  // after Drain was called, and the errors of CheckAdmission.
+  // Takes item.work and returns the item's id (> 0), or leaves the item as it was. Blocks at
+  // most for the mutex. UNAVAILABLE DRAINING after Drain was called; other errors are those of
+  // CheckAdmission.
   absl::StatusOr<uint64_t> Submit(WorkItem& item);
 
-  // Ends the item CANCELLED before it returns, if it is still queued. Otherwise
-  // does nothing. Any id may be given.
+  // If the item is still queued, ends it with CANCELLED before this call returns. Otherwise does
+  // nothing. Any id may be given.
   void Cancel(uint64_t id);
 
-  // Refuses new items, waits until all others have ended, or until `deadline`
-  // ends what is still queued with UNAVAILABLE. A batch that runs then goes on
-  // and its items end as usual, after Drain returned. Blocks; not from End.
+  // Refuses new items and waits until all others have ended; at `deadline` ends those still
+  // queued with UNAVAILABLE and returns. A batch that is then running continues, and its items
+  // end as usual after Drain has returned. Blocks; must not be called from End.
   void Drain(absl::Time deadline);
 
   SchedulerStats stats() const;
 
  private:
-  // What one executor runs next.
+  // The items that one executor runs next.
   struct Batch {
-    std::vector<WorkItem> items;  // of one runner; not empty
-    Cost cost;                    // of all items
+    std::vector<WorkItem> items;  // have one runner; not empty
+    Cost cost;                    // sum over all items
     absl::Time start;
   };
 
@@ -116,7 +116,7 @@ class Scheduler {
   int idle_ ABSL_GUARDED_BY(mutex_) = 0;  // executors that wait
   // When each executor should be done with its batch; InfinitePast: idle.
   std::vector<absl::Time> busy_until_ ABSL_GUARDED_BY(mutex_);
-  // No queued item expires before; the timer wakes then at the latest.
+  // No queued item expires earlier; the timer wakes then at the latest.
   absl::Time next_deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -10,10 +10,10 @@
 
 namespace attend {
 
-// What running an item takes, as far as batching cares.
+// The resources that running an item takes, as far as batching is concerned.
 struct Cost {
-  // The time that the item should take, in floating-point operations: the more of its own
-  // operations and of as many as last as long as its reading of memory. Bounds batches and
+  // The time that the item should take, in floating-point operations: the larger of its own
+  // operations and of those that last as long as its reading of memory. Bounds batches and
   // predicts how long they take.
   double work = 0.0;
   double flops = 0.0;  // floating-point operations; only reported
@@ -29,7 +29,7 @@ struct Cost {
   }
 };
 
-// How an item fared whose batch has run.
+// How long an item waited and ran, once its batch has run.
 struct Timing {
   absl::Duration queue;    // from acceptance to the start of its batch
   absl::Duration compute;  // from the start to the end of its batch
@@ -37,20 +37,20 @@ struct Timing {
   int64_t batch_tokens = 0;
 };
 
-// What a scheduler is given to run, opaque to it.
+// The work that a scheduler runs, opaque to it.
 class Work {
  public:
   virtual ~Work() = default;
 
-  // Called once, on the executor's thread, where the work is to run: right before the Run of
-  // its runner, to which it hands over what is to be computed. Must not throw.
+  // Called once, on the executor's thread that will run the work, right before the Run of its
+  // runner. Hands the data to compute over to that runner. Must not throw.
   virtual void Prepare(int executor) = 0;
 
-  // Called exactly once by the scheduler that owns the work, which then destroys it. With the
-  // timing where its batch has run; else with the reason why it never ran and never will:
-  // DEADLINE_EXCEEDED, CANCELLED or UNAVAILABLE. Runs on one of the scheduler's threads, or
-  // on a thread that is inside Cancel, Drain or the destructor. The scheduler holds no lock
-  // then, so it may call Submit and Cancel. Must not block.
+  // Called exactly once by the scheduler that owns the work, which then destroys it. If the
+  // batch has run, `result` is the timing; otherwise it is the reason why the work never ran and
+  // never will: DEADLINE_EXCEEDED, CANCELLED or UNAVAILABLE. Runs on one of the scheduler's
+  // threads, or on a thread that is inside Cancel, Drain or the destructor. The scheduler holds
+  // no lock then, so End may call Submit and Cancel. Must not block.
   virtual void End(absl::StatusOr<Timing> result) = 0;
 };
 
@@ -59,9 +59,8 @@ class BatchRunner {
  public:
   virtual ~BatchRunner() = default;
 
-  // Computes what the items of one batch handed over when they were prepared on this
-  // executor, and blocks until done. Called at once from as many threads as there are
-  // executors. Must not throw.
+  // Computes what the items of one batch handed over when they were prepared on this executor,
+  // and blocks until done. Executors may call it at the same time. Must not throw.
   virtual void Run(int executor) = 0;
 };
 
@@ -70,13 +69,13 @@ struct WorkItem {
   BatchRunner* runner = nullptr;  // outlives the item; items of one runner may share a batch
   uint32_t priority = 0;          // 0 is served before 1
   Cost cost;
-  absl::Time deadline = absl::InfiniteFuture();  // of the scheduler's clock
+  absl::Time deadline = absl::InfiniteFuture();  // time of the scheduler's clock
   std::unique_ptr<Work> work;
 
-  // Set by the scheduler when it takes the item.
+  // The scheduler sets these when it takes the item.
   uint64_t id = 0;
   absl::Time enqueued;
-  absl::Duration expected;  // how long it should run, from what its group took; 0: unknown
+  absl::Duration expected;  // how long it should run, by the estimate of its group; 0: unknown
 };
 
 }  // namespace attend

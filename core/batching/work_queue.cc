@@ -37,7 +37,7 @@ absl::Time WorkQueue::NextDeadline() const {
 }
 
 WorkQueue::Taken WorkQueue::Take(const BatchDecision& decision) {
-  // All are taken by one call, because the indices are into the queue as it is now.
+  // One call takes all items, because the indices refer to the queue as it is now.
   std::vector<size_t> indices(decision.run.size() + decision.expired.size());
   std::merge(decision.run.begin(), decision.run.end(), decision.expired.begin(),
              decision.expired.end(), indices.begin());
@@ -63,7 +63,7 @@ std::vector<WorkItem> WorkQueue::TakeAt(absl::Span<const size_t> indices) {
     expected_[item.priority] -= item.expected;
     taken.push_back(std::move(item));
   }
-  // Close the gaps towards the back: takers mostly take from the front.
+  // Closes the gaps towards the back: items are mostly taken from the front.
   size_t gap = indices.size();  // gaps not yet closed
   size_t write = begin_ + indices.back() + 1;
   for (size_t read = write; read-- > begin_;) {

@@ -14,9 +14,8 @@
 
 namespace attend {
 
-// Waiting items by priority, then by arrival, in one array: the policy reads it
-// as it is, and cancelling searches it faster than an index could be kept.
-// Thread-compatible.
+// Waiting items in one array, by priority, then by arrival: the policy reads it as it is, and
+// cancelling searches it faster than an index could be maintained. Thread-compatible.
 class WorkQueue {
  public:
   // `item.id` grows from push to push.
@@ -30,10 +29,10 @@ class WorkQueue {
   // The time that items of this priority and of more urgent ones need.
   absl::Duration ExpectedUpTo(uint32_t priority) const;
 
-  // InfiniteFuture where nothing waits.
+  // InfiniteFuture if nothing waits.
   absl::Time NextDeadline() const;
 
-  // Removes and returns, each in order; the decision is about items().
+  // Removes and returns the items of a decision about items(), each list in order.
   struct Taken {
     std::vector<WorkItem> run, expired;
   };
@@ -43,14 +42,14 @@ class WorkQueue {
   std::optional<WorkItem> TakeById(uint64_t id);
 
  private:
-  // `indices` are ascending, into items().
+  // `indices` are ascending indices into items().
   std::vector<WorkItem> TakeAt(absl::Span<const size_t> indices);
 
-  // items_[0 .. begin_) are taken and empty: taking from the front moves no one.
+  // items_[0 .. begin_) are taken and empty: taking from the front moves no item.
   std::vector<WorkItem> items_;
   size_t begin_ = 0;
   int64_t bytes_ = 0;
-  std::vector<absl::Duration> expected_;  // by priority
+  std::vector<absl::Duration> expected_;  // indexed by priority
 };
 
 }  // namespace attend

@@ -15,30 +15,31 @@
 
 namespace attend {
 
-// What the check of a request finds out from its shapes and options alone. The arguments of
-// its sequences borrow from the request.
+// The facts that the check of a request derives from its shapes and options alone. The arguments
+// of its sequences borrow from the request.
 struct CheckedRequest {
   HeadShape heads;
   BatchShape shape;
   ResolvedOptions options;
-  DataType type = DataType::kFloat32;  // of query, key, value and output
+  DataType type = DataType::kFloat32;  // type of query, key, value and output
   Shape output_shape;
   size_t output_bytes = 0;
 };
 
-// The forms of an operand that a kind of request takes.
+// The shapes that a kind of request accepts for an operand.
 struct OperandForms {
   int dense_rank = 0;
-  bool may_be_packed = false;  // then of one axis less
+  bool may_be_packed = false;  // a packed tensor has one axis less
   absl::FunctionRef<std::string()> describe;
 };
 
-// Checks what both kinds of request ask of an operand: INVALID_ARGUMENT unless it has a float
-// type, which is the query's, and one of the forms, packed or dense as the query.
+// Checks the requirements on an operand that both kinds of request share: INVALID_ARGUMENT
+// unless it has a float type, which is the query's, and one of the forms, packed or dense as the
+// query.
 absl::Status CheckOperandForm(absl::string_view field, const Tensor& tensor, const Tensor& query,
                               const OperandForms& forms);
 
-// Sets the type, shape and size of the output. INVALID_ARGUMENT where it has too many elements.
+// Sets the type, shape and size of the output. INVALID_ARGUMENT if it has too many elements.
 absl::Status SetOutput(DataType type, Shape shape, CheckedRequest& checked);
 
 }  // namespace attend

@@ -21,11 +21,11 @@
 namespace attend {
 namespace {
 
-// One batch at a time, on all workers: it ends soonest, and what comes meanwhile makes a
-// larger next one.
+// One batch runs at a time, on all workers: it ends soonest, and requests that arrive meanwhile
+// make the next one larger.
 constexpr int kExecutors = 1;
 
-// Executors may keep one part in so many of the budget.
+// Executors may keep 1/kRetainedShare of the budget.
 constexpr int64_t kRetainedShare = 8;
 
 RetainedMemory ChooseRetained(int64_t budget_bytes, int workers) {
@@ -57,7 +57,7 @@ SchedulerOptions MakeSchedulerOptions(const EngineOptions& options, const Memory
   return scheduling;
 }
 
-// One context per executor; what they retain is reserved.
+// One context per executor. The memory that they retain is reserved.
 std::deque<ExecutionContext> MakeContexts(int workers, MemoryBudget& budget) {
   const RetainedMemory retained = ChooseRetained(budget.request_bytes(), workers);
   budget.Reserve(kExecutors * retained.TotalBytes(workers));
@@ -70,8 +70,8 @@ std::deque<ExecutionContext> MakeContexts(int workers, MemoryBudget& budget) {
 
 absl::Status LayerNotFound(absl::string_view name) {
   return MakeError(absl::StatusCode::kNotFound, "LAYER_NOT_FOUND", "layer",
-                   absl::StrCat("layer: there is none named ", Quoted(name),
-                                "; LayerService.ListLayers gives the names"));
+                   absl::StrCat("layer: no layer is named ", Quoted(name),
+                                "; LayerService.ListLayers lists the names"));
 }
 
 uint32_t GetPriority(const Request& request) {
@@ -135,8 +135,8 @@ class Engine::Impl {
   absl::StatusOr<std::unique_ptr<Operation>> MakeOperation(Request request) {
     if (const uint32_t priority = GetPriority(request); priority >= options_.priority_levels) {
       return InvalidField("priority",
-                          absl::StrCat("must be below this server's ", options_.priority_levels,
-                                       " levels; got ", priority));
+                          absl::StrCat("must be less than ", options_.priority_levels,
+                                       ", this server's number of levels; got ", priority));
     }
     return std::visit(
         [this](auto&& typed) { return MakeTyped(std::forward<decltype(typed)>(typed)); },
@@ -156,9 +156,9 @@ class Engine::Impl {
   const EngineOptions options_;
   const ShapeLimits limits_;
   MemoryBudget& budget_;
-  std::deque<ExecutionContext> contexts_;  // by executor
+  std::deque<ExecutionContext> contexts_;  // indexed by executor
   OperatorRunner operator_runner_;
-  std::map<std::string, LayerRunner, std::less<>> layer_runners_;  // by name of the layer
+  std::map<std::string, LayerRunner, std::less<>> layer_runners_;  // keyed by the layer's name
   Scheduler scheduler_;  // last: its threads use all of the above
 };
 

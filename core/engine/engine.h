@@ -18,22 +18,22 @@ struct EngineOptions {
   int num_workers = 0;   // threads that compute; 0: one per core
   bool batching = true;  // false: every batch holds one request
 
-  // A batch stops growing at these; one request alone may exceed the latter two.
+  // A batch stops growing at these limits; a single request may exceed the latter two.
   int64_t max_batch_requests = 256;
   int64_t max_batch_tokens = 4096;
-  double max_batch_flops = 5e10;  // of Cost::work; about 0.2 s on one AVX-512 core
+  double max_batch_flops = 5e10;  // bounds Cost::work; about 0.2 s on one AVX-512 core
 
   int64_t max_queue_requests = 1024;
 
-  // Rows of one sequence, padding included. A request may have as many valid rows
-  // in all as the larger of this and max_batch_tokens, and as many sequences.
+  // Rows of one sequence, padding included. The larger of this and max_batch_tokens bounds both
+  // the valid rows of a request, all sequences together, and the number of its sequences.
   int64_t max_sequence_length = 32768;
   int64_t max_weights_bytes = int64_t{256} << 20;
   uint32_t priority_levels = 3;
 };
 
-// What an engine keeps of a budget between batches: working memory of its executor, at most an
-// eighth of the budget, so that a small one is not spent on memory that no request holds.
+// Bytes of a budget that an engine keeps between batches: its executor's working memory, at most
+// an eighth of the budget, so that a small budget is not spent on memory that no request holds.
 int64_t EngineRetainedBytes(const EngineOptions& options, int64_t budget_bytes);
 
 // The present state, for gauges.
@@ -43,50 +43,49 @@ struct EngineStats {
   int64_t in_flight_bytes = 0;
 };
 
-// Validates requests, queues them, runs them in batches and answers each
-// exactly once. Thread-safe.
+// Validates requests, queues them, runs them in batches and answers each exactly once.
+// Thread-safe.
 class Engine {
  public:
   using Done = ResponseCallback;
   using Ticket = uint64_t;
 
-  // All arguments but the options outlive the engine. `layers` is complete: layers that are
-  // added later are not served. `observer`, which may be nullptr, is told of every batch. What the
-  // engine keeps between batches (EngineRetainedBytes) is reserved in `budget`, for good.
+  // All arguments except the options outlive the engine. `layers` is complete: layers added
+  // later are not served. `observer`, which may be nullptr, is told of every batch. The memory
+  // that the engine keeps between batches (EngineRetainedBytes) is reserved in `budget` for
+  // good.
   Engine(const EngineOptions& options, const LayerRegistry& layers, MemoryBudget& budget,
          const Clock& clock, BatchObserver* observer);
 
-  // Drains with no time to spare: what is queued ends CANCELLED.
+  // Drains without waiting: queued requests end with CANCELLED.
   ~Engine();
 
-  // The budget that the engine was made with. A request's inputs are charged to it before
-  // their tensors are read; the charge is handed to Submit.
+  // The budget that the engine was made with. A request's inputs are charged to it before their
+  // tensors are read; the charge is passed to Submit.
   MemoryBudget& budget();
 
-  // Takes the request and ends it by calling `done` exactly once: with the
-  // response, or with a status of the wire contract. Checks the request, predicts
-  // its cost, charges its memory and queues it; does not block and allocates no
-  // output. `done` may run before Submit returns (a refusal) or on an executor's
-  // thread; it must not block. `deadline` is a time of the engine's clock: a
-  // request that is still queued then ends DEADLINE_EXCEEDED, uncomputed.
-  // Under load it is refused at once (RESOURCE_EXHAUSTED with pushback) where the
-  // queue is full, or where waiting would use its deadline up.
-  // Returns what Cancel takes; 0 where it was refused.
-  // `charge` must come from budget(); it grows by what outputs and computation
-  // need and travels in Response until the response is dropped.
+  // Takes the request and ends it by calling `done` exactly once: with the response, or with a
+  // status of the wire contract. Checks the request, predicts its cost, charges its memory and
+  // queues it; does not block and allocates no output. `done` may run before Submit returns (a
+  // refusal) or on an executor's thread; it must not block. `deadline` is a time of the engine's
+  // clock: a request that is still queued then ends with DEADLINE_EXCEEDED, uncomputed. Under
+  // load a request is refused at once (RESOURCE_EXHAUSTED with pushback) if the queue is full,
+  // or if waiting would use up its deadline. Returns the ticket for Cancel; 0 if the request was
+  // refused. `charge` must come from budget(); it grows by the memory of outputs and computation
+  // and travels in Response until the response is dropped.
   Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done);
 
-  // The caller went away: if the request is still queued it ends CANCELLED,
-  // uncomputed, at once. Otherwise does nothing. Any ticket may be given.
+  // Tells the engine that the caller has gone: if the request is still queued, it ends with
+  // CANCELLED at once, uncomputed. Otherwise does nothing. Any ticket may be given.
   void Cancel(Ticket ticket);
 
-  // Refuses new requests (UNAVAILABLE), finishes what it has, ends what is still
-  // queued at `deadline` with UNAVAILABLE, and returns then. A batch that runs at
-  // that moment goes on; its requests end as usual. Blocks; not from `done`.
+  // Refuses new requests (UNAVAILABLE) and finishes those it has; at `deadline` ends those still
+  // queued with UNAVAILABLE and returns. A batch that is then running continues, and its
+  // requests end as usual. Blocks; must not be called from `done`.
   void Drain(absl::Time deadline);
 
   EngineStats stats() const;
-  const EngineOptions& options() const;  // num_workers resolved
+  const EngineOptions& options() const;  // with num_workers resolved
 
  private:
   class Impl;

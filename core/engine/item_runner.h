@@ -22,7 +22,7 @@ class ItemRunner : public BatchRunner {
   explicit ItemRunner(std::deque<ExecutionContext>& contexts)
       : contexts_(contexts), batches_(contexts.size()) {}
 
-  // The item stays as it is until the batch has run.
+  // The item must stay unchanged until the batch has run.
   void Add(int executor, const Item& item) { batches_[executor].push_back(&item); }
 
   void Run(int executor) final {
@@ -36,7 +36,7 @@ class ItemRunner : public BatchRunner {
   virtual void Compute(absl::Span<const Item* const> batch, ExecutionContext& context) = 0;
 
   std::deque<ExecutionContext>& contexts_;
-  std::vector<std::vector<const Item*>> batches_;  // by executor
+  std::vector<std::vector<const Item*>> batches_;  // indexed by executor
 };
 
 }  // namespace attend

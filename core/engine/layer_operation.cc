@@ -117,11 +117,11 @@ Operation::Prediction LayerOperation::Predict(const CheckedRequest& checked) con
   Prediction prediction;
   for (const PlacedSequence& sequence : checked.shape.sequences) {
     prediction.description_bytes += sizeof(PlacedSequence) + sizeof(LayerSequence);
-    if (sequence.query_length == 0) continue;  // nothing of it is computed
+    if (sequence.query_length == 0) continue;  // nothing is computed for it
     prediction.flops += layer.Flops(checked.options.params, sequence);
     prediction.working_bytes += layer.WorkingBytes(sequence, key_source);
   }
-  // A layer projects all rows that it reads: computing takes longer than reading.
+  // A layer projects all rows that it reads: computing them takes longer than reading them.
   prediction.work = prediction.flops;
   return prediction;
 }

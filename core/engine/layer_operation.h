@@ -30,10 +30,10 @@ class LayerRunner final : public ItemRunner<LayerItem> {
   const Layer& layer_;
 };
 
-// A call of a layer.
+// A request to a layer.
 class LayerOperation final : public Operation {
  public:
-  // INVALID_ARGUMENT where the request does not keep the contract.
+  // INVALID_ARGUMENT if the request breaks the contract.
   static absl::StatusOr<std::unique_ptr<Operation>> Create(MultiHeadAttentionRequest request,
                                                            LayerRunner& runner,
                                                            const ShapeLimits& limits);

@@ -10,7 +10,7 @@
 namespace attend {
 namespace {
 
-// The budget promised memory that the system does not have: it may take a while.
+// The budget promised memory that the system does not have; recovery may take a while.
 constexpr absl::Duration kPushback = absl::Seconds(1);
 
 }  // namespace

@@ -14,18 +14,17 @@
 namespace attend {
 namespace {
 
-// No model has wider heads. The limit bounds the scratch of a worker, which no request is
-// charged for.
+// No model has wider heads. The limit bounds a worker's scratch, which is charged to no request.
 constexpr int64_t kMaxHeadDim = 4096;
 
-// The limit is for tensors without rows, which have no bytes that would bound their heads.
+// The limit is for tensors without rows, whose size in bytes does not bound their heads.
 constexpr int64_t kMaxHeads = 65536;
 
 // The order of an operand's axes in its tensor.
 struct Axes {
   bool packed;
-  int head;  // axis of the heads
-  int row;   // axis of the rows
+  int head;  // index of the axis of heads
+  int row;   // index of the axis of rows
 };
 
 Axes FindAxes(const Tensor& tensor, Layout layout) {
@@ -91,7 +90,7 @@ BasicRows<Byte> FindRows(Byte* data, const Tensor& tensor, const Axes& axes, int
   BasicRows<Byte> rows;
   rows.row_stride = heads_first ? width : heads * width;
   rows.head_stride = heads_first ? tensor.dim(axes.row) * width : width;
-  // In both layouts `begin` rows of `heads` heads lie before the sequence.
+  // In both layouts the sequence lies behind `begin` rows of `heads` heads.
   rows.data = data + begin * heads * width * static_cast<int64_t>(ElementSize(tensor.type()));
   return rows;
 }
@@ -172,7 +171,7 @@ Operation::Prediction OperatorOperation::Predict(const CheckedRequest& checked) 
   double bytes = 0.0;
   for (const PlacedSequence& sequence : checked.shape.sequences) {
     prediction.description_bytes += sizeof(PlacedSequence) + sizeof(SequenceProblem);
-    if (sequence.query_length == 0) continue;  // nothing of it is computed
+    if (sequence.query_length == 0) continue;  // nothing is computed for it
     prediction.flops += AttentionFlops(checked.heads, checked.options.params, sequence);
     bytes += AttentionBytes(checked.heads, checked.type, sequence);
   }

@@ -15,7 +15,8 @@
 
 namespace attend {
 
-// Runs the batches of the bare operator, which has no weights: all its calls may run together.
+// Runs the batches of the bare operator, which has no weights: all its requests may run
+// together.
 class OperatorRunner final : public ItemRunner<AttentionProblem> {
  public:
   using ItemRunner::ItemRunner;
@@ -24,10 +25,10 @@ class OperatorRunner final : public ItemRunner<AttentionProblem> {
   void Compute(absl::Span<const AttentionProblem* const> batch, ExecutionContext& context) override;
 };
 
-// A call of the bare operator.
+// A request to the bare operator.
 class OperatorOperation final : public Operation {
  public:
-  // INVALID_ARGUMENT where the request does not keep the contract.
+  // INVALID_ARGUMENT if the request breaks the contract.
   static absl::StatusOr<std::unique_ptr<Operation>> Create(ScaledDotProductAttentionRequest request,
                                                            OperatorRunner& runner,
                                                            const ShapeLimits& limits);

@@ -11,17 +11,17 @@
 
 namespace attend {
 
-// The tensors of a response: output, and weights and log-sum-exp where they are asked for.
+// The tensors of a response: output, and weights and log-sum-exp if requested.
 
-// Their bytes.
+// The bytes of these tensors.
 int64_t CountOutputBytes(const CheckedRequest& checked);
 
-// Allocates them, uninitialised. Throws std::bad_alloc as operator new does.
+// Allocates these tensors, uninitialised. Throws std::bad_alloc as operator new does.
 void AllocateOutputs(const CheckedRequest& checked, Response& response);
 
 // Points a copy of the arguments of sequence `index` to its weights and its log-sum-exp in an
-// allocated response, and fills the padding around both: weights with 0 where they are
-// probabilities and with -inf where they are scores, the log-sum-exp with -inf.
+// allocated response, and fills the padding around both: weights with 0 if they are
+// probabilities and with -inf if they are scores, the log-sum-exp with -inf.
 void BindOutputs(const CheckedRequest& checked, int64_t index, Response& response,
                  SequenceArgs& sequence);
 

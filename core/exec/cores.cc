@@ -30,7 +30,8 @@ int UsableCores() {
   int cores = static_cast<int>(std::thread::hardware_concurrency());
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof(set), &set) == 0) cores = CPU_COUNT(&set);
-  // Inside a container this is its own group; on a bare machine it does not exist.
+  // Inside a container this file describes the container's group; on a bare machine it does not
+  // exist.
   std::ifstream file("/sys/fs/cgroup/cpu.max");
   std::string line;
   if (std::getline(file, line)) {

@@ -8,12 +8,12 @@
 
 namespace attend {
 
-// Cores that this process may keep busy, >= 1: those of its affinity mask, at
-// most as many as its cgroup's CPU quota pays for (rounded up). Reads files.
+// The number of cores that this process may keep busy, >= 1: those of its affinity mask, but no
+// more than its cgroup's CPU quota allows (rounded up). Reads files.
 int UsableCores();
 
-// The quota in cores of a cgroup v2 cpu.max file, e.g. "150000 100000" -> 1.5;
-// nullopt where there is none ("max 100000") or the text is not understood.
+// The quota in cores of a cgroup v2 cpu.max file, e.g. "150000 100000" -> 1.5; nullopt if there
+// is none ("max 100000") or the text is malformed.
 std::optional<double> ParseCpuMax(absl::string_view text);
 
 }  // namespace attend

@@ -10,26 +10,26 @@
 
 namespace attend {
 
-// How much working memory a context keeps between batches, so that a batch like the one
-// before allocates nothing.
+// How much working memory a context keeps between batches, so that a batch like the previous one
+// allocates nothing.
 struct RetainedMemory {
   // Worker 0's arena holds the matrices of a layer's batch: 4,096 tokens of width 768 in
   // float32 need about 96 MiB.
   int64_t caller_bytes = int64_t{100} << 20;
 
-  // Per further worker. Four query tiles of D = Dv = 128 need about 400 KiB.
+  // Bytes per further worker. Four query tiles of D = Dv = 128 need about 400 KiB.
   int64_t worker_bytes = int64_t{4} << 20;
 
   int64_t TotalBytes(int workers) const { return caller_bytes + (workers - 1) * worker_bytes; }
 
-  // The above, lowered where a context of `workers` >= 1 would otherwise retain more than
-  // `total_bytes`: at most four fifths are worker 0's, the others share one fifth.
+  // These limits, lowered if a context of `workers` >= 1 would otherwise retain more than
+  // `total_bytes`: at most four fifths go to worker 0, the others share one fifth.
   static RetainedMemory Within(int64_t total_bytes, int workers);
 };
 
-// What one executor computes with: its worker threads, and working memory for each of
-// them. Kernels and layers keep no state of their own, so several contexts may run at the
-// same time. The executor's thread owns it and is worker 0.
+// The resources that one executor computes with: its worker threads, and working memory for each
+// of them. Kernels and layers keep no state of their own, so several contexts may run at the
+// same time. The executor's thread owns the context and is worker 0.
 //
 // Thread-compatible; within a ParallelFor, each worker uses the arena of its number.
 class ExecutionContext {

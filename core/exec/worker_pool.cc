@@ -14,9 +14,8 @@
 namespace attend {
 namespace {
 
-// How often a thread looks before it blocks: some ten microseconds, about what
-// a futex wake-up costs. The gaps between the loops of one batch are shorter,
-// the gaps between batches are not.
+// Polls before a thread blocks: some ten microseconds, about the cost of a futex wake-up. The
+// gaps between the loops of one batch are shorter than that; the gaps between batches are not.
 constexpr int kSpins = 1000;
 
 void Pause() {
@@ -29,12 +28,12 @@ void Pause() {
 
 }  // namespace
 
-// One loop at a time. `ticket` is odd while a loop is open and grows by one at
-// each opening and closing. A worker enters by raising `inside` and then looking
-// at the ticket; the caller closes the ticket and then waits for `inside` to be
-// 0. Both orders are sequentially consistent, so either the worker sees the
-// closed ticket and leaves without touching the loop, or the caller sees it
-// inside and waits. A worker that sleeps through a whole loop delays nobody.
+// Runs one loop at a time. `ticket` is odd while a loop is open and grows by one at each opening
+// and closing. A worker enters by raising `inside` and then reading the ticket; the caller
+// closes the ticket and then waits for `inside` to be 0. Both orders are sequentially
+// consistent, so either the worker sees the closed ticket and leaves without touching the loop,
+// or the caller sees it inside and waits. A worker that sleeps through a whole loop delays
+// nobody.
 struct WorkerPool::State {
   explicit State(int n) : size(n), spins(n <= MaxSpinners() ? kSpins : 0) {}
 
@@ -43,8 +42,8 @@ struct WorkerPool::State {
   const int size;
   const int spins;  // 0 where threads outnumber cores: spinning would only steal
 
-  // The open loop. Written by the caller while the ticket is even and every
-  // worker that saw an odd one has left: none reads it then.
+  // The open loop. The caller writes it while the ticket is even and every worker that saw an
+  // odd one has left, so that no thread reads it then.
   const absl::FunctionRef<void(int64_t, int)>* body = nullptr;
   int64_t count = 0;
 

@@ -10,17 +10,17 @@ namespace attend {
 
 // Threads that run the iterations of one loop at a time.
 //
-// ParallelFor(n, body) calls body(i, worker) once for each i in [0, n), on the
-// calling thread (worker 0) and on the pool's threads (workers 1 .. size()-1),
-// and returns when all have ended; what they wrote is then visible to the
-// caller. Iterations start in order of i; which worker runs which is not fixed,
-// so results must not depend on it. `worker` indexes per-thread scratch.
+// ParallelFor(n, body) calls body(i, worker) once for each i in [0, n), on the calling thread
+// (worker 0) and on the pool's threads (workers 1 .. size()-1), and returns when all calls have
+// ended; their writes are then visible to the caller. Iterations start in order of i, but on no
+// particular worker, so results must not depend on the worker. `worker` indexes per-thread
+// scratch.
 //
-// One ParallelFor at a time: the executor that owns the pool calls it. Not
-// re-entrant. Body must not throw.
+// The executor that owns the pool runs one ParallelFor at a time. ParallelFor is not re-entrant,
+// and body must not throw.
 class WorkerPool {
  public:
-  // `size` counts the calling thread: 1 makes no thread at all. size >= 1.
+  // `size` >= 1 counts the calling thread: a pool of size 1 makes no thread.
   explicit WorkerPool(int size);
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;

@@ -20,20 +20,20 @@ struct Conversion {
   int64_t elements;
 };
 
-// Conversions that BatchRows::Add makes of so many rows at most.
+// The most conversions that BatchRows::Add makes of this many rows.
 size_t MaxConversions(int64_t rows);
 
-// Blocks until all are done.
+// Blocks until all conversions are done.
 void Convert(absl::Span<const Conversion> conversions, ExecutionContext& context);
 
-// The addresses of the rows of one input or output of a batch's projections. Rows are used
-// in place where their type matches; others are converted into a packed buffer first, or out
+// The addresses of the rows of one input or output of a batch's projections. Rows are used in
+// place if their type matches; otherwise they are converted into a packed buffer first, or out
 // of it afterwards. Byte is const for an input.
 template <typename Byte>
 class BatchRows {
  public:
   // Has room for `rows` rows of `width` elements of `type`, of which `converted` rows have
-  // another type in their items. The memory is the frame's.
+  // another type in their items. The frame owns the memory.
   BatchRows(ArenaFrame& frame, int64_t rows, int64_t converted, int64_t width, DataType type);
 
   // Adds the next rows of the batch, which are contiguous, and the conversions they need.

@@ -63,12 +63,12 @@ int64_t Layer::WorkingBytes(const SequenceArgs& sequence, KeySource key_source) 
   const LayerConfig& c = config_;
   const auto element = static_cast<int64_t>(ElementSize(c.compute_type()));
   constexpr int64_t kPointer = sizeof(void*);
-  // The input, the query, the context and the output in float32, each with the address of
-  // its row.
+  // Per query row: the input, the query, the context and the output in float32, each with the
+  // address of its row.
   const int64_t per_query_row =
       element * (c.embed_dim + c.num_heads * (c.head_dim + c.value_head_dim)) +
       static_cast<int64_t>(sizeof(float)) * c.embed_dim + 4 * kPointer;
-  // The key and the value; with rows of their own also their inputs.
+  // Per key row: the key and the value; rows of their own also have their inputs.
   int64_t per_key_row = element * c.num_kv_heads * (c.head_dim + c.value_head_dim) + 2 * kPointer;
   if (key_source == KeySource::kOwnRows) {
     per_key_row += element * (c.key_dim + c.value_dim) + 2 * kPointer;

@@ -20,8 +20,8 @@ namespace attend {
 // LayerBatch computes with it. Immutable, thread-safe.
 class Layer {
  public:
-  // INVALID_ARGUMENT where sizes do not fit the config, FAILED_PRECONDITION
-  // where this CPU cannot compute in the type asked for.
+  // INVALID_ARGUMENT if sizes do not fit the config, FAILED_PRECONDITION if this CPU cannot
+  // compute in the requested type.
   static absl::StatusOr<std::unique_ptr<const Layer>> Create(LayerConfig config,
                                                              const LayerWeights& weights);
 
@@ -32,12 +32,12 @@ class Layer {
   bool has_value_bias() const { return has_value_bias_; }
   bool has_output_bias() const { return has_output_bias_; }
 
-  // What one sequence costs, from its lengths and options alone: floating-point operations,
-  // and bytes of working memory beside inputs and outputs.
+  // The cost of one sequence, from its lengths and options alone: floating-point operations, and
+  // bytes of working memory beside inputs and outputs.
   double Flops(const AttentionParams& params, const SequenceArgs& sequence) const;
   int64_t WorkingBytes(const SequenceArgs& sequence, KeySource key_source) const;
 
-  // The parts of the computation.
+  // The steps of the computation and their weights.
   const Linear& query() const { return *query_; }
   const Linear& key() const { return *key_; }
   const Linear& value() const { return *value_; }

@@ -59,7 +59,7 @@ void LayerBatch::Run() {
   ProjectOutputs();
 }
 
-// Gives each sequence its rows in the matrices of the batch.
+// Assigns each sequence its rows in the matrices of the batch.
 void LayerBatch::Place() {
   PlaceSequences(KeySource::kQueryRows);
   PlaceSequences(KeySource::kOwnRows);
@@ -100,8 +100,8 @@ void LayerBatch::ProjectInputs() {
           context_);
 }
 
-// Converts inputs that are of another type than the layer's. Returns the rows of queries'
-// inputs and sets those of keys and values that have their own.
+// Converts inputs whose type differs from the layer's. Returns the rows of the queries' inputs
+// and sets the input rows of keys and values in cross_.
 const std::byte* const* LayerBatch::GatherInputs() {
   int64_t converted_queries = 0, converted_keys = 0;
   size_t conversions = 0;
@@ -151,7 +151,7 @@ void LayerBatch::NormAndRotate() {
 }
 
 // Computes the contexts: the operator on each sequence. Items differ in options, so each is a
-// problem of its own.
+// separate problem.
 void LayerBatch::Attend() {
   const ScoreTerm* const relative_biases = FillRelativeBias();
   ArenaList<SequenceProblem> all(frame_, sequences_.size());
@@ -177,7 +177,7 @@ void LayerBatch::Attend() {
   ComputeAttention(pointers.items(), context_);
 }
 
-// The layer's own bias of each sequence; nullptr where it has none.
+// The layer's own bias of each sequence; nullptr if it has none.
 const ScoreTerm* LayerBatch::FillRelativeBias() {
   if (!layer_.relative_bias().has_value()) return nullptr;
   const internal::RelativeBias& bias = *layer_.relative_bias();
@@ -218,8 +218,8 @@ void LayerBatch::ProjectOutputs() {
   internal::Convert(list.items(), context_);
 }
 
-// The type that the output projection writes: that of all items where it can, so that nothing
-// is left to convert. The bits are those of float32, converted.
+// The type that the output projection writes: the items' common type if possible, so that
+// nothing is left to convert. The bits are those of float32, converted.
 DataType LayerBatch::FindOutputType() const {
   const auto is_bfloat16 = [](const LayerItem* item) { return item->type == DataType::kBFloat16; };
   const bool all = std::all_of(items_.begin(), items_.end(), is_bfloat16);

@@ -16,10 +16,10 @@
 namespace attend {
 
 // One batch through one layer. All rows of the items are packed without padding, so that each
-// projection is one matmul over all of them; attention runs per sequence. An item's bits do
-// not depend on its company.
+// projection is one matmul over all of them; attention runs per sequence. An item's bits do not
+// depend on the other items of the batch.
 //
-// The memory is that of the context's arenas, so a warm batch allocates nothing. To be used
+// The memory comes from the context's arenas, so a warm batch allocates nothing. To be used
 // once, on the thread that owns the context.
 class LayerBatch {
  public:
@@ -27,12 +27,11 @@ class LayerBatch {
   LayerBatch(const Layer& layer, absl::Span<const LayerItem* const> items,
              ExecutionContext& context);
 
-  // Computes the items' outputs, and weights and log-sum-exp where asked for. Blocks until
-  // done.
+  // Computes the items' outputs, and weights and log-sum-exp if requested. Blocks until done.
   void Run();
 
  private:
-  // Where the rows of one sequence are in the matrices of the batch.
+  // The position of one sequence's rows in the matrices of the batch.
   struct PlacedSequence {
     const LayerItem* item;
     const LayerSequence* sequence;
@@ -73,18 +72,18 @@ class LayerBatch {
 
   const Layer& layer_;
   const LayerConfig& config_;
-  const DataType type_;  // of all matrices
+  const DataType type_;  // type of all matrices
   const absl::Span<const LayerItem* const> items_;
   ExecutionContext& context_;
   ArenaFrame frame_;
 
-  // Sequences whose keys come from the query's rows first: the projections of keys and values
-  // then read the first rows of the queries' inputs.
+  // Sequences whose keys come from the query's rows are first: the projections of keys and
+  // values then read the first rows of the queries' inputs.
   ArenaList<PlacedSequence> sequences_;
   Matrix queries_;   // [rows, H * D]
-  Matrix contexts_;  // [rows, H * Dv], what attention gives
-  KeyValues self_;   // of sequences with KeySource::kQueryRows
-  KeyValues cross_;  // of sequences with KeySource::kOwnRows
+  Matrix contexts_;  // [rows, H * Dv], the output of attention
+  KeyValues self_;   // for sequences with KeySource::kQueryRows
+  KeyValues cross_;  // for sequences with KeySource::kOwnRows
 };
 
 }  // namespace attend

@@ -9,59 +9,59 @@
 namespace attend {
 namespace {
 
-// No layer is wider; below the bound no product of two widths overflows.
+// No layer is wider; below this limit no product of two widths overflows.
 constexpr int64_t kMaxWidth = int64_t{1} << 24;
 
 absl::Status CheckWidth(absl::string_view what, int64_t width) {
   if (width >= 1 && width <= kMaxWidth) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat(what, " is ", width, ", it must be in 1..", kMaxWidth));
+      absl::StrCat(what, " is ", width, "; it must be in 1..", kMaxWidth));
 }
 
 absl::Status CheckRotary(const RotaryConfig& rotary, int64_t head_dim) {
   const auto positive = [](double value) { return std::isfinite(value) && value > 0.0; };
   if (rotary.width < 2 || rotary.width % 2 != 0 || rotary.width > head_dim) {
     return absl::InvalidArgumentError(absl::StrCat("rotary width is ", rotary.width,
-                                                   ", it must be even and in 2..", head_dim,
+                                                   "; it must be even and in 2..", head_dim,
                                                    ", the width of a head"));
   }
   if (!positive(rotary.theta)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("rotary theta is ", rotary.theta, ", it must be positive"));
+        absl::StrCat("rotary theta is ", rotary.theta, "; it must be positive"));
   }
   if (rotary.scaling == RotaryConfig::Scaling::kNone) return absl::OkStatus();
   if (!positive(rotary.factor)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("rotary factor is ", rotary.factor, ", it must be positive"));
+        absl::StrCat("rotary factor is ", rotary.factor, "; it must be positive"));
   }
   if (rotary.scaling == RotaryConfig::Scaling::kLinear) return absl::OkStatus();
   if (!positive(rotary.low_frequency_factor) || !positive(rotary.high_frequency_factor) ||
       rotary.high_frequency_factor <= rotary.low_frequency_factor) {
     return absl::InvalidArgumentError(absl::StrCat(
         "rotary low and high frequency factors are ", rotary.low_frequency_factor, " and ",
-        rotary.high_frequency_factor, ", they must be positive, the second greater"));
+        rotary.high_frequency_factor, "; they must be positive, the second greater"));
   }
   return CheckWidth("rotary original_max_position", rotary.original_max_position);
 }
 
 absl::Status CheckRelativeBias(const RelativeBiasConfig& relative) {
-  // A number is kept per distance; models have 32 buckets up to distance 128.
+  // The bias is kept per distance; models have 32 buckets up to distance 128.
   constexpr int64_t kMaxDistance = 1 << 16;
   const int64_t buckets = relative.bidirectional ? relative.buckets / 2 : relative.buckets;
   if (buckets < 2 || (relative.bidirectional && relative.buckets % 2 != 0)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("relative bias has ", relative.buckets, " buckets, it must have ",
+        absl::StrCat("relative bias has ", relative.buckets, " buckets; it must have ",
                      relative.bidirectional ? "an even number, at least 4" : "at least 2"));
   }
   if (relative.max_distance <= buckets / 2 || relative.max_distance > kMaxDistance) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "relative bias has max_distance ", relative.max_distance, ", it must be greater than the ",
+        "relative bias has max_distance ", relative.max_distance, "; it must be greater than the ",
         buckets / 2, " distances with a bucket of their own and at most ", kMaxDistance));
   }
   return absl::OkStatus();
 }
 
-// Heads and widths.
+// Checks heads and widths.
 absl::Status CheckShape(const LayerConfig& config) {
   ATTEND_RETURN_IF_ERROR(CheckWidth("embed_dim", config.embed_dim));
   ATTEND_RETURN_IF_ERROR(CheckWidth("key_dim", config.key_dim));
@@ -85,10 +85,10 @@ absl::Status CheckShape(const LayerConfig& config) {
 
 absl::Status CheckLayerConfig(const LayerConfig& config) {
   ATTEND_RETURN_IF_ERROR(CheckShape(config));
-  if (!std::isfinite(config.scale)) return absl::InvalidArgumentError("scale is not finite");
+  if (!std::isfinite(config.scale)) return absl::InvalidArgumentError("scale must be finite");
   if (config.query_key_norm && !(config.norm_epsilon >= 0.0 && config.norm_epsilon < 1.0)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("norm_epsilon is ", config.norm_epsilon, ", it must be in [0, 1)"));
+        absl::StrCat("norm_epsilon is ", config.norm_epsilon, "; it must be in [0, 1)"));
   }
   if (config.rotary.has_value()) {
     ATTEND_RETURN_IF_ERROR(CheckRotary(*config.rotary, config.head_dim));
@@ -97,10 +97,10 @@ absl::Status CheckLayerConfig(const LayerConfig& config) {
     ATTEND_RETURN_IF_ERROR(CheckRelativeBias(*config.relative_bias));
   }
   if (!(std::isfinite(config.softcap) && config.softcap >= 0)) {
-    return absl::InvalidArgumentError("softcap is not finite and >= 0");
+    return absl::InvalidArgumentError("softcap must be finite and >= 0");
   }
   if (config.window_left.value_or(0) < 0 || config.window_right.value_or(0) < 0) {
-    return absl::InvalidArgumentError("a window is negative");
+    return absl::InvalidArgumentError("windows must be >= 0");
   }
   return absl::OkStatus();
 }

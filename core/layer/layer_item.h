@@ -10,13 +10,13 @@
 
 namespace attend {
 
-// Where the rows come from that keys and values are projected from.
+// The source of the rows that keys and values are projected from.
 enum class KeySource {
   kQueryRows,  // self-attention: the query's rows
   kOwnRows,    // rows of their own
 };
 
-// One sequence of an item: its arguments, and where its rows are. Rows are contiguous, of
+// One sequence of an item: its arguments, and the addresses of its rows. Rows are contiguous, of
 // the item's data type.
 struct LayerSequence : SequenceArgs {
   LayerSequence() = default;
@@ -29,9 +29,9 @@ struct LayerSequence : SequenceArgs {
   std::byte* output = nullptr;       // [Lq, embed_dim]
 };
 
-// What one request asks of a layer. The params are borrowed.
+// One request to a layer. The params are borrowed.
 struct LayerItem {
-  DataType type = DataType::kFloat32;  // of query, key, value and output
+  DataType type = DataType::kFloat32;  // type of query, key, value and output
   const AttentionParams* params = nullptr;
   std::vector<LayerSequence> sequences;
 };

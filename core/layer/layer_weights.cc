@@ -11,12 +11,12 @@ absl::Status CheckMatrix(absl::string_view what, const std::vector<float>& weigh
                          const std::vector<float>& bias, int64_t outputs, int64_t inputs) {
   if (weight.size() != static_cast<size_t>(outputs * inputs)) {
     return absl::InvalidArgumentError(absl::StrCat(what, " weight has ", weight.size(),
-                                                   " elements, the layer needs [", outputs, ", ",
+                                                   " elements; the layer needs [", outputs, ", ",
                                                    inputs, "]"));
   }
   if (!bias.empty() && bias.size() != static_cast<size_t>(outputs)) {
     return absl::InvalidArgumentError(
-        absl::StrCat(what, " bias has ", bias.size(), " elements, the layer needs ", outputs));
+        absl::StrCat(what, " bias has ", bias.size(), " elements; the layer needs ", outputs));
   }
   return absl::OkStatus();
 }
@@ -24,7 +24,7 @@ absl::Status CheckMatrix(absl::string_view what, const std::vector<float>& weigh
 absl::Status CheckCount(absl::string_view what, const std::vector<float>& values, int64_t count) {
   if (values.size() == static_cast<size_t>(count)) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat(what, " has ", values.size(), " elements, the layer needs ", count));
+      absl::StrCat(what, " has ", values.size(), " elements; the layer needs ", count));
 }
 
 }  // namespace

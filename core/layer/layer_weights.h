@@ -21,11 +21,11 @@ struct LayerWeights {
   std::vector<float> relative_bias;               // [buckets, H], with relative_bias
 };
 
-// INVALID_ARGUMENT where the number of elements does not fit the config. Precondition:
+// INVALID_ARGUMENT if the number of elements does not fit the config. Precondition:
 // CheckLayerConfig(config) is OK.
 absl::Status CheckLayerWeights(const LayerConfig& config, const LayerWeights& weights);
 
-// The elements of all of them.
+// The number of elements of all weights together.
 int64_t CountParameters(const LayerWeights& weights);
 
 }  // namespace attend

@@ -16,38 +16,38 @@
 
 namespace attend::internal {
 
-// What happens to each head of query and key between their projections and attention: RMS
-// norm over its features, then the rotary embedding, as far as the layer has them. In place,
-// in float32; where the matrix is bfloat16, each row is rounded once, at the end. A row's
+// The steps between the projections of queries and keys and attention: RMS norm over the
+// features of each head, then the rotary embedding, as far as the layer has them. They work in
+// place, in float32; if the matrix is bfloat16, each row is rounded once, at the end. A row's
 // result depends on that row and its position alone. Immutable, thread-safe.
 class NormRotary {
  public:
   NormRotary(const LayerConfig& config, const LayerWeights& weights);
 
-  // Whether the layer has neither, so that there is nothing to do.
+  // True if the layer has neither, so that there is nothing to do.
   bool empty() const { return !norm_ && !angles_.has_value(); }
 
   // Consecutive rows of one sequence in a projected matrix.
   struct Rows {
     std::byte* data = nullptr;  // [count, heads * D], of the layer's compute type
     int64_t count = 0;
-    int64_t position = 0;  // of the first row; the next row has the next position
+    int64_t position = 0;  // position of the first row; the next row has the next position
     bool query = false;    // the rows have the query's heads and norm, otherwise the key's
   };
 
-  // Tasks that AddTasks makes of so many rows at most.
+  // The most tasks that AddTasks makes of this many rows.
   static size_t MaxTasks(int64_t rows) {
     return static_cast<size_t>(rows / RotaryAngles::kBlock) + 2;
   }
 
-  // Appends `rows` to a list of tasks, cut where rows share angles.
+  // Appends `rows` to a list of tasks, divided where rows share angles.
   void AddTasks(const Rows& rows, ArenaList<Rows>& tasks) const;
 
   // Blocks until all tasks are done.
   void Run(absl::Span<const Rows> tasks, ExecutionContext& context) const;
 
  private:
-  // The angles of a row and the row in float32, in a worker's arena.
+  // The angles of a row, and the row in float32, in a worker's arena.
   struct Memory {
     RotaryAngles::Block block;
     float *cos, *sin, *row;

@@ -12,17 +12,17 @@
 
 namespace attend {
 
-// The layers of a process by name. Filled at start by one thread, then only
-// read, by any.
+// The layers of a process by name. One thread fills it at start; afterwards any thread may read
+// it.
 class LayerRegistry {
  public:
-  // ALREADY_EXISTS where the name is taken.
+  // ALREADY_EXISTS if the name is taken.
   absl::Status Add(std::unique_ptr<const Layer> layer);
 
-  // nullptr where there is none. Valid as long as the registry.
+  // nullptr if no layer has this name. The pointer is valid as long as the registry.
   const Layer* Find(absl::string_view name) const;
 
-  // In order of name.
+  // The layers in order of name.
   const std::map<std::string, std::unique_ptr<const Layer>, std::less<>>& layers() const {
     return layers_;
   }

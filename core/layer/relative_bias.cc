@@ -7,7 +7,8 @@
 namespace attend::internal {
 namespace {
 
-// The distances of one head, from the last row's first key to the first row's last key.
+// The number of distances of one head, from the last row's first key to the first row's last
+// key.
 int64_t CountDistances(const SequenceArgs& sequence) {
   return sequence.query_length + sequence.key_length - 1;
 }
@@ -37,8 +38,8 @@ int64_t RelativeBias::Bucket(const RelativeBiasConfig& config, int64_t distance)
   }
   const int64_t exact = buckets / 2;
   if (distance < exact) return first + distance;
-  // In float32 and in this order, as models were trained, so that a distance on
-  // the border of two buckets falls into the same one.
+  // Computed in float32 and in this order, as models were trained, so that a distance on the
+  // border of two buckets falls into the same one.
   const auto exact_float = static_cast<float>(exact);
   const float share = std::log(static_cast<float>(distance) / exact_float) /
                       static_cast<float>(std::log(static_cast<double>(config.max_distance) /
@@ -63,7 +64,7 @@ void RelativeBias::Fill(const SequenceArgs& sequence, int64_t head, float* data)
   // Beyond these bounds every distance is beyond max_distance_.
   const int64_t offset =
       std::clamp(sequence.query_offset, -rows - max_distance_, keys + max_distance_);
-  const int64_t first = -(offset + rows - 1);  // of the last row to key 0
+  const int64_t first = -(offset + rows - 1);  // distance from the last row to key 0
   float* const biases = data + head * CountDistances(sequence);
   for (int64_t i = 0; i < CountDistances(sequence); ++i) {
     biases[i] = by_distance[std::clamp(first + i, -max_distance_, max_distance_)];

@@ -10,9 +10,9 @@
 
 namespace attend {
 
-// Makes a linear layer that computes by the engine that ChooseLinearEngine names for this CPU.
-// `weight` has outputs * inputs elements, `bias` has outputs or none; both are
-// copied. FAILED_PRECONDITION if this CPU cannot compute in the type.
+// Makes a linear layer computed by the engine that ChooseLinearEngine names for this CPU.
+// `weight` has outputs * inputs elements, `bias` has outputs or none; both are copied.
+// FAILED_PRECONDITION if this CPU cannot compute in the type.
 absl::StatusOr<std::unique_ptr<const Linear>> CreateLinear(const LinearConfig& config,
                                                            absl::Span<const float> weight,
                                                            absl::Span<const float> bias);

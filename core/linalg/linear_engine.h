@@ -10,10 +10,10 @@
 
 namespace attend {
 
-// What computes the matmuls of linear layers.
+// The engines that compute the matmuls of linear layers.
 enum class LinearEngine { kOneDnn, kPanels };
 
-// What may be asked for. kAuto leaves the choice to ChooseLinearEngine.
+// The engines that a layer may request. kAuto leaves the choice to ChooseLinearEngine.
 enum class MatmulChoice { kAuto, kOneDnn, kPanels };
 
 inline constexpr std::pair<absl::string_view, MatmulChoice> kMatmulChoices[] = {
@@ -21,7 +21,7 @@ inline constexpr std::pair<absl::string_view, MatmulChoice> kMatmulChoices[] = {
     {"onednn", MatmulChoice::kOneDnn},
     {"panels", MatmulChoice::kPanels}};
 
-// The name of a choice or of an engine, as kMatmulChoices has it.
+// The name of a choice or of an engine, as in kMatmulChoices.
 absl::string_view Name(MatmulChoice choice);
 absl::string_view Name(LinearEngine engine);
 

@@ -10,7 +10,7 @@
 namespace attend::internal {
 namespace {
 
-// What an element of the input's type is, widened.
+// `value`, rounded to the input's type and widened again.
 float Round(DataType type, float value) {
   return type == DataType::kBFloat16 ? BFloat16ToFloat(FloatToBFloat16(value)) : value;
 }

@@ -11,18 +11,18 @@
 
 namespace attend::internal {
 
-// Rows whose float32 results show in which order a matmul sums: where two ways to compute
-// it give the same bits for them, they sum in the same order.
+// Rows whose float32 results reveal the order in which a matmul sums: if two ways to compute it
+// give the same bits for them, they sum in the same order.
 struct LinearProbe {
   std::vector<std::byte> x;  // [rows, inputs] of the input's type, contiguous
   std::vector<float> bias;   // [outputs], whole column blocks; 0 beyond the config's
 };
 
-// One row again and again, with a bias that takes away its exact result: what is left is
-// the sum's rounding error. Shows whether a result depends on the row's place.
+// One row repeated, with a bias that cancels its exact result: what remains is the rounding
+// error of the sum. Shows whether a result depends on the row's place.
 LinearProbe MakeEqualRows(const LinearConfig& config, absl::Span<const float> weight, int64_t rows);
 
-// Rows that differ, with no bias. Compares `rows` times as many sums, of any magnitude.
+// Different rows, without a bias. Compares `rows` times as many sums, of any magnitude.
 LinearProbe MakeDifferentRows(const LinearConfig& config, int64_t rows);
 
 }  // namespace attend::internal

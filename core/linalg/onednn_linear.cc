@@ -12,27 +12,27 @@
 namespace attend::internal {
 namespace {
 
-// Rows of a full block: bit-stable in every position everywhere it was tried.
+// Rows of a full block: bit-stable in every position on every machine tried.
 constexpr int64_t kFullBlock = 64;
 
-// Smaller blocks, which are verified at load. Beside panels, 32 rows are the fewest that
-// oneDNN computes about as fast; without them a short request would pay for 64 rows.
+// Smaller blocks, which are verified at load. Beside panels, 32 rows are the fewest that oneDNN
+// computes about as fast; without this size a short request would pay for 64 rows.
 constexpr int64_t kSmallBlocks[] = {32};
 constexpr int64_t kSmallBlocksWithoutPanels[] = {32, 16, 8, 4, 1};
 
-// Outputs of one task: 768 x 256 floats of weights are 768 KiB, which stay in a
-// second-level cache of 1 MiB while the blocks of rows pass by.
+// Outputs of one task: 768 x 256 floats of weights are 768 KiB, which stay in a second-level
+// cache of 1 MiB across the blocks of rows.
 constexpr int64_t kChunkOutputs = 256;
 
-// Inputs whose sum oneDNN forms before it adds such sums, where it was looked at (2.6.3
-// and 3.7.2 with AVX-512): all of them, or blocks.
+// The numbers of inputs that oneDNN sums before it adds up such sums: all of them (0), or blocks
+// of 512 or 1024, as observed in 2.6.3 and 3.7.2 with AVX-512.
 constexpr int64_t kSumInputs[] = {0, 512, 1024};
 
 bool HaveSameBits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// A full block of a probe's rows.
+// Computes a full block of a probe's rows by panels.
 std::vector<float> RunProbeByPanels(const PanelWeights& panels, const LinearProbe& probe) {
   const int64_t outputs = static_cast<int64_t>(probe.bias.size());
   const int64_t row_bytes = static_cast<int64_t>(probe.x.size()) / kFullBlock;
@@ -82,7 +82,8 @@ OneDnnLinear::OneDnnLinear(const LinearConfig& config, absl::Span<const float> w
   AddSmallBlocks(weight);
 }
 
-// Blocks of rows times chunks of outputs, by oneDNN, then the rest of the rows, by panels.
+// Tasks are blocks of rows times chunks of outputs, by oneDNN; the remaining rows follow, by
+// panels.
 int64_t OneDnnLinear::NumTasks(int64_t rows) const {
   const int64_t panel_tasks = blocks_.Rest(rows) > 0 ? outputs_ / kColumnBlock : 0;
   return blocks_.Count(rows) * static_cast<int64_t>(chunks_.size()) + panel_tasks;
@@ -108,7 +109,8 @@ MatmulShape OneDnnLinear::Shape(int64_t rows, int64_t outputs) const {
   return {rows, config_.inputs, outputs, config_.input_type};
 }
 
-// With the full block's matmuls, whose layout of the weights all others share.
+// Makes the chunks with the full block's matmuls, whose layout of the weights all other sizes
+// share.
 void OneDnnLinear::MakeChunks() {
   const int64_t count = DivideUp(outputs_, kChunkOutputs);
   const int64_t size = RoundUp(DivideUp(outputs_, count), kColumnBlock);
@@ -134,7 +136,7 @@ void OneDnnLinear::Pack(absl::Span<const float> weight) {
   for (Chunk& chunk : chunks_) {
     const float* from = weight.data() + chunk.begin * config_.inputs;
     const int64_t outputs = std::min(chunk.outputs, config_.outputs - chunk.begin);
-    std::vector<float> padded;  // with outputs of 0
+    std::vector<float> padded;  // padded with outputs of 0
     if (outputs < chunk.outputs) {
       padded.assign(from, from + outputs * config_.inputs);
       padded.resize(static_cast<size_t>(chunk.outputs * config_.inputs), 0.0f);
@@ -146,8 +148,8 @@ void OneDnnLinear::Pack(absl::Span<const float> weight) {
   }
 }
 
-// Lets panels read oneDNN's weights if they give the same bits, in one of the orders of
-// sums that oneDNN is known to use.
+// Lets panels read oneDNN's weights if they give the same bits in one of the summation orders
+// that oneDNN is known to use.
 void OneDnnLinear::FindPanels() {
   PanelWeights panels = {PanelRowFormat(config_.input_type, config_.inputs), config_.outputs};
   if (PanelWidth() != kColumnBlock) return;
@@ -169,7 +171,7 @@ void OneDnnLinear::FindPanels() {
   }
 }
 
-// Adds matmuls for those smaller blocks in which a row has the same bits as in a full one.
+// Adds the smaller blocks in which a row has the same bits as in a full block.
 void OneDnnLinear::AddSmallBlocks(absl::Span<const float> weight) {
   const LinearProbe probe = MakeEqualRows(config_, weight, kFullBlock);
   const std::vector<float> expected = RunProbe(probe, 0, kFullBlock);
@@ -198,7 +200,7 @@ void OneDnnLinear::AddSmallBlocks(absl::Span<const float> weight) {
       RowBlocks(std::move(sizes), has_panels() ? RowBlocks::End::kRest : RowBlocks::End::kPadded);
 }
 
-// A full block of a probe's rows by oneDNN, in blocks of one size.
+// Computes a full block of a probe's rows by oneDNN, in blocks of one size.
 std::vector<float> OneDnnLinear::RunProbe(const LinearProbe& probe, size_t size_index,
                                           int64_t size) const {
   std::vector<float> y(static_cast<size_t>(kFullBlock * outputs_)), block;
@@ -224,7 +226,7 @@ void OneDnnLinear::RunBlock(const Chunk& chunk, const RowBlocks::Block& block,
   const std::byte* const x = GatherRows(batch.x + block.begin, rows, size, frame);
   float* const y = frame.Take<float>(static_cast<size_t>(size * chunk.outputs));
   chunk.matmuls[block.size_index]->Run(x, chunk.weights, bias_.as<float>() + chunk.begin, y);
-  // oneDNN 2 has its fast kernels for contiguous results alone.
+  // oneDNN 2 has fast kernels for contiguous results only.
   const auto element = static_cast<int64_t>(ElementSize(batch.output_type));
   const int64_t outputs = std::min(chunk.outputs, config_.outputs - chunk.begin);
   for (int64_t r = 0; r < rows; ++r) {
@@ -233,7 +235,7 @@ void OneDnnLinear::RunBlock(const Chunk& chunk, const RowBlocks::Block& block,
   }
 }
 
-// `size` rows that follow each other in memory and begin with the `rows` given.
+// Returns `size` rows that follow each other in memory and begin with the given rows.
 const std::byte* OneDnnLinear::GatherRows(const std::byte* const* x, int64_t rows, int64_t size,
                                           ArenaFrame& frame) const {
   const int64_t row_bytes = InputRowBytes();

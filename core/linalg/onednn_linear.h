@@ -18,16 +18,16 @@
 
 namespace attend::internal {
 
-// oneDNN's matmul behind Linear.
+// Linear computed by oneDNN's matmul.
 //
-// oneDNN may take another code path for one row than for many and then give a row other
-// bits. So it computes blocks of rows of sizes that are verified on these weights at load
-// time: they give every row the same bits in every position.
+// oneDNN may use another code path for one row than for many and then compute other bits for a
+// row. This class therefore computes blocks of rows of sizes that are verified on these weights
+// at load time: they give every row the same bits in every position.
 //
-// With AVX-512, oneDNN packs weights in the order in which our panels read them, and sums
-// inputs in an order that panels can follow. Where they are verified at load to give the
-// same bits, panels compute what does not fill a block from the very same weights: they
-// compute no row for padding, and few rows faster. Elsewhere the last block is padded.
+// With AVX-512, oneDNN packs weights in the order in which our panels read them, and sums inputs
+// in an order that panels can follow. If panels are verified at load to give the same bits, they
+// compute the rows that do not fill a block from the very same weights: they compute no row for
+// padding, and few rows faster. Otherwise the last block is padded.
 class OneDnnLinear final : public Linear {
  public:
   // As CreateLinear. FAILED_PRECONDITION if oneDNN cannot make the matmul.
@@ -43,15 +43,15 @@ class OneDnnLinear final : public Linear {
   bool has_panels() const { return panels_.has_value(); }
 
  private:
-  // Outputs that one matmul computes, whole column blocks.
+  // A range of outputs that one matmul computes, in whole column blocks.
   struct Chunk {
     int64_t begin = 0;
     int64_t outputs = 0;
-    std::vector<std::shared_ptr<const Matmul>> matmuls;  // by block size
+    std::vector<std::shared_ptr<const Matmul>> matmuls;  // indexed by block size
     dnnl::memory weights;
   };
 
-  // Throws dnnl::error, as the functions that it calls.
+  // Throws dnnl::error, as the functions that it calls do.
   OneDnnLinear(const LinearConfig& config, absl::Span<const float> weight,
                absl::Span<const float> bias);
   void MakeChunks();
@@ -68,9 +68,9 @@ class OneDnnLinear final : public Linear {
                               ArenaFrame& frame) const;
 
   const LinearConfig config_;
-  const int64_t outputs_;  // rounded up to whole column blocks; those added are 0
-  AlignedBuffer weights_;  // of all chunks
-  AlignedBuffer bias_;     // [outputs_], zeros where there is none
+  const int64_t outputs_;  // rounded up to whole column blocks; added outputs are 0
+  AlignedBuffer weights_;  // weights of all chunks
+  AlignedBuffer bias_;     // [outputs_], zeros if there is none
   std::vector<Chunk> chunks_;
   RowBlocks blocks_;
   std::optional<PanelWeights> panels_;  // views of weights_ and bias_

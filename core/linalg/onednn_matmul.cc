@@ -24,8 +24,8 @@ dnnl::matmul::primitive_desc MakePrimitiveDesc(const Desc& input, const Desc& we
 #endif
 }
 
-// oneDNN is an OpenMP build; our own pool gives out the work, so each of its
-// threads must stay alone. The setting is per thread, and costs a store.
+// oneDNN is an OpenMP build. Our own pool distributes the work, so each of its threads must stay
+// alone. The setting is per thread and costs a store.
 void StayOnThisThread() {
   omp_set_num_threads(1);
 }
@@ -77,7 +77,7 @@ Matmul::Matmul(const MatmulShape& shape, const Desc& weights)
   // A primitive is made for the number of threads that this thread may use.
   StayOnThisThread();
   dnnl::primitive_attr attributes;
-  // The library's own scratchpad belongs to the thread that made the primitive.
+  // A library scratchpad would belong to the thread that made the primitive.
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   const auto description =
       MakePrimitiveDesc(input_desc_, weights, bias_desc_, output_desc_, attributes);
@@ -112,7 +112,7 @@ void Matmul::Run(const std::byte* x, const dnnl::memory& weights, const float* b
   operands->input.set_data_handle(const_cast<std::byte*>(x));
   operands->output.set_data_handle(y);
   operands->bias.set_data_handle(const_cast<float*>(bias));
-  // The C call: the C++ one builds a map of its arguments each time.
+  // Uses the C interface: the C++ one builds a map of its arguments on each call.
   const dnnl_exec_arg_t arguments[] = {
       {DNNL_ARG_SRC, operands->input.get()},
       {DNNL_ARG_WEIGHTS, weights.get()},
@@ -123,7 +123,7 @@ void Matmul::Run(const std::byte* x, const dnnl::memory& weights, const float* b
   const dnnl_status_t status =
       dnnl_primitive_execute(primitive_.get(), operands->stream.get(), 5, arguments);
   if (status != dnnl_success) {
-    // The same operands ran when the weights were packed: a broken invariant.
+    // The same operands ran when the weights were packed, so this is a broken invariant.
     std::fprintf(stderr, "oneDNN failed to run a matmul: status %d\n", static_cast<int>(status));
     std::abort();
   }

@@ -47,11 +47,12 @@ int64_t PanelLinear::NumTasks(int64_t rows) const {
   return DivideUp(rows, kRowBlock) * column_blocks_;
 }
 
-// All column blocks of a row block, then the next row block: the rows stay in the cache,
-// and the weights, which lie in the order of use, are prefetched.
+// Computes all column blocks of a row block, then those of the next row block: the rows stay in
+// the cache, and the weights, which are in the order of use, are prefetched.
 void PanelLinear::Run(int64_t task, const LinearBatch& batch, Arena& arena) const {
   const int64_t row_blocks = DivideUp(batch.rows, kRowBlock);
-  const int64_t block_rows = DivideUp(batch.rows, row_blocks);  // so that all are equally large
+  const int64_t block_rows =
+      DivideUp(batch.rows, row_blocks);  // so that all blocks have the same size
   const int64_t row = task / column_blocks_ * block_rows;
   RunColumnBlock(
       panels_, task % column_blocks_,

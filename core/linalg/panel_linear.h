@@ -11,13 +11,13 @@
 
 namespace attend::internal {
 
-// Our own kernel behind Linear. Each row is summed in one order whatever rows are computed
-// with it: nothing has to be verified at load, no row is computed for padding, and few rows
-// take the time that their weights take to be read. Serves every CPU and type; bfloat16
-// without avx512_bf16 is computed in float32, from weights rounded to bfloat16.
+// Linear computed by our own kernel. Each row is summed in one order whatever rows are computed
+// with it: nothing has to be verified at load, no row is computed for padding, and a few rows
+// take only as long as reading the weights. Serves every CPU and type; bfloat16 without
+// avx512_bf16 is computed in float32, from weights rounded to bfloat16.
 class PanelLinear final : public Linear {
  public:
-  // As CreateLinear.
+  // The arguments are those of CreateLinear.
   PanelLinear(const LinearConfig& config, absl::Span<const float> weight,
               absl::Span<const float> bias);
 
@@ -29,8 +29,8 @@ class PanelLinear final : public Linear {
   void Pack(absl::Span<const float> weight);
 
   const LinearConfig config_;
-  const int64_t column_blocks_;  // of kColumnBlock outputs
-  AlignedBuffer memory_, bias_;  // what panels_ points to
+  const int64_t column_blocks_;  // each of kColumnBlock outputs
+  AlignedBuffer memory_, bias_;  // memory that panels_ points to
   PanelWeights panels_;
 };
 

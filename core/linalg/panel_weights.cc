@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kWordBytes = 4;
 
-// Rows are converted together up to so many bytes, which a second-level cache keeps.
+// The most bytes of rows that are converted together: a second-level cache keeps them.
 constexpr int64_t kConvertedBytes = 512 << 10;
 
 int64_t RowBytes(const PanelRowFormat& format) {

@@ -8,14 +8,14 @@
 
 namespace attend::internal {
 
-// The tile registers 0 to 7 of AMX, each 16 rows of 64 bytes, which belong to the
-// constructing thread from construction to destruction; one object per thread at a time.
-// Their contents begin as zeros and are lost with the object, so that a switch to another
-// thread need not save them.
+// The tile registers 0 to 7 of AMX, each 16 rows of 64 bytes. They belong to the constructing
+// thread from construction to destruction; each thread has one object at a time. Their contents
+// begin as zeros and are lost with the object, so that a switch to another thread need not save
+// them.
 //
-// No compiler flag is needed: the instructions are the assembler's matter, and no compiler
-// uses tile registers unless told to. Precondition of construction: Available(). Intel's
-// Architecture Instruction Set Extensions reference, chapter AMX.
+// No compiler flag is needed: the assembler provides the instructions, and no compiler uses tile
+// registers unless told to. Precondition of construction: Available(). See Intel's Architecture
+// Instruction Set Extensions reference, chapter AMX.
 class AmxRegisters {
  public:
   static bool Available() { return GetCpuFeatures().amx_bf16; }
@@ -43,7 +43,7 @@ class AmxRegisters {
     __asm__ volatile("tilezero %%tmm%c0" : : "i"(kTile));
   }
 
-  // 16 rows that lie `stride` bytes apart; any alignment.
+  // Loads 16 rows that are `stride` bytes apart, at any alignment.
   template <int kTile>
   static void Load(const void* rows, int64_t stride) {
     __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2"
@@ -59,9 +59,9 @@ class AmxRegisters {
                      : "memory");
   }
 
-  // C[m][n] += sum over k of A[m][k] * B[k][n] for 16 x 16 x 16 words: floats in C, in A
-  // and B pairs of bfloat16, whose products are added. Rounds to nearest even, takes
-  // denormal numbers as 0 and gives 0 for them, as vdpbf16ps does.
+  // C[m][n] += sum over k of A[m][k] * B[k][n] for 16 x 16 x 16 words: floats in C, pairs of
+  // bfloat16 in A and B, whose products are added. Rounds to nearest even, reads denormal
+  // numbers as 0 and writes 0 for them, as vdpbf16ps does.
   template <int kC, int kA, int kB>
   static void MulAdd() {
     __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kC), "i"(kA), "i"(kB));

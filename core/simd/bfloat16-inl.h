@@ -20,8 +20,8 @@ namespace attend::internal {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Nearest, ties to even; overflow to infinity, NaN stays NaN. In integers, since
-// instructions that round to bfloat16 take subnormals for 0.
+// Rounds to nearest, ties to even; overflow to infinity, NaN stays NaN. Computes in integers,
+// since instructions that round to bfloat16 read subnormals as 0.
 template <class VF>
 HWY_INLINE auto RoundToBFloat16(VF value) {
   const hn::DFromV<VF> df;
@@ -35,8 +35,8 @@ HWY_INLINE auto RoundToBFloat16(VF value) {
   return hn::TruncateTo(dh, hn::ShiftRight<16>(hn::IfThenElse(nan, quiet, rounded)));
 }
 
-// words[i] = the numbers i of two rows of bfloat16, that of `low` in the low half. `high` may
-// be null, which stands for zeros.
+// words[i] = element i of two rows of bfloat16, `low` in the low half. `high` may be null, which
+// stands for zeros.
 HWY_INLINE void PairBFloat16Rows(const uint16_t* low, const uint16_t* high, int64_t width,
                                  uint32_t* words) {
   const hn::RebindToUnsigned<F32> du;

@@ -18,7 +18,7 @@
 namespace attend {
 namespace {
 
-// How far ONEDNN_MAX_CPU_ISA lets us go; its names are oneDNN's.
+// The SIMD level that ONEDNN_MAX_CPU_ISA allows; its values are oneDNN's.
 enum Level { kBaseline, kAvx2, kAvx512, kAvx512Bf16, kAmx };
 
 Level MaxLevel() {
@@ -36,7 +36,7 @@ Level MaxLevel() {
 #if defined(__x86_64__)
 
 constexpr uint64_t kAvxState = 0x6;       // XCR0: SSE and AVX
-constexpr uint64_t kAvx512State = 0xe6;   // and opmask, ZMM
+constexpr uint64_t kAvx512State = 0xe6;   // also opmask, ZMM
 constexpr uint64_t kTileState = 0x60000;  // tile configuration and data
 
 uint64_t EnabledState() {
@@ -49,9 +49,9 @@ bool Bit(uint32_t word, int bit) {
   return ((word >> bit) & 1) != 0;
 }
 
-// Linux gives a process the 8 KiB of tile data in each thread's state only if it asks
-// (Documentation/arch/x86/xstate.rst); without that the first tile instruction ends it.
-// For all threads, and asking again does no harm: oneDNN does too.
+// Linux gives a process the 8 KiB of tile data in each thread's state only on request
+// (Documentation/arch/x86/xstate.rst); without it the first tile instruction ends the process.
+// The request holds for all threads, and repeating it does no harm: oneDNN makes it too.
 bool AskForTileData() {
 #if defined(__linux__)
   constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
@@ -62,7 +62,7 @@ bool AskForTileData() {
 #endif
 }
 
-// Bits from Intel's Software Developer's Manual, volume 2A, CPUID.
+// The bits are those of Intel's Software Developer's Manual, volume 2A, CPUID.
 CpuFeatures Detect(Level level) {
   CpuFeatures found;
   uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;

@@ -15,12 +15,12 @@ struct CpuFeatures {
   bool amx_bf16 = false;  // TILE and BF16, and the process may use them
 };
 
-// Read once, at the first call, which also asks the operating system for the use of AMX
-// in all threads of the process. Thread-safe. Honours ONEDNN_MAX_CPU_ISA (the
-// variable that oneDNN reads), so that one setting forces one path everywhere.
+// Read once, at the first call, which also asks the operating system to allow AMX in all threads
+// of the process. Thread-safe. Honours ONEDNN_MAX_CPU_ISA (the variable that oneDNN reads), so
+// that one setting selects one path everywhere.
 const CpuFeatures& GetCpuFeatures();
 
-// The names of those present, e.g. {"avx2", "avx512", "avx512_bf16"}.
+// The names of the features present, e.g. {"avx2", "avx512", "avx512_bf16"}.
 std::vector<std::string> CpuFeatureNames();
 
 }  // namespace attend

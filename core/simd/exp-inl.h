@@ -19,22 +19,22 @@ namespace attend::internal {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// 2^x for x <= 0; 0 below 2^-126, NaN for NaN. Minimax polynomials for 2^f on
-// [-1/2, 1/2]: degree 5 errs by 7.5e-8 of the result. Degree 3 errs by 1.0e-4, which
-// is enough before rounding to bfloat16 (2e-3); it is exact at 0, so that the
-// largest score of a row, whose weight is 1, is not off in the sum but not in P.
+// 2^x for x <= 0; 0 below 2^-126, NaN for NaN. Minimax polynomials for 2^f on [-1/2, 1/2]:
+// degree 5 errs by 7.5e-8 of the result. Degree 3 errs by 1.0e-4, which is enough before
+// rounding to bfloat16 (2e-3); it is exact at 0, because the largest score of a row has weight 1
+// in P and must have the same weight in the sum.
 template <int kDegree>
 HWY_INLINE V32 Exp2(V32 x) {
   const F32 df;
 #if HWY_TARGET == HWY_AVX3
-  // The distance to the nearest integer, 0 of an infinity. With the power below four
-  // instructions for what takes seven elsewhere: 2 to 3 % of a bfloat16 prefill.
+  // The distance to the nearest integer; 0 for an infinity. Together with the power below, four
+  // instructions replace seven: 2 to 3 % of a bfloat16 prefill.
   const V32 f{_mm512_reduce_ps(x.raw, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 #else
   const hn::RebindToSigned<F32> di;
-  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the sum, and 127
-  // makes it the exponent of a float. Multiplied by, not added to the bits of p, so
-  // that NaN stays NaN whatever its low bits are.
+  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the sum, and 127 makes it
+  // the exponent of a float. The power is multiplied by p, not added to its bits, so that NaN
+  // stays NaN whatever its low bits are.
   const V32 magic = hn::Set(df, 12582912.0f + 127.0f);
   const V32 shifted = hn::Add(x, magic);
   const V32 f = hn::Sub(x, hn::Sub(shifted, magic));
@@ -63,9 +63,9 @@ HWY_INLINE V32 Exp2(V32 x) {
 #endif
 }
 
-// tanh(x), within about 2 units in the last place. Below 5/8 an odd polynomial
-// (Cephes tanhf, S. Moshier); above, from t = e^(-2|x|) < 0.29, whose error hardly
-// counts in (1 - t) / (1 + t). 1 for infinity, NaN for NaN.
+// tanh(x), within about 2 units in the last place. Below 5/8 an odd polynomial (Cephes tanhf, S.
+// Moshier); above, computed from t = e^(-2|x|) < 0.29, whose error hardly counts in (1 - t) / (1
+// + t). 1 for infinity, NaN for NaN.
 HWY_INLINE V32 Tanh(V32 x) {
   const F32 df;
   const V32 magnitude = hn::Abs(x), one = hn::Set(df, 1.0f);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Sums of products of rows with a panel: sums[row][lane] += sum over words w of
-// row[w] * panel[w][lane], in order of w, whichever rows stand together: the bits of a
-// row's sums depend on nothing but that row and the panel.
+// Sums of products of rows with a panel: sums[row][lane] += sum over words w of row[w] *
+// panel[w][lane], in order of w, whichever rows are computed together: the bits of a row's sums
+// depend on nothing but that row and the panel.
 
 #if defined(ATTEND_CORE_SIMD_PRODUCTS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ATTEND_CORE_SIMD_PRODUCTS_INL_H_
@@ -23,11 +23,11 @@ namespace attend::internal {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Rows in memory as they came: words of four bytes, strides in bytes.
+// Rows as they are in memory: words of four bytes, strides in bytes.
 struct WordRows {
   const std::byte* data;
   int64_t stride;
-  int64_t words;  // in a row
+  int64_t words;  // per row
 
   const std::byte* row(int64_t r) const { return data + r * stride; }
 };
@@ -37,8 +37,8 @@ struct NoPrefetch {
   HWY_INLINE void operator()() {}
 };
 
-// `panel` points to the first lane of the first word; kLanes is its width, from one
-// word to the next. `prefetch` is called once per word.
+// `panel` points to the first lane of the first word; kLanes is the distance from one word to
+// the next. `prefetch` is called once per word.
 template <class Multiplier, int kLanes, int kRows, int kVectors, class Prefetch = NoPrefetch>
 HWY_INLINE void AddProducts(const float* HWY_RESTRICT panel, const std::byte* const (&rows)[kRows],
                             int64_t words, V32 (&sums)[kRows][kVectors],

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Transposition between rows in memory and a matrix [n][kColumns] whose columns they are.
+// Transposition between rows in memory and the columns of a matrix [n][kColumns].
 
 #if defined(ATTEND_CORE_SIMD_TRANSPOSE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ATTEND_CORE_SIMD_TRANSPOSE_INL_H_
@@ -37,7 +37,7 @@ HWY_INLINE void Transpose4x4(V32& a, V32& b, V32& c, V32& d) {
   d = hn::BitCast(df, hn::InterleaveUpper(dw, ab_high, cd_high));
 }
 
-// Block i of the vector: four floats of row 4 * i.
+// Loads block i of the vector: four floats of row 4 * i.
 template <class D>
 HWY_INLINE hn::Vec<D> LoadBlocks(D d, const float* const* rows, int64_t at) {
   if constexpr (hn::MaxLanes(D()) == 4) {
@@ -61,8 +61,8 @@ HWY_INLINE void StoreBlocks(D d, hn::Vec<D> v, float* const* rows, int64_t at) {
 
 #endif
 
-// matrix[i][lane] = rows[lane][i] for i < n. Pointers are read up
-// to `lanes` rounded up to a whole vector.
+// matrix[i][lane] = rows[lane][i] for i < n. Pointers up to `lanes` rounded up to a whole vector
+// must be readable.
 template <int kColumns>
 HWY_NOINLINE void GatherColumns(const float* const* rows, int64_t n, int lanes, float* matrix) {
   int64_t done = 0;

@@ -37,9 +37,9 @@ HWY_INLINE int VectorLanes() {
   return static_cast<int>(hn::Lanes(F32()));
 }
 
-// Vectors of lanes, and words broadcast against them (of rows of tokens or keys, or
-// features of values), whose sums stay in registers together: at most 24 of 32, or
-// 12 of 16.
+// The numbers of vectors, and of words broadcast to them, whose sums stay in registers together:
+// at most 24 of 32, or 12 of 16. The words are of rows of tokens or keys, or of features of
+// values.
 #if HWY_TARGET == HWY_AVX3
 constexpr int kMaxVectors = 4;
 constexpr int RegisterRows(int vectors) {
@@ -80,8 +80,8 @@ struct FloatMultiplier {
 #if HWY_TARGET == HWY_AVX3
 struct BFloat16Multiplier {
   static constexpr int kElementsPerWord = 2;
-  // Highway 1.0.3 has no target with this instruction. An assembler needs none,
-  // and whoever calls has asked the CPU.
+  // Highway 1.0.3 has no target with this instruction. The assembler needs none, and the caller
+  // has checked the CPU.
   static HWY_INLINE V32 MulAdd(V32 a, V32 b, V32 sum) {
     __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
     return sum;
@@ -89,14 +89,15 @@ struct BFloat16Multiplier {
 };
 #endif
 
-// All lanes get the word at `p`, which needs no alignment.
+// Broadcasts the word at `p`, which needs no alignment, to all lanes.
 HWY_INLINE V32 Broadcast(const std::byte* p) {
   float word;
   std::memcpy(&word, p, sizeof(word));
   return hn::Set(F32(), word);
 }
 
-// The first `count` of a vector's numbers, then zeros; reads no byte after them.
+// Loads the first `count` numbers of a vector and fills the rest with zeros; reads no byte after
+// them.
 template <class D>
 HWY_INLINE hn::Vec<D> LoadFirst(D d, const std::byte* from, int64_t count) {
   using T = hn::TFromD<D>;
@@ -131,7 +132,7 @@ HWY_INLINE void StoreBlockSums(D d, hn::Vec<D> v, float* to) {
 
 #endif
 
-// to[i] = sum of the lanes of v[i].
+// to[i] = the sum of the lanes of v[i].
 HWY_INLINE void StoreLaneSums(const V32* v, float* to) {
 #if HWY_TARGET == HWY_SCALAR
   for (int i = 0; i < 4; ++i) to[i] = hn::GetLane(v[i]);

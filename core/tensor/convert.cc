@@ -93,7 +93,7 @@ HWY_AFTER_NAMESPACE();
 namespace attend {
 namespace internal {
 
-// Each converts whole vectors from the front and returns the number of elements.
+// Each function converts whole vectors from the front and returns the number of elements.
 HWY_EXPORT(WidenBFloat16);
 HWY_EXPORT(NarrowBFloat16);
 HWY_EXPORT(WidenFloat16);

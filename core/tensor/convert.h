@@ -9,8 +9,8 @@
 
 namespace attend {
 
-// Conversions between float types. Widening is exact; narrowing rounds to
-// nearest, ties to even, overflow to infinity. NaN stays NaN. Thread-safe.
+// Conversions between float types. Widening is exact; narrowing rounds to nearest, ties to even,
+// overflow to infinity. NaN stays NaN. Thread-safe.
 
 float BFloat16ToFloat(uint16_t bits);
 uint16_t FloatToBFloat16(float value);
@@ -25,7 +25,7 @@ float LoadFloat(DataType type, const std::byte* data, int64_t index);
 void ConvertToFloat(DataType type, const std::byte* source, float* destination, int64_t n);
 void ConvertFromFloat(const float* source, DataType type, std::byte* destination, int64_t n);
 
-// Any float type to any other, through float32; a plain copy where they are one.
+// Converts any float type to any other, through float32; a plain copy if they are the same.
 void ConvertFloats(DataType from, const std::byte* source, DataType to, std::byte* destination,
                    int64_t n);
 

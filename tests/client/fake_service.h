@@ -18,15 +18,15 @@
 
 namespace attend::client {
 
-// An attention service that computes nothing: it returns its query, after `hook`
-// had its say. Thread-safe as far as the hook is.
+// An attention service that computes nothing: it calls `hook` and returns its query. Thread-safe
+// if the hook is.
 class FakeService : public v1::AttentionService::Service {
  public:
   // Called with the number of the call, from 1; not OK is returned to the client.
   using Hook = std::function<grpc::Status(int call, grpc::ServerContext& context)>;
 
-  // Before the first call. Under a mutex all the same: ThreadSanitizer does not see
-  // the order that gRPC gives, server thread after client.
+  // To be called before the first call. It locks a mutex all the same: ThreadSanitizer does not
+  // see that gRPC orders the server thread after the client.
   void set_hook(Hook hook) {
     std::lock_guard<std::mutex> lock(mutex_);
     hook_ = std::move(hook);
@@ -81,10 +81,10 @@ class FakeService : public v1::AttentionService::Service {
   mutable std::mutex mutex_;
   Hook hook_;
   std::atomic<int> calls_ = 0;
-  v1::AttentionOptions last_options_;  // of a layer's call
+  v1::AttentionOptions last_options_;  // those of the last layer call
 };
 
-// Layers l0 .. l4, two a page.
+// Layers l0 .. l4, two per page.
 class FakeLayers : public v1::LayerService::Service {
  public:
   grpc::Status ListLayers(grpc::ServerContext*, const v1::ListLayersRequest* request,
@@ -112,7 +112,7 @@ class FakeLayers : public v1::LayerService::Service {
   }
 
  private:
-  // Every setting that a layer may have.
+  // A layer with every setting that a layer may have.
   static void SetAll(v1::LayerInfo& layer) {
     layer.mutable_rotary()->set_width(64);
     layer.mutable_rotary()->set_theta(5e5);
@@ -136,7 +136,7 @@ class FakeInfo : public v1::ServerService::Service {
   }
 };
 
-// A server of all fakes on a free port, and on `extra_address` if not empty.
+// A server with all fakes on a free port, and on `extra_address` if not empty.
 class FakeServer {
  public:
   explicit FakeServer(
@@ -154,7 +154,7 @@ class FakeServer {
   }
   ~FakeServer() { Stop(); }
 
-  // Ends the calls that run.
+  // Ends the calls in progress.
   void Stop() { server_->Shutdown(std::chrono::system_clock::now()); }
 
   int port() const { return port_; }

@@ -103,7 +103,7 @@ def draw(model, seed):
 
 
 class Recorder:
-    """What attention modules get and give, call by call."""
+    """The inputs and outputs of attention modules, call by call."""
 
     def __init__(self, model):
         self.calls = {}  # layer -> [(query, key or None, output)]
@@ -164,7 +164,7 @@ def make(name, config, out, seed):
     model = transformers.AutoModel.from_config(loaded)
     draw(model, seed)
     model.save_pretrained(folder)
-    # From the file as a user has it: that its keys mean the same is part of what is recorded.
+    # Read from the file as a user has it: the goldens also record that its keys mean the same.
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     model = transformers.AutoModel.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager").eval()

@@ -88,7 +88,7 @@ def main():
             "transformers": transformers.__version__,
         },
     }
-    # One line a sentence: the file is read in reviews.
+    # One line per sentence: the file is read in reviews.
     with open(args.out, "w", encoding="utf-8") as out:
         out.write(json.dumps(facts, indent=1)[:-2] + ',\n "sentences": [\n')
         out.write(",\n".join(

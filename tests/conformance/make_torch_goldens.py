@@ -57,7 +57,7 @@ def draw_operator(rng, seed):
         call["value_dim"] = call["head_dim"] = int(rng.choice([8, 16]))
     full = [call["batch"], call["heads"], call["rows"], call["keys"]]
     shape = [n if rng.random() < 0.6 else 1 for n in full[:3]] + full[3:]
-    # torch takes one of the two.
+    # torch takes only one of the two.
     none = {"mask": None, "mask_shape": None}
     return call | (none if call["causal"] else mask_of(rng, shape[int(rng.integers(3)):]))
 

@@ -101,7 +101,7 @@ def test_group_query_attention(running, seed):
         scale=scale, local_window_size=window, softcap=softcap)
     oracle = oracle.reshape(batch, rows, heads, head_dim)
 
-    # The new rows behind those of the cache, and what nobody may read behind them.
+    # The new rows follow those of the cache, and rows that nobody may read follow them.
     key, value = (np.full((batch, max(lengths), kv_heads, head_dim), np.nan, np.float32)
                   for _ in "kv")
     for b, n in enumerate(past):

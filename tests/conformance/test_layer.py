@@ -151,7 +151,7 @@ def test_agrees_with_onnxruntime(running, record_property, seed):
     for b, (answer, expected) in enumerate(zip(answers, outputs)):
         if len(expected) == 0:
             continue
-        # Of the rows' largest norm: a row whose heads are gated off may be nearly 0.
+        # Relative to the rows' largest norm: a row whose heads are gated off may be nearly 0.
         norm = np.linalg.norm(expected, axis=-1).max()
         rounding = UNIT[dtype] * np.abs(expected) + 2**-25  # of the answer to the wire's type
         difference = np.maximum(np.abs(answer - expected) - rounding, 0)

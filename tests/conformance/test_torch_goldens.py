@@ -119,14 +119,15 @@ def test_multihead_attention(running, record_property, call):
                                "per_head": pb.WEIGHTS_PER_HEAD}[call["weights"]]
     response = running.attention.MultiHeadAttention(request, timeout=60)
 
-    # torch computes the rows that are padding, too; here they are 0.
+    # torch also computes the rows that are padding; here they are 0.
     rows = lengths if key is None and lengths is not None else [call["rows"]] * call["batch"]
     output = to_array(response.output)
     oracle = expected("module", call, dtype, "output")
     for b, n in enumerate(rows):
         assert not output[b, n:].any()
         want = oracle[b, :n]
-        # As test_layer has it: by the largest norm, and both sides round to the wire's type.
+        # As in test_layer: relative to the largest norm, and both sides round to the wire's
+        # type.
         difference = np.abs(output[b, :n] - want) - 2 * UNIT[WIRE[dtype]] * np.abs(want)
         difference = np.where(np.isnan(difference), np.inf, np.maximum(difference, 0))
         record_property("share_of_bound", cases.check(

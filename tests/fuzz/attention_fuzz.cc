@@ -7,10 +7,9 @@
 //
 //   attention_fuzz [--seconds=60] [--seed=N] [--one=M]
 //
-// By hand, for an hour: build/release/tests/attention_fuzz --seconds=3600. The seed is
-// the clock's where none is given, and printed first. Problem i of a run comes from
-// seed + i alone; --one=M runs the problem of seed M and says what it is. Ends with 1
-// at the first result that is wrong.
+// For an hour's run by hand: build/release/tests/attention_fuzz --seconds=3600. The seed is the
+// clock's unless given, and is printed first. Problem i of a run comes from seed + i alone;
+// --one=M runs the problem of seed M and describes it. Ends with 1 at the first wrong result.
 
 #include <chrono>
 #include <cmath>
@@ -51,7 +50,7 @@ std::unique_ptr<RandomProblem> MakeProblem(uint32_t seed) {
     shape.lengths.push_back({queries, draw.Coin(0.4) ? queries : draw.Of(lengths)});
   }
   if (draw.Coin(0.05)) shape.lengths = {{draw.In(1, 4), draw.In(500, 1500)}};
-  // Many problems tell more than large ones: the reference takes its time.
+  // Many problems find more than large ones, because the reference is slow.
   const auto cost = [&] {
     int64_t pairs = 0;
     for (const auto& [queries, keys] : shape.lengths) pairs += queries * keys;
@@ -65,7 +64,7 @@ std::unique_ptr<RandomProblem> MakeProblem(uint32_t seed) {
     if (shape.lengths.size() > 1) shape.lengths.pop_back();
     if (shape.num_heads > shape.num_kv_heads) shape.num_heads = shape.num_kv_heads;
   }
-  if (draw.Coin(0.03)) {  // tiles that go through keys together, with one worker
+  if (draw.Coin(0.03)) {  // tiles that share a pass over keys, with one worker
     shape.num_kv_heads = draw.Of<int64_t>({8, 16});
     shape.num_heads = 16;
     shape.head_dim = draw.In(1, 18);
@@ -87,12 +86,12 @@ std::unique_ptr<RandomProblem> MakeProblem(uint32_t seed) {
   return random;
 }
 
-// One problem: what came out, and what is said of it.
+// The verdict on one problem, and the problem's description.
 class Check {
  public:
   explicit Check(RandomProblem& random) : random_(random), p_(random.problem) {}
 
-  // Empty where all is right.
+  // Empty if all results are right.
   std::string Run() {
     Compute(random_, 1);
     if (!random_.GapsAreUntouched()) return "memory between rows of output was written";
@@ -176,14 +175,14 @@ class Check {
       const double value = LoadFloat(p_.input_type, s.value.data,
                                      key * s.value.row_stride + kv * s.value.head_stride + d);
       if (!std::isfinite(value)) {
-        // A weight that is 0, or was not before the maximum moved, makes NaN of
-        // infinity, or keeps it.
+        // A weight that is 0, or was not 0 before the maximum moved, turns infinity into NaN or
+        // keeps it.
         const double p = row.p[key];
         infinite = true;
         sure = sure && p > 1e-30 && row.p_error[key] < p / 2;
         continue;
       }
-      if (value == 0.0) continue;  // of an error without bound, too
+      if (value == 0.0) continue;  // even if the error has no bound
       largest_value = std::max(largest_value, std::fabs(value));
       sum += row.p[key] * std::fabs(value);
       error += (row.p_error[key] + row.p[key] * row.rounded_p_error) * std::fabs(value) +
@@ -191,7 +190,7 @@ class Check {
     }
     sum *= std::fabs(gate);
     error *= std::fabs(gate);
-    // Sums are of exponentials against the largest score so far, and not divided yet.
+    // Sums are of exponentials relative to the largest score so far, and not divided yet.
     if (largest_value * static_cast<double>(s.key_length) > 1e37) return;
     if (infinite) {
       const bool same = std::isnan(truth) ? std::isnan(got) : truth == got;

@@ -11,10 +11,10 @@ namespace attend {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kUnit = 0x1p-24;       // of float32
-constexpr double kTiny = 0x1p-126;      // what is less may count as 0
+constexpr double kUnit = 0x1p-24;       // unit roundoff of float32
+constexpr double kTiny = 0x1p-126;      // smaller numbers may count as 0
 constexpr double kOverflow = 1e37;      // leaves room for log2(e) and sums of a few
-constexpr double kExpError = 4e-7;      // relative, of an exponential
+constexpr double kExpError = 4e-7;      // relative error of an exponential
 constexpr int64_t kSmallestBlock = 16;  // keys between updates of a running maximum
 
 double Load(const Rows& rows, DataType type, int64_t row, int64_t head, int64_t d) {
@@ -41,8 +41,8 @@ void BoundScore(const AttentionProblem& p, const SequenceProblem& s, int64_t hea
     const double q = Load(s.query, p.input_type, row, head, d);
     const double k = Load(s.key, p.input_type, key, kv, d);
     dot += q * k;
-    // Instructions on bfloat16 take a denormal for 0, and a query may be multiplied by
-    // the scale first: what is 0 then makes NaN of infinity.
+    // Instructions on bfloat16 read a denormal number as 0, and a query may be multiplied by the
+    // scale first: the 0 then turns infinity into NaN.
     const double less = std::min(std::fabs(q), std::fabs(k));
     const bool vanishes = (bfloat16 && less < kTiny) || std::fabs(q * scale) < kTiny;
     denormal_infinity =
@@ -135,11 +135,11 @@ RowBounds BoundRow(const AttentionProblem& p, const SequenceProblem& s, int64_t 
   const bool bfloat16 = p.input_type == DataType::kBFloat16;
   const auto keys = static_cast<double>(s.key_length);
   const double blocks = 2 + keys / kSmallestBlock;
-  // Exponents are taken against a maximum that is rounded and moves; what was summed
-  // against one that is 128 less does not count any more.
+  // Exponents are relative to a maximum that is rounded and moves; terms summed relative to a
+  // maximum that is 128 less no longer count.
   const double largest = std::fabs(shift) + 128;
   const double each = (bfloat16 ? 2e-4 : kExpError) + blocks * (kExpError + 2 * kUnit * largest);
-  double of_largest = 0;  // error of the score that the others are taken against
+  double of_largest = 0;  // error of the largest score, which is subtracted from the others
   for (int64_t key = 0; key < s.key_length; ++key) {
     if (!bounds.readable[key] || bounds.biased[key] != max) continue;
     of_largest = std::max(of_largest, bounds.score_error[key]);
@@ -148,7 +148,7 @@ RowBounds BoundRow(const AttentionProblem& p, const SequenceProblem& s, int64_t 
   for (int64_t key = 0; key < s.key_length; ++key) {
     bounds.p_error.push_back(0.0);
     if (!bounds.readable[key]) continue;
-    // Where the error of a score is large, its weight may be anything up to 1.
+    // If the error of a score is large, its weight may be anything up to 1.
     const double error = bounds.score_error[key] + of_largest + each;
     const double p_high = std::exp(std::min(0.0, bounds.biased[key] - shift + error));
     const double p_low = bounds.p[key] * std::exp(-error);
@@ -156,7 +156,7 @@ RowBounds BoundRow(const AttentionProblem& p, const SequenceProblem& s, int64_t 
         std::max(p_high - bounds.p[key], bounds.p[key] - p_low) + bounds.p[key] * each;
     sum_error += bounds.p_error[key];
   }
-  const double share = sum_error / sum;  // of Z, that may be wrong
+  const double share = sum_error / sum;  // share of Z that may be wrong
   bounds.rounded_p_error = bfloat16 ? 0x1p-8 : 0.0;
   bounds.log_sum_exp_error =
       share < 0.5 ? 2 * share + 4 * kUnit * (1 + std::fabs(bounds.log_sum_exp)) : kInfinity;
@@ -165,7 +165,7 @@ RowBounds BoundRow(const AttentionProblem& p, const SequenceProblem& s, int64_t 
     bounds.p[key] /= sum;
     bounds.p_error[key] =
         share < 0.5 ? bounds.p_error[key] / sum * (1 + 2 * share) + 2 * share * bounds.p[key] : 1.0;
-    // Less than the least of the numbers before division may be 0.
+    // A result may be 0 if it is smaller than the smallest number before the division.
     bounds.p_error[key] += 4 * kTiny;
   }
   return bounds;

@@ -21,22 +21,22 @@ struct Case {
   std::function<Request(Draw&)> make;
 };
 
-// A way to set options. `target` is [B, H, Lq, Lk], to which terms broadcast.
+// Sets options. `target` is [B, H, Lq, Lk], to which terms broadcast.
 struct NamedOptions {
   std::string name;
   std::function<void(AttentionOptions& options, const Shape& target, Draw& draw)> set;
 };
 
-// Every option of a request at several values, and some together.
+// Every option of a request at several values, and some combinations.
 std::vector<NamedOptions> AllOptions();
 
-// "f32", "bf16", "f16"
+// The name of a type: "f32", "bf16", "f16".
 std::string ShortName(DataType type);
 
-// One of the three float types, in turn.
+// Returns one of the three float types, in turn.
 DataType TypeInTurn(size_t index);
 
-// Query and key rows of each sequence.
+// The numbers of query and key rows of each sequence.
 using Lengths = std::vector<std::pair<int64_t, int64_t>>;
 int64_t LongestQuery(const Lengths& lengths);
 int64_t LongestKey(const Lengths& lengths);
@@ -54,7 +54,7 @@ struct OperatorShape {
 
 ScaledDotProductAttentionRequest MakeOperatorRequest(const OperatorShape& shape, Draw& draw);
 
-// [B, H, Lq, Lk]
+// The shape [B, H, Lq, Lk] of a request.
 Shape ScoreShape(const OperatorShape& shape);
 
 Case MakeOperatorCase(std::string name, const OperatorShape& shape, const NamedOptions& options);
@@ -65,21 +65,22 @@ std::vector<Case> ShapeCases();
 std::vector<Case> LongCases();  // split keys, shared tiles
 std::vector<Case> NonFiniteCases();
 
-// What a case needs to know of a layer.
+// The properties of a layer that its cases depend on.
 struct LayerToHash {
   LayerConfig config;
   bool biases = true;
 };
 
-// Layers of every setting, each in every compute type.
+// The layers of every setting, each in every compute type.
 std::vector<LayerToHash> LayersToHash();
 
-// Parameters from the layer's name. FAILED_PRECONDITION where this SIMD path has no such layer.
+// Draws parameters from the layer's name. FAILED_PRECONDITION if this SIMD path has no such
+// layer.
 absl::StatusOr<std::unique_ptr<const Layer>> MakeLayerToHash(const LayerToHash& layer);
 
 std::vector<Case> LayerCases(const std::vector<LayerToHash>& layers);
 
-// Cases of a checkpoint's layer.
+// Returns the cases of a checkpoint's layer.
 std::vector<Case> CheckpointCases(const LayerConfig& config);
 
 }  // namespace attend

@@ -16,15 +16,15 @@ namespace attend {
 
 constexpr uint64_t kHashesSeed = 90125;
 
-// The numbers of one case. They depend on its name and the seed alone, so a case keeps its
-// hash when others are added or left out. The distributions of <random> differ between
-// libraries; these do not.
+// The numbers of one case. They depend on its name and the seed alone, so a case keeps its hash
+// when others are added or removed. The distributions of <random> differ between libraries;
+// these do not.
 class Draw {
  public:
   explicit Draw(absl::string_view name)
       : random_(static_cast<uint32_t>(Fnv(kHashesSeed).AddText(name).value())) {}
 
-  // A multiple of 2^-22 in [-2, 2).
+  // Draws a multiple of 2^-22 in [-2, 2).
   float Number() {
     const auto bits = static_cast<int32_t>(random_());
     return static_cast<float>(bits >> 8) * 0x1p-22f;
@@ -36,7 +36,7 @@ class Draw {
     return numbers;
   }
 
-  // The numbers, rounded to `type`.
+  // Draws numbers, rounded to `type`.
   Tensor Floats(Shape shape, DataType type) {
     Tensor tensor(type, std::move(shape));
     const auto count = static_cast<int64_t>(tensor.byte_size() / ElementSize(type));
@@ -45,7 +45,7 @@ class Draw {
     return tensor;
   }
 
-  // Three of four are true.
+  // Draws booleans, three of four true.
   Tensor Bools(Shape shape) {
     Tensor tensor(DataType::kBool, std::move(shape));
     for (size_t i = 0; i < tensor.byte_size(); ++i) {

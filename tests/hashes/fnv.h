@@ -14,7 +14,7 @@ class Fnv {
  public:
   explicit Fnv(uint64_t seed = 0) { Add(seed, sizeof(seed)); }
 
-  // The lowest `bytes` bytes of `word`.
+  // Adds the lowest `bytes` bytes of `word`.
   Fnv& Add(uint64_t word, size_t bytes) {
     for (size_t i = 0; i < bytes; ++i, word >>= 8) value_ = (value_ ^ (word & 0xff)) * kPrime;
     return *this;

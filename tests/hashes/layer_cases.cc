@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Layers of every setting, and calls of them.
+// Layers of every setting, and cases for them.
 
 #include <cmath>
 #include <memory>
@@ -173,7 +173,7 @@ void AddRowCounts(const LayerConfig& config, std::vector<Case>& cases) {
   }
 }
 
-// Options whose names a layer's setting does not bring along.
+// Adds one case per option, on top of the settings of the layer.
 void AddOptions(const LayerConfig& config, std::vector<Case>& cases) {
   size_t turn = 0;
   for (const NamedOptions& options : AllOptions()) {

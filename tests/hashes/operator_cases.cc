@@ -145,7 +145,7 @@ void AddPrefills(std::vector<Case>& cases) {
       OperatorShape shape;
       shape.type = TypeInTurn(type);
       shape.lengths = {{rows, rows}};
-      // Narrow heads and many: several tiles of queries fit a pass over keys.
+      // Many narrow heads: several query tiles share a pass over keys.
       shape.heads = shape.kv_heads = 16;
       shape.width = shape.value_width = 16;
       const std::string name = absl::StrCat("prefill/", rows, "/", ShortName(shape.type), "/");
@@ -161,7 +161,7 @@ void AddPrefills(std::vector<Case>& cases) {
 
 constexpr int64_t kOnce = int64_t{1} << 40;  // a step beyond all rows
 
-// Sets each `step`th element of the rows [first, last) of sequence 0, from their first on.
+// Sets each `step`th element of rows [first, last) of sequence 0, beginning with their first.
 void Poison(Tensor& tensor, int64_t first, int64_t last, int64_t step, float value) {
   const int64_t row = tensor.dim(2) * tensor.dim(3);
   const auto size = static_cast<int64_t>(ElementSize(tensor.type()));
@@ -179,7 +179,7 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 // The first three are in rows that nothing reads. Most of the others are one element, which
-// makes NaN of some results and leaves some as they were.
+// turns some results into NaN and leaves the rest unchanged.
 const Spoil kSpoils[] = {
     {"nan_beyond_length",
      [](Sdpa& r) {

@@ -11,12 +11,12 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 using Options = AttentionOptions;
 
-// The same without the target's and the draw's part.
+// Adapts a function that needs neither the target nor the draw.
 NamedOptions Plain(std::string name, std::function<void(Options&)> set) {
   return {std::move(name), [set = std::move(set)](Options& o, const Shape&, Draw&) { set(o); }};
 }
 
-// Axes of `target` that `keep` names ("bhqk"); the others are 1.
+// Returns the axes of `target` that `keep` names ("bhqk"); the others are 1.
 Shape Broadcast(const Shape& target, const std::string& keep) {
   const std::string axes = "bhqk";
   Shape shape;

@@ -49,8 +49,8 @@ struct Flags {
   std::string families = ATTEND_FAMILY_GOLDENS;
 };
 
-// The bits of a tensor. All NaN count as one: which of two operands' NaN an instruction hands on
-// is the compiler's choice.
+// The bits of a tensor. All NaN count as one, because the compiler chooses which of two
+// operands' NaN an instruction passes on.
 void AddTensor(const Tensor& tensor, Fnv& hash) {
   for (const int64_t size : tensor.shape()) hash.Add(static_cast<uint64_t>(size), sizeof(size));
   const size_t size = ElementSize(tensor.type());
@@ -70,14 +70,14 @@ uint64_t HashResponse(const Response& response) {
   return hash.value();
 }
 
-// The layers of the cases, those that this SIMD path can compute.
+// The layers of the cases that this SIMD path can compute.
 class Layers {
  public:
   explicit Layers(const std::string& families) : families_(families) {}
 
   const LayerRegistry& registry() const { return registry_; }
 
-  // The cases of all layers, refused ones too.
+  // The cases of all layers, including refused ones.
   absl::StatusOr<std::vector<Case>> Load() {
     const std::vector<LayerToHash> layers = LayersToHash();
     std::vector<Case> cases = LayerCases(layers);
@@ -131,7 +131,7 @@ class Runner {
   explicit Runner(const LayerRegistry& layers)
       : layers_(layers), one_(1, layers), two_(2, layers), three_(3, layers) {}
 
-  // `cases` are of one layer, or all of the operator. False where one fails.
+  // `cases` belong to one layer, or all to the operator. False if one fails.
   bool Run(const std::vector<Case>& cases) {
     if (!cases.front().layer.empty() && layers_.Find(cases.front().layer) == nullptr) {
       for (const Case& one : cases) std::printf("%s refused\n", one.name.c_str());
@@ -178,8 +178,8 @@ class Runner {
   size_t batches_ = 0;
 };
 
-// The cases whose names contain the filter. A name is a seed and a key to compare by, so none is
-// there twice.
+// The cases whose names contain the filter. A name is a seed and a key for comparison, so none
+// occurs twice.
 absl::StatusOr<std::vector<Case>> Select(std::vector<Case> all, const std::string& filter) {
   std::vector<Case> selected;
   std::set<std::string> names;
@@ -205,7 +205,7 @@ absl::StatusOr<std::vector<Case>> AllCases(Layers& layers) {
   return all;
 }
 
-// False where a case fails.
+// False if a case fails.
 bool RunGroups(const std::vector<Case>& cases, Runner& runner) {
   bool fine = true;
   for (size_t begin = 0, end = 0; begin < cases.size(); begin = end) {

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 include(${CMAKE_CURRENT_LIST_DIR}/read_includes.cmake)
 
-# check_includes(ROOT OUT): the includes under ROOT that go against the arrows of the layout, one
-# message each, in OUT. A room may include itself and what is named here, nothing else of the tree.
+# check_includes(ROOT OUT): sets OUT to the includes under ROOT that go against the arrows of the
+# layout, one message each. A room may include itself and the rooms named here, nothing else of
+# the tree.
 set(may_core_base "")
 set(may_core_simd core/base)
 set(may_core_exec core/base)
@@ -17,7 +18,7 @@ set(may_server core attend/v1)
 # attend/ are the public headers of the C++ client and, under v1/, the generated ones.
 set(may_client attend)
 
-# Foreign headers that have one home: everywhere else they are against the arrows.
+# Foreign headers that have one home: other rooms must not include them.
 set(home_dnnl "^core/linalg/")
 set(home_nlohmann "^(core/weights|server|client)/")
 set(home_openssl "^core/base/")

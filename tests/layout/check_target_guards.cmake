@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
-# check_target_guards(ROOT OUT): the -inl.h under ROOT without Highway's guard per target, one
-# message each, in OUT. With an ordinary guard, a header would be compiled for the first SIMD
-# target only, which its own compilation cannot show.
+# check_target_guards(ROOT OUT): sets OUT to the -inl.h files under ROOT without Highway's guard
+# per target, one message each. With an ordinary guard, a header would be compiled for the first
+# SIMD target only, which compiling it alone cannot show.
 function(check_target_guards root out)
   file(GLOB_RECURSE headers RELATIVE ${root} ${root}/core/*-inl.h)
   set(found)

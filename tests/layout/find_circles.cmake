@@ -36,8 +36,8 @@ function(find_circles root out)
   set(${out} ${circles} PARENT_SCOPE)
 endfunction()
 
-# The name of a file's node. The public headers of the C++ client are included as attend/x.h and
-# lie in client/cpp/attend/, their sources in client/cpp/.
+# Finds the name of a file's node. The public headers of the C++ client are included as
+# attend/x.h and lie in client/cpp/attend/, their sources in client/cpp/.
 function(_attend_node file out)
   string(REGEX REPLACE "\\.(h|cc)$" "" node ${file})
   string(REGEX REPLACE "^(client/cpp/)?attend/" "client/cpp/" node ${node})

@@ -35,7 +35,7 @@ HWY_AFTER_NAMESPACE();
 function(compile content result text)
   file(WRITE ${WORK}/sample-inl.h "${content}")
   write_alone(sample-inl.h ${WORK}/alone.cc)
-  # The targets of the project: core/simd/CMakeLists.txt.
+  # These are the targets of the project, as in core/simd/CMakeLists.txt.
   execute_process(COMMAND ${COMPILER} -std=c++20 -fsyntax-only -DHWY_DISABLED_TARGETS=0x18f8
                           -I ${WORK} ${WORK}/alone.cc
                   RESULT_VARIABLE code OUTPUT_VARIABLE output ERROR_VARIABLE output)

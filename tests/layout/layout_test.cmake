@@ -28,7 +28,8 @@ if(found)
   message(FATAL_ERROR "sources without the line of the licence:\n  ${found}")
 endif()
 
-# The checks themselves. First the arrows: each of these includes must be found, and nothing else.
+# The following tests the checks. First the arrows: each of these includes must be found, and
+# nothing else.
 file(REMOVE_RECURSE ${WORK})
 file(WRITE ${WORK}/core/batching/queue.h "#include \"core/base/clock.h\"\n#include \"core/layer/layer.h\"\n")
 file(WRITE ${WORK}/core/engine/engine.cc "#include <vector>\n#include <grpcpp/grpcpp.h>\n#include \"core/batching/queue.h\"\n")
@@ -53,7 +54,7 @@ if(NOT found STREQUAL expected)
   message(FATAL_ERROR "the check of arrows found:\n  ${found}")
 endif()
 
-# Then the circles. queue.h includes nothing, its circle closes through queue.cc; client.h of the
+# Then the circles. queue.h includes nothing; its circle closes through queue.cc. client.h of the
 # public headers is one node with client.cc. d.h is included twice without a circle.
 file(REMOVE_RECURSE ${WORK})
 file(WRITE ${WORK}/core/batching/queue.h "")
@@ -94,7 +95,7 @@ if(NOT found STREQUAL expected)
   message(FATAL_ERROR "the check of guards found:\n  ${found}")
 endif()
 
-# Last the lines of the licence.
+# Finally the lines of the licence.
 file(REMOVE_RECURSE ${WORK})
 set(spdx "SPDX-License-Identifier: Apache-2.0\n")
 file(WRITE ${WORK}/core/base/good.h "// ${spdx}#ifndef A\n")

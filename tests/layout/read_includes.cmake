@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-# list_sources(ROOT OUT): the sources under ROOT, relative to it, in order of name.
+# list_sources(ROOT OUT): sets OUT to the sources under ROOT, relative to it, in order of name.
 function(list_sources root out)
   file(GLOB_RECURSE sources RELATIVE ${root} ${root}/core/*.h ${root}/core/*.cc
        ${root}/server/*.h ${root}/server/*.cc ${root}/client/*.h ${root}/client/*.cc)
@@ -11,7 +11,7 @@ function(list_sources root out)
   set(${out} ${sources} PARENT_SCOPE)
 endfunction()
 
-# read_includes(FILE OUT): the headers that FILE includes, as it spells them.
+# read_includes(FILE OUT): sets OUT to the headers that FILE includes, as it spells them.
 function(read_includes file out)
   file(STRINGS ${file} lines REGEX "^[ \t]*#[ \t]*include")
   set(headers)

@@ -8,7 +8,7 @@
 
 namespace attend {
 
-// Stands still until it is told otherwise. Thread-safe.
+// A clock that stands still until a test moves it. Thread-safe.
 class FakeClock final : public Clock {
  public:
   absl::Time Now() const override {

@@ -10,8 +10,8 @@
 
 namespace attend {
 
-// What ATTEND_MATMUL names, the server's own variable, so that a test's layers can be
-// computed by either engine. Aborts on a word that is no choice.
+// The engine that ATTEND_MATMUL names, the server's own variable, so that a test's layers can be
+// computed by either engine. Aborts on a word that names none.
 inline MatmulChoice MatmulFromEnvironment() {
   const char* const text = std::getenv("ATTEND_MATMUL");
   if (text == nullptr) return MatmulChoice::kAuto;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// require_cpu FEATURE PROGRAM [ARGUMENT...]: becomes the program where GetCpuFeatures()
-// has the feature, or for "none"; otherwise says that it has not and ends with 77, which
+// require_cpu FEATURE PROGRAM [ARGUMENT...]: becomes the program if GetCpuFeatures() has the
+// feature, or for "none"; otherwise prints that the feature is missing and ends with 77, which
 // ctest takes for skipped.
 
 #include <unistd.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Scores and sums of values by AMX tiles instead of vectors. The layouts are the same: a
-// tile of scores is 16 keys of 16 rows, and its factors are keys as they are in memory and
-// queries as words (pairs of features) of rows; a tile of sums is 16 features of 16 rows,
-// and its factors are values as words (pairs of keys) and P as words of rows. Only values
-// are not as a tile needs them: a row must be a feature.
+// Scores and sums of values by AMX tiles instead of vectors. The layouts are the same: a tile of
+// scores is 16 keys by 16 rows, and its factors are keys as they are in memory and queries as
+// words (pairs of features) of rows; a tile of sums is 16 features by 16 rows, and its factors
+// are values as words (pairs of keys) and P as words of rows. Only values have to be transposed:
+// a tile needs one row per feature.
 
 #if defined(ATTEND_CORE_ATTENTION_KERNELS_AMX_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ATTEND_CORE_ATTENTION_KERNELS_AMX_INL_H_
@@ -39,10 +39,10 @@ inline constexpr bool kUsesAmx = false;
 
 constexpr int64_t kRowBytes = kTileRows * 4;  // between rows of queries, scores, P, outputs
 
-// The sums of 16 rows and kBlocks * 16 columns, in tiles 0 to kBlocks - 1. A row of four
-// such blocks reads each key (and each feature of the values) once; 64 cycles of kernel
-// for 5 loads of 8 cycles, and four sums hide the latency of 52 cycles between kernel
-// into one (Intel's Optimization Reference Manual, chapter on AMX).
+// The sums of 16 rows and kBlocks * 16 columns, in tiles 0 to kBlocks - 1. With four blocks each
+// key (and each feature of the values) is read once: 64 cycles of products for 5 loads of 8
+// cycles. The four sums hide the latency of 52 cycles between products into the same sum
+// (Intel's Optimization Reference Manual, chapter on AMX).
 template <class Registers, int kBlocks>
 struct AmxSums {
   using Before = AmxSums<Registers, kBlocks - 1>;
@@ -76,8 +76,8 @@ struct AmxSums<Registers, 0> {
   static HWY_INLINE void MulAdd(const float* /*rows*/) {}
 };
 
-// Copies the rows and words that exist of 16 x 16 to `edge`, and zeros for the others: memory
-// beyond them may not be readable, and a NaN there would meet zeros.
+// Copies the existing part of a 16 x 16 matrix of words to `edge` and fills the rest with zeros:
+// memory beyond it may not be readable, and a NaN there would meet zeros.
 inline HWY_NOINLINE void CopyEdge(const WordRows& k, int64_t key, int keys, int64_t word,
                                   float* edge) {
   const int64_t words = std::min<int64_t>(16, k.words - word);
@@ -109,7 +109,7 @@ HWY_NOINLINE void AmxScoreBlocks(const float* q, const WordRows& k, int keys, fl
   }
 }
 
-// outputs *= alpha, where that changes anything: mostly the maximum of a row comes early.
+// outputs *= alpha, skipped where every alpha is 1: mostly the maximum of a row comes early.
 inline HWY_NOINLINE void ScaleSums(const OutputSums& to, int64_t width, int begin, int end) {
   const F32 df;
   for (int lane = begin; lane < end; lane += VectorLanes()) {
@@ -156,8 +156,8 @@ struct AmxMultiplier {
     });
   }
 
-  // Transposes words of values, which are in `words`. Fills their rows with 0 up to a
-  // multiple of 16, for which `words` has room.
+  // Transposes the values in `words`. Fills their rows with 0 up to a multiple of 16, for which
+  // `words` has room.
   static HWY_INLINE void PackValues(const WordRows& values, float* words, int rows,
                                     const AmxMemory& memory) {
     const int all = (rows + 15) / 16 * 16;

@@ -23,17 +23,17 @@ struct RowsAt {
 struct HeadRows {
   const std::byte* data;
   int64_t row_stride, head_stride;
-  int64_t width;  // of a row: words of a key, features of a value
+  int64_t width;  // words per key, or features per value
   int rows;
-  RowsAt next{};  // what is read after the last head; null: unknown
+  RowsAt next{};  // the rows read after the last head; null: unknown
 
-  // The rows of a head from `row` on.
+  // The rows of a head, starting at `row`.
   RowsAt At(int head, int row) const {
     return {data + head * head_stride + row * row_stride, row_stride};
   }
 };
 
-// Keys or values from one of the tile's heads on, `width` words or features wide.
+// Keys or values, starting at head `head` of the tile's, `width` words or features wide.
 inline HeadRows FindRows(const TileState& state, const Rows& rows, KeyRange keys, int head,
                          int64_t width) {
   const DataType type = state.problem.input_type;

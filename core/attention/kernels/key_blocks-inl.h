@@ -23,8 +23,8 @@ namespace attend::internal {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Keys that are computed together, for rows [begin_row, end_row) of the tile: the others
-// read none of them.
+// Keys that are computed together for rows [begin_row, end_row) of the tile. The other rows read
+// none of them.
 struct KeyBlock {
   KeyRange keys;
   int begin_row = 0;

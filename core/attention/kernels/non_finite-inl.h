@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Values that are not finite. P = 0 times NaN or infinity would be NaN: such values must
-// not reach rows that do not read their keys. Blocks that have some are multiplied with 0
-// in their place, and the products with them are added for the rows that do read them.
+// Values that are not finite. P = 0 times NaN or infinity would be NaN, so such values must not
+// reach rows that do not read their keys. Blocks that contain some are multiplied with 0 in
+// their place, and the products with them are added for the rows that do read them.
 
 #if defined(ATTEND_CORE_ATTENTION_KERNELS_NON_FINITE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ATTEND_CORE_ATTENTION_KERNELS_NON_FINITE_INL_H_
@@ -28,7 +28,7 @@ namespace attend::internal {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Whether any of n numbers has all bits of the exponent set.
+// Whether any of the n numbers has all bits of the exponent set.
 template <typename Bits>
 bool HasExponent(const std::byte* numbers, int64_t n, Bits exponent) {
   const hn::ScalableTag<Bits> d;
@@ -95,7 +95,7 @@ inline void CopyFinite(const TileState& state, const HeadRows& values) {
   }
 }
 
-// P of a key for a row, out of words that hold kKeys keys each.
+// P of a key for a row, unpacked from words that hold kKeys keys each.
 template <int kKeys>
 float UnpackProbability(const float* s, int key, int row) {
   if (kKeys == 1) return s[key * kTileRows + row];
@@ -104,8 +104,8 @@ float UnpackProbability(const float* s, int key, int row) {
   return BFloat16ToFloat(static_cast<uint16_t>(key % 2 == 0 ? word : word >> 16));
 }
 
-// Adds the products with non-finite values to the outputs of those rows of [begin, end)
-// that read their keys. index(row, d) is where the sum of a feature is in memory.outputs.
+// Adds the products with non-finite values to the outputs of the rows of [begin, end) that read
+// their keys. index(row, d) is the index of a feature's sum in memory.outputs.
 template <class Multiplier, class Index>
 void AddNonFinite(const TileState& state, const HeadRows& values, int begin, int end,
                   const Index& index) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A tile's queries and keys as they leave memory: converted to words where they are not
-// multiplied as they are.
+// Loads a tile's queries and keys: converts them to words unless they can be multiplied as they
+// are in memory.
 
 #if defined(ATTEND_CORE_ATTENTION_KERNELS_OPERANDS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ATTEND_CORE_ATTENTION_KERNELS_OPERANDS_INL_H_
@@ -33,7 +33,7 @@ bool MultipliesInMemory(const TileState& state) {
   return Multiplier::kElementsPerWord == 2 || state.problem.input_type == DataType::kFloat32;
 }
 
-// Converts rows to float32, into one of the memory's matrices of rows.
+// Converts rows to float32 in `to`, one of the memory's matrices of rows.
 inline WordRows Widen(const TileState& state, const HeadRows& rows, int64_t width, float* to) {
   const TileMemory& m = state.memory;
   for (int i = 0; i < rows.rows; ++i) {
@@ -66,7 +66,7 @@ void LoadQuery(const TileState& state, int row, float* to) {
   }
 }
 
-// Multiplies the words of queries by the part of the scale that they carry.
+// Multiplies the words of queries by query_factor.
 template <class Multiplier>
 void ScaleQueries(const TileState& state, int64_t words) {
   if (state.query_factor == 1.0f) return;

@@ -27,8 +27,8 @@ namespace attend::internal {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// The score that exponents were taken against: sums are of e^(score - shift). Computed from
-// the product as FindBase rounded it, so that nothing is lost.
+// The score subtracted in exponents: sums are of e^(score - shift). Computed from the product as
+// FindBase rounded it, so that nothing is lost.
 inline double FindShift(const TileState& state, int row) {
   const float found = state.memory.max[row];
   const float max = found == kMinusInfinity ? 0.0f : found;
@@ -37,8 +37,7 @@ inline double FindShift(const TileState& state, int row) {
   return std::fabs(offset) > kFarOffset ? max * scale : offset * (scale / state.unit);
 }
 
-// Must run before sinks are in the sums: a sink far above the scores leaves no trace of
-// them there.
+// Must run before AddSinks: a sink far above the scores leaves no trace of them in the sums.
 inline void WriteLogSumExp(const TileState& state) {
   const AttentionProblem& p = state.problem;
   for (int row = 0; row < state.tile.size(); ++row) {

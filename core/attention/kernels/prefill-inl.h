@@ -51,8 +51,8 @@ class PrefillKernel {
   explicit PrefillKernel(const TileState& state)
       : state_(state), problem_(state.problem), memory_(state.memory) {}
 
-  // Transposes queries by way of contiguous rows: in memory they are often a power of two
-  // apart, and then share too few sets of the cache to be visited piece by piece.
+  // Transposes queries by way of contiguous rows: in memory they are often a power of two apart,
+  // and then share too few sets of the cache to be read a few features at a time.
   void PackQueries() const {
     const float* rows[kTileRows];
     const int lanes = state_.tile.size();
@@ -82,10 +82,10 @@ class PrefillKernel {
     }
   }
 
-  // A block's values as they are multiplied, in the memory that tiles share.
+  // A block's values, ready to be multiplied, in the memory that tiles share.
   struct PackedValues {
     WordRows words;
-    int rows;             // of words
+    int rows;             // rows of words
     bool has_non_finite;  // non-finite values were replaced by 0
   };
 
@@ -128,8 +128,8 @@ class PrefillKernel {
     return FindRows(state_, state_.sequence.value, block.keys, 0, problem_.value_head_dim);
   }
 
-  // Values as words of as many keys as a word of P has; with `has_non_finite`, non-finite
-  // ones are replaced by 0.
+  // Loads values as words of as many keys as a word of P has. With `has_non_finite`, non-finite
+  // values are replaced by 0.
   WordRows LoadValues(const HeadRows& rows, bool has_non_finite) const {
     const int64_t width = problem_.value_head_dim;
     if constexpr (Multiplier::kElementsPerWord == 2) {
@@ -141,9 +141,9 @@ class PrefillKernel {
         rows.row_stride == width * 4) {
       return {rows.data, rows.row_stride, width};
     }
-    // Copied even where nothing is converted: rows of many heads lie a power of
-    // two apart, share a few sets of the cache and would be fetched again for
-    // every few features. Measured: 5 % at full length, 10 % under causal.
+    // Rows are copied even where nothing is converted: rows of many heads lie a power of two
+    // apart, share a few sets of the cache and would be fetched again for every few features.
+    // Measured: 5 % at full length, 10 % under causal.
     const WordRows words = Widen(state_, rows, width, memory_.packed_values);
     if (has_non_finite) ClearNonFinite(state_, rows.rows, memory_.packed_values);
     return words;
@@ -167,7 +167,7 @@ class PrefillKernel {
   const TileMemory& memory_;
 };
 
-// The loops of tiles that share one pass over the keys, with their memory.
+// The loops of the tiles that share one pass over the keys, with their memory.
 template <class Loop>
 class PrefillTiles {
  public:
@@ -187,7 +187,7 @@ class PrefillTiles {
   }
 
   // Attends to all keys and writes the results. Whole blocks that all tiles read are packed
-  // once; each tile iterates over its blocks in the same order as alone.
+  // once; each tile iterates over its blocks in the same order as it would alone.
   void Run(const WeightsStep& weights) {
     const auto [begin, end] = FindSharedKeys();
     for (int i = 0; i < count_; ++i) {
@@ -213,8 +213,8 @@ class PrefillTiles {
   Loop& first() { return *loops_[0]; }
 
  private:
-  // The whole blocks that all rows of all tiles read; an empty range, before the keys of each
-  // tile, where there are none.
+  // The whole blocks that all rows of all tiles read. Where there are none, an empty range
+  // before the keys of each tile.
   std::pair<int64_t, int64_t> FindSharedKeys() const {
     int64_t begin = 0, end = std::numeric_limits<int64_t>::max();
     for (int i = 0; i < count_; ++i) {

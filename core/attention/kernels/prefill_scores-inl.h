@@ -52,8 +52,8 @@ HWY_INLINE void ScoreTail(int rows, const float* q, const WordRows& k, int64_t k
   if constexpr (kRows > 1) ScoreTail<Multiplier, kRows - 1, kVectors>(rows, q, k, key, s);
 }
 
-// Prefetches the rows that the next step reads: they are far apart, so the hardware does
-// not foresee them.
+// Prefetches the rows that the next step reads. They are far apart, so the hardware does not
+// predict them.
 HWY_INLINE void PrefetchRows(const WordRows& rows, int64_t begin, int64_t end) {
   for (int64_t r = begin; r < end; ++r) {
     for (int64_t at = 0; at < rows.words * 4; at += 64) hwy::Prefetch(rows.row(r) + at);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A block of scores between the product that gives it and its softmax: softcap, bias,
-// ALiBi, and -inf where a row may not read a key.
+// The steps between a block's products and its softmax: softcap, bias, ALiBi, and -inf where a
+// row may not read a key.
 
 #if defined(ATTEND_CORE_ATTENTION_KERNELS_SCORE_TERMS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ATTEND_CORE_ATTENTION_KERNELS_SCORE_TERMS_INL_H_
@@ -54,14 +54,14 @@ inline HWY_NOINLINE void ScaleScores(float* s, int keys, int begin, int end, flo
   }
 }
 
-// Slopes and positions of a tile's rows, as ALiBi needs them.
+// Slopes and positions of a tile's rows for ALiBi.
 struct AlibiRows {
   const float* slope;
   const float* row;  // position of the row, from that of the tile's first row
 };
 
-// s = s * scale - slope * |position - key|; the first key is `distance` before the
-// tile's first row.
+// s = s * scale - slope * |position - key|. The first key is `distance` before the tile's first
+// row.
 inline HWY_NOINLINE void AddAlibi(float* s, int keys, int begin, int end, float scale,
                                   const AlibiRows& rows, int64_t distance) {
   const F32 df;
@@ -87,7 +87,7 @@ inline void PackAlibi(const TileState& state) {
   }
 }
 
-// s = otherwise for rows that may not read the key.
+// s = `otherwise` for rows that may not read the key.
 inline void SelectReadable(const TileMemory& m, int key, const KeyBlock& block, float otherwise) {
   const F32 df;
   float* s = m.scores + key * kTileRows;
@@ -132,8 +132,7 @@ inline void AddBias(const TileState& state, const KeyBlock& block, float factor)
   }
 }
 
-// s = the scores that the softmax takes, in units of state.unit; -inf where a row may not
-// read the key.
+// s = the scores for the softmax, in units of state.unit; -inf where a row may not read the key.
 template <class KernelType>
 void ScoreBlock(TileState& state, const KernelType& kernel, const KeyBlock& block) {
   const TileMemory& m = state.memory;

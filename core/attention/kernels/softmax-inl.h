@@ -24,7 +24,7 @@ namespace attend::internal {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// How P is packed for the weighted sums of values.
+// P packed for the weighted sums of values.
 struct FloatPacking {
   static constexpr int kKeys = 1;
   static constexpr int kDegree = 5;
@@ -48,22 +48,21 @@ struct BFloat16PairPacking {
 };
 #endif
 
-// What each row keeps between blocks.
+// The state that each row keeps between blocks.
 struct SoftmaxState {
   float* max;    // running maximum of scores, -inf before the first
-  float* sum;    // of exp(score - max)
+  float* sum;    // sum of exp(score - max)
   float* alpha;  // exp(old max - new max) of the last block
 };
 
-// The maximum that exponents are taken against: 0 where every score was -inf,
-// since -inf - -inf is NaN.
+// The maximum to subtract in exponents: 0 where every score was -inf, since -inf - -inf is NaN.
 HWY_INLINE V32 FiniteMax(V32 max) {
   const F32 df;
   const V32 none = hn::Set(df, kMinusInfinity);
   return hn::IfThenZeroElse(hn::Eq(max, none), max);
 }
 
-// Keeps a product from becoming part of a fused multiply-add, as compilers like to.
+// Keeps compilers from contracting a product into a fused multiply-add.
 HWY_INLINE V32 Rounded(V32 product) {
 #if HWY_TARGET == HWY_AVX3
   __asm__("" : "+v"(product.raw));
@@ -73,13 +72,13 @@ HWY_INLINE V32 Rounded(V32 product) {
   return product;
 }
 
-// A product beyond this is off by more than 2^-4 from that of the same score that a
-// fused multiply-add does not round.
+// A product beyond this differs by more than 2^-4 from the same product unrounded in a fused
+// multiply-add.
 inline constexpr float kFarOffset = 0x1p20f;
 
-// What is taken from exponents: exp(s - max) = 2^((s - shift) * unit - offset). The
-// maximum goes into the offset, which costs nothing; into the shift where scores are
-// so large that rounding the offset could make exponents positive.
+// The terms subtracted in exponents: exp(s - max) = 2^((s - shift) * unit - offset). The maximum
+// becomes the offset, which costs nothing, unless scores are so large that rounding the offset
+// could make exponents positive: then it becomes the shift.
 struct Base {
   V32 shift, offset;
 };
@@ -99,8 +98,8 @@ inline HWY_NOINLINE void ShiftScores(float* s, int keys, V32 shift) {
   }
 }
 
-// Sets max and alpha to those after the block, and the exponents' offset; takes the
-// shift from the scores.
+// Updates max, alpha and the exponents' offset for the block, and subtracts the shift from the
+// scores.
 template <int kVectors>
 HWY_INLINE void UpdateMax(float* HWY_RESTRICT s, int keys, int lane, float unit,
                           const SoftmaxState& state, V32 (&offset)[kVectors]) {
@@ -129,8 +128,8 @@ HWY_INLINE void UpdateMax(float* HWY_RESTRICT s, int keys, int lane, float unit,
   }
 }
 
-// In place: s becomes exp(s - max), as Packing packs it: row i of the result is
-// made of rows i * kKeys and on, which are read before it is written.
+// Replaces s by exp(s - max) in the format of Packing, in place: row i of the result is made of
+// rows i * kKeys to i * kKeys + kKeys - 1, which are read before it is written.
 template <class Packing, int kVectors>
 HWY_NOINLINE void SoftmaxVectors(float* s, int keys, int lane, float unit,
                                  const SoftmaxState& state) {
@@ -146,7 +145,7 @@ HWY_NOINLINE void SoftmaxVectors(float* s, int keys, int lane, float unit,
       V32 p[Packing::kKeys];
       ATTEND_UNROLL for (int i = 0; i < Packing::kKeys; ++i) {
         p[i] = hn::Zero(df);
-        if (i > 0 && key + i == keys) continue;  // an odd one is paired with 0
+        if (i > 0 && key + i == keys) continue;  // an odd last key is paired with 0
         const float* at = s + (key + i) * kTileRows + lane + v * n;
         p[i] = Exp2<Packing::kDegree>(hn::MulSub(hn::Load(df, at), units, offset[v]));
         sums[v] = hn::Add(sums[v], p[i]);
@@ -171,7 +170,7 @@ HWY_INLINE void UpdateSoftmax(float* s, int keys, int begin, int end, float unit
   });
 }
 
-// s becomes P = exp(s - max) * factor, with the maxima of whole rows.
+// s becomes P = exp(s - max) * factor, where max covers whole rows.
 HWY_INLINE void ComputeProbabilities(float* s, int keys, int lanes, float unit, const float* max,
                                      const float* factor) {
   const F32 df;

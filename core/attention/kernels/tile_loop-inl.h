@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The loop of a tile over blocks of keys, with online softmax. Kernel is PrefillKernel or
-// DecodeKernel, which lay out and multiply; Packing is how P is packed for the weighted sums.
+// DecodeKernel, which define layout and multiplication; Packing packs P for the weighted sums.
 
 #if defined(ATTEND_CORE_ATTENTION_KERNELS_TILE_LOOP_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ATTEND_CORE_ATTENTION_KERNELS_TILE_LOOP_INL_H_

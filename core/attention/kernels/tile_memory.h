@@ -18,27 +18,27 @@ struct AmxMemory {
   float* edge = nullptr;  // one AMX tile, 16 x 16 words
 };
 
-// Working memory of a tile, or of several that share a pass over the keys: each has its
-// queries, sums and maxima, and all share the rest.
+// Working memory of a tile, or of several tiles that share a pass over the keys: each tile has
+// its own queries, sums and maxima; the rest is shared.
 //
 // In prefill every matrix has kTileRows columns, one per row of the tile. In decode the
 // queries and outputs have rows instead, each PaddedWidth(D or Dv) floats long.
 struct TileMemory {
-  // Of one tile.
+  // Each tile has its own.
   float* queries;                     // [D]
   float* outputs;                     // [Dv]: sums of P v
   float *max, *sum, *alpha, *factor;  // one row each
   float *alibi_slope, *alibi_row;     // one row each
 
-  // Shared.
+  // All tiles share these.
   float* scores;         // [kKeyBlock]: scores, then P
   float* bias;           // [kKeyBlock]
-  float* staged;         // [kTileRows][row_floats]: rows on their way in or out
-  float* widened;        // [kKeyBlock][row_floats]: keys, or values of decode, converted
-  float* packed_values;  // [kKeyBlock][row_floats]: values converted or paired
-  float* discarded;      // [row_floats]: what rows beyond the tile's size write
-  uint64_t* bits;        // [kKeyBlock]: bit r of word i is set where row r reads key i
-  AmxMemory amx;         // only where asked for
+  float* staged;         // [kTileRows][row_floats]: rows before or after transposition
+  float* widened;        // [kKeyBlock][row_floats]: converted keys, or values in decode
+  float* packed_values;  // [kKeyBlock][row_floats]: converted or paired values
+  float* discarded;      // [row_floats]: receives rows beyond the tile's size
+  uint64_t* bits;        // [kKeyBlock]: bit r of word i is set if row r reads key i
+  AmxMemory amx;         // only if requested
   int64_t row_floats;
 
   void TakeShared(ArenaFrame& frame, const HeadShape& heads, bool with_amx) {
@@ -64,7 +64,7 @@ struct TileMemory {
     }
   }
 
-  // Whole vectors, of bfloat16 too.
+  // Rounds up to whole vectors, of bfloat16 too.
   static int64_t PaddedWidth(int64_t width) { return RoundUp<int64_t>(width, 32); }
 };
 

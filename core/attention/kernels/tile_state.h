@@ -12,15 +12,16 @@
 
 namespace attend::internal {
 
-// Scores stay in units of |scale| until their softmax, which saves a multiplication for
-// each. Where that could overflow or lose them, the scale goes into the queries instead.
+// Whether queries, instead of scores, are multiplied by |scale|. Scores stay in units of |scale|
+// until their softmax, which saves a multiplication per score; where that could overflow or lose
+// them, queries carry the scale.
 inline bool ScaleGoesIntoQueries(float scale) {
   const float magnitude = std::fabs(scale);
   return !(magnitude > 0x1p-60f && magnitude < 0x1p60f);
 }
 
-// What the steps of a tile share: how its scores are scaled, which keys it reads, and what
-// it has read so far.
+// The state that the steps of a tile share: how its scores are scaled, which keys it reads, and
+// which rows have read a key.
 struct TileState {
   TileState(const QueryTile& of, const TileMemory& in, bool decode)
       : tile(of), problem(*of.problem), sequence(*of.sequence), memory(in), is_decode(decode) {
@@ -29,13 +30,13 @@ struct TileState {
     const bool fold = ScaleGoesIntoQueries(params.scale);
     query_factor = fold ? params.scale : std::copysign(1.0f, params.scale);
     scale = fold ? 1.0f : std::fabs(params.scale);
-    // What is added to scores needs them scaled.
+    // Terms are added to scaled scores.
     scaled = params.softcap != 0.0f || sequence.has_bias() || sequence.alibi_slopes != nullptr;
     unit = scaled ? kLog2E : scale * kLog2E;
     kv_head = tile.first_head / problem.group_size();
     limited = params.limits_keys();
     readable = FindReadableKeys(tile);
-    // Edges begin and end at absolute multiples of their blocks, where rows of the diagonal do.
+    // Edges begin and end at absolute multiples of their blocks, as rows of the diagonal do.
     if (readable.full_begin > readable.begin) {
       readable.full_begin = RoundUp<int64_t>(readable.full_begin, kEdgeBlock);
     }
@@ -55,9 +56,9 @@ struct TileState {
   const AttentionProblem& problem;
   const SequenceProblem& sequence;
   const TileMemory& memory;
-  const bool is_decode;   // queries and outputs are rows, not columns
-  float query_factor;     // the part of the scale that queries carry
-  float scale;            // the rest, positive
+  const bool is_decode;   // queries and outputs are rows, otherwise columns
+  float query_factor;     // factor of the scale that queries carry
+  float scale;            // the remaining factor, positive
   float unit;             // exponentials of scores are 2^(score * unit)
   bool scaled;            // scores are multiplied by scale before their softmax
   bool limited;           // positions limit what a row reads
@@ -66,7 +67,7 @@ struct TileState {
   ReadableKeys readable;  // [full_begin, full_end) is computed in whole blocks
 
   bool first = true;       // no block has been added yet
-  uint64_t read_rows = 0;  // bit r is set where row r has read a key
+  uint64_t read_rows = 0;  // bit r is set if row r has read a key
 };
 
 }  // namespace attend::internal

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Attention weights where they are asked for, of any stage from scores to probabilities.
-// Scores are computed once more, now that maxima and sums of whole rows are known: cheaper
-// than keeping Lq x Lk of them.
+// Attention weights, if requested, of any stage from scores to probabilities. Scores are
+// computed once more, now that maxima and sums of whole rows are known: cheaper than keeping Lq
+// x Lk of them.
 
 #if defined(ATTEND_CORE_ATTENTION_KERNELS_WEIGHTS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ATTEND_CORE_ATTENTION_KERNELS_WEIGHTS_INL_H_
@@ -31,7 +31,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <class KernelType>
 class WeightsWriter {
  public:
-  // To be used after the tile's output: memory has maxima and sums of its rows.
+  // To be used after the tile's output, when the memory has the maxima and sums of its rows.
   WeightsWriter(TileState& state, const KernelType& kernel)
       : state_(state), kernel_(kernel), problem_(state.problem), memory_(state.memory) {}
 

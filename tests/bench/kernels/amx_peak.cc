@@ -17,8 +17,8 @@ double MultiplyTiles(int64_t rounds) {
   Tiles::Load<5>(operand, kStride);
   Tiles::Load<6>(operand, kStride);
   Tiles::Load<7>(operand, kStride);
-  // Four sums: a product takes 52 cycles, one may begin every 16 (Intel's
-  // optimization manual, chapter on AMX).
+  // Four sums: a product takes 52 cycles, and one may begin every 16 (Intel's optimization
+  // manual, chapter on AMX).
   for (int64_t round = 0; round < rounds; ++round) {
     Tiles::MulAdd<0, 4, 6>();
     Tiles::MulAdd<1, 4, 7>();

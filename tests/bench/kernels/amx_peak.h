@@ -6,8 +6,8 @@
 
 namespace attend::bench {
 
-// Multiplies tiles on registers alone, `rounds` times four independent products.
-// Returns the operations done. Precondition: GetCpuFeatures().amx_bf16.
+// Multiplies tiles on registers alone: `rounds` times four independent products. Returns the
+// number of operations. Precondition: GetCpuFeatures().amx_bf16.
 double MultiplyTiles(int64_t rounds);
 
 }  // namespace attend::bench

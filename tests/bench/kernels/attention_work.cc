@@ -19,7 +19,7 @@
 namespace attend::bench {
 namespace {
 
-// [rows, heads, dim] or, heads first, [heads, rows, dim], of one sequence.
+// Rows of one sequence: [rows, heads, dim] or, heads first, [heads, rows, dim].
 struct Operand {
   int64_t rows = 0, heads = 0, dim = 0;
   bool heads_first = false;
@@ -44,7 +44,7 @@ class Operands {
     problem_.input_type = problem_.output_type = type_;
     problem_.params = &params_;
     const bool heads_first = spec.value("heads_first", false);
-    // Queries and keys of each sequence; or `batch` times the same.
+    // Adds the queries and keys of each sequence, or the same numbers `batch` times.
     if (spec.contains("lengths")) {
       for (const int64_t length : spec.at("lengths")) Add(length, length, heads_first);
     } else {
@@ -81,7 +81,7 @@ class Operands {
     return static_cast<double>(rows);
   }
 
-  // Three rows, all heads, of the first and of the last sequence.
+  // Compares three rows, all heads, of the first and of the last sequence.
   double Error() const {
     RelativeError error;
     Check(0, error);
@@ -95,7 +95,7 @@ class Operands {
     keys_.push_back({keys, problem_.num_kv_heads, problem_.head_dim, heads_first});
   }
 
-  // The numbers in every copy are the same, only their places differ.
+  // All copies hold the same numbers in different places.
   void Fill(int64_t copies) {
     int64_t query_elements = 0, key_elements = 0;
     for (const Operand& query : queries_) query_elements += query.elements();
@@ -164,7 +164,7 @@ class Operands {
   const DataType type_;
   AttentionParams params_;
   AttentionProblem problem_;
-  std::vector<Operand> queries_, keys_;  // a sequence each; values are as keys
+  std::vector<Operand> queries_, keys_;  // one per sequence; values are as keys
   Tensor query_, output_, cache_;
   std::vector<std::vector<SequenceProblem>> sequences_;  // per copy
   std::vector<AttentionProblem> copies_;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A chart of a kernel report: horizontal bars of ours and each peer, one panel a kind of work.
+"""A chart of a kernel report: horizontal bars of ours and each peer, one panel per kind of work.
 
 Plain SVG with its own style sheet, which follows the reader's light or dark setting.
 """
@@ -71,7 +71,7 @@ def upright(kind, x, top, bottom):
 
 
 def bars_of(row):
-    """[(contender, value)] of those that have one."""
+    """[(contender, value)] of the contenders that have a value."""
     values = {"attend": row["value"]}
     values |= {name: peer["value"] for name, peer in row["peers"].items()}
     return [(name, values[name]) for name in CONTENDERS if values.get(name)]

@@ -41,9 +41,9 @@ def main():
     parser.add_argument("other", type=pathlib.Path, help="bench_kernels of the other build")
     parser.add_argument("--program", type=pathlib.Path,
                         default=ROOT / "build" / "release" / "bin" / "bench_kernels")
-    parser.add_argument("--filter", default="", help="only rows with it in 'group name'")
+    parser.add_argument("--filter", default="", help="only rows whose 'group name' contains this")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=0.05, help="of each burst")
+    parser.add_argument("--seconds", type=float, default=0.05, help="length of each burst")
     parser.add_argument("--json", type=pathlib.Path, help="file for the ratios")
     args = parser.parse_args()
     ours, other = Contender("attend", [args.program]), Contender("other", [args.other])

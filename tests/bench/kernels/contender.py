@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program that answers one JSON object a line, and what to think of it when it does not."""
+"""A program that answers one JSON object per line, and the failures of one that does not."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import time
 
 
 class Failure(Exception):
-    """Why there is no figure; the text goes into the row."""
+    """The reason for a missing figure; the text goes into the row."""
 
 
 class Contender:
@@ -23,7 +23,7 @@ class Contender:
         self.log = None
 
     def ask(self, request, seconds=120):
-        """The answer's fields. Raises Failure."""
+        """Returns the answer's fields. Raises Failure."""
         if self.process is None:
             self._start()
         try:
@@ -65,7 +65,7 @@ class Contender:
             raise Failure(f"cannot start: {error.strerror}") from None
 
     def _line(self, seconds):
-        """Up to the end of a line, or what came before the program's end."""
+        """Reads up to the end of a line or of the program's output."""
         end = time.monotonic() + seconds
         line = b""
         with selectors.DefaultSelector() as selector:

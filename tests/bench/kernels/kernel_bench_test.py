@@ -26,7 +26,7 @@ ATTENTION = {"kind": "attention", "type": "f32", "queries": 3, "keys": 70, "head
 
 FEATURES = ["avx2", "avx512"]
 
-# A peer that takes a second a run and does what its first argument says when it is to run.
+# A peer that takes a second per run and, when told to run, does what its first argument says.
 PEER = """
 import json, os, sys
 for line in sys.stdin:

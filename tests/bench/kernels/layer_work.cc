@@ -57,7 +57,7 @@ class Operands {
   }
   double Tokens() const { return static_cast<double>(input_.dim(0)); }
 
-  // The first and the last row of the last sequence.
+  // Compares the first and the last row of the last sequence.
   double Error() const {
     const LayerSequence& last = item_.sequences.back();
     RelativeError error;
@@ -92,7 +92,7 @@ class Operands {
     }
   }
 
-  // y = W x + b, with the rows of W from `first` on.
+  // y = W x + b, with the rows of W starting at `first`.
   static Doubles Project(const std::vector<float>& weight, const std::vector<float>& bias,
                          const Doubles& x, int64_t first, int64_t count) {
     Doubles y(static_cast<size_t>(count));

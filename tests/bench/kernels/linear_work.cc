@@ -18,8 +18,8 @@ struct Operands {
   LinearConfig config;
   int64_t rows;
   std::vector<float> weight, bias;
-  std::vector<std::unique_ptr<const Linear>> linears;  // of the same weights
-  Tensor x, y;                                         // of the same type
+  std::vector<std::unique_ptr<const Linear>> linears;  // all have the same weights
+  Tensor x, y;                                         // both have the same type
   std::vector<const std::byte*> x_rows;
   std::vector<std::byte*> y_rows;
   size_t next = 0;
@@ -57,7 +57,7 @@ struct Operands {
     });
   }
 
-  // All rows, some of the outputs.
+  // Compares all rows, some of the outputs.
   double Error() const {
     constexpr int64_t kStep = 61;
     RelativeError error;

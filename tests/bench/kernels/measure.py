@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rounds of a row, and what its figures amount to.
+"""The rounds of a row and the statistics of its figures.
 
 A round gives every contender one burst of a tenth of a second or so, in an order that turns round
 with each round, so that a change of the machine's speed meets all. What is compared are the medians
@@ -15,7 +15,7 @@ SETTLE_SECONDS = 0.005  # threads of the one before stop spinning
 
 
 def spread(values):
-    """Median, lowest and highest."""
+    """Returns the median, the lowest and the highest value."""
     return {"median": statistics.median(values), "low": min(values), "high": max(values)}
 
 
@@ -55,7 +55,7 @@ def judge(target, ratios, share_of_peak, share_of_read, arithmetic_bound):
 
 
 def measure_row(row, ours, peers, rounds, seconds):
-    """One row of the report, from Contender `ours` and {name: Contender or Failure}."""
+    """Measures one row of the report with Contender `ours` and {name: Contender or Failure}."""
     by_reading = row.target.share_of_read > 0
     request = {"do": "prepare", "case": row.case, "threads": row.threads}
     facts = ours.ask(request)
@@ -115,7 +115,7 @@ def measure_row(row, ours, peers, rounds, seconds):
 
 
 def measure_comparison(row, pair, rounds, seconds):
-    """The same of two of our programs, each with one of the cases."""
+    """Measures a row of two cases, each run by one of our two programs."""
     facts, prepared = [], {}
     wall = row.threads[0] != row.threads[1]  # one clock for both
     labels = ("attend", "attend second")
@@ -144,7 +144,7 @@ def measure_comparison(row, pair, rounds, seconds):
 
 
 def measure_memory(row, ours):
-    """Bytes at the larger number of keys; met where they are those at the smaller."""
+    """Bytes at the larger number of keys; met if they equal those at the smaller number."""
     few, many = (ours.ask({"do": "memory", "case": row.case | {"keys": keys, "queries": min(
         row.case["queries"], keys)}})["bytes"] for keys in row.keys)
     return {

@@ -31,11 +31,11 @@ namespace attend::bench {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Enough independent sums to hide a latency of 4 cycles at 2 a cycle, few enough
-// for 16 registers.
+// Enough independent sums to hide a latency of 4 cycles at 2 per cycle, few enough for 16
+// registers.
 constexpr int kSums = 12;
 
-// Returns the operations done, and a number that keeps them alive.
+// Returns the number of operations, and a number that keeps them alive.
 double Multiply(int64_t rounds, float* out) {
   const hn::ScalableTag<float> df;
   using V = hn::Vec<decltype(df)>;
@@ -108,16 +108,16 @@ double Seconds(clockid_t clock) {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-// The best of a few: what the machine can do, not what it happened to do. Each
-// begins when all workers are there: one that sleeps longer than the others work
-// would otherwise leave its share to them.
+// The best of a few attempts, so that one disturbed attempt does not count. Each begins when all
+// workers are ready: a worker that sleeps longer than the others work would otherwise leave its
+// share to them.
 template <typename Body>
 double Best(WorkerPool& pool, const Body& body, int attempts) {
   double best = 0.0;
   for (int attempt = 0; attempt < attempts; ++attempt) {
     std::vector<double> work(pool.size());
     std::atomic<int> absent{pool.size()};
-    double start = 0.0;  // written by the last to come, before it lets the others go
+    double start = 0.0;  // written by the last worker, before it sets `go`
     std::atomic<bool> go{false};
     pool.ParallelFor(pool.size(), [&](int64_t i, int) {
       if (absent.fetch_sub(1) == 1) {
@@ -135,7 +135,7 @@ double Best(WorkerPool& pool, const Body& body, int attempts) {
   return best;
 }
 
-// Several threads run at the same time less surely than one does.
+// Several threads run at the same time less reliably than one does.
 int Attempts(const WorkerPool& pool) {
   return pool.size() == 1 ? 3 : 9;
 }
@@ -185,7 +185,8 @@ const char* BFloat16PeakInstruction() {
 
 double ReadBandwidth(WorkerPool& pool) {
   constexpr size_t kBytes = size_t{256} << 20;  // many times any cache
-  static std::vector<AlignedBuffer> buffers;    // kept: first touches take longer than reading
+  static std::vector<AlignedBuffer>
+      buffers;  // kept, because first touches take longer than reading
   while (buffers.size() < static_cast<size_t>(pool.size())) {
     buffers.emplace_back(kBytes);
     std::fill_n(buffers.back().as<float>(), kBytes / 4, 1.0f);

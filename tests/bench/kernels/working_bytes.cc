@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Counts what the program takes from the heap by operator new, which is what all of core uses.
+// Counts the bytes that the program takes from the heap by operator new, as all of core does.
 
 #include <malloc.h>
 
@@ -36,7 +36,7 @@ void Release(void* memory) {
 int64_t WorkingBytes(const nlohmann::json& spec) {
   const Work work = MakeWork(spec);
   int64_t bytes = 0;
-  // A thread of its own has none of the memory that threads keep between runs.
+  // A fresh thread has none of the memory that threads keep between runs.
   std::thread executor([&] {
     ExecutionContext context(1);
     const int64_t before = live.load();

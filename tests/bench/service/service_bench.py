@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Question: what does a caller get through gRPC, and what does batching give it?
+"""Question: how much throughput and latency does a caller get through gRPC, and how much
+does batching add?
 
 Method: two servers of one random layer (E=768, 12 heads, float32), one with batching, one without,
 side by side and never loaded together; `attend bench` sends 16-token requests over TCP loopback,
@@ -28,7 +29,7 @@ CONCURRENCIES = (1, 8, 32)
 
 
 def measure(target, concurrency, seconds):
-    """The report of one run of `attend bench`; ends the program where an answer was bad."""
+    """The report of one run of `attend bench`; ends the program if an answer was bad."""
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder) / "report.json"
         subprocess.run(

@@ -108,7 +108,7 @@ TEST_F(ArraysTest, SafetensorsComeBackAsWritten) {
   }
 }
 
-// What numpy.save(numpy.array([[1, 2, 3]], dtype="<f4")) writes.
+// The bytes that numpy.save(numpy.array([[1, 2, 3]], dtype="<f4")) writes.
 TEST_F(ArraysTest, ReadsNumpysOwnHeader) {
   const float values[] = {1, 2, 3};
   const std::string data(reinterpret_cast<const char*>(values), sizeof(values));

@@ -210,7 +210,7 @@ TEST_F(CommandTest, BenchReportsAClosedLoop) {
 }
 
 TEST_F(CommandTest, BenchReportsAnOpenLoopWithErrorsByCode) {
-  // The first call is the probe; of the load every second call is refused.
+  // The first call is the probe; every second call of the load is refused.
   server_.service.set_hook([](int call, grpc::ServerContext& context) {
     if (call % 2 == 1) return grpc::Status::OK;
     context.AddTrailingMetadata("grpc-retry-pushback-ms", "5");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Both ends in one program, from the installed package alone: a service made of
-// the installed stubs that returns its query, and the client calling it.
+// Both ends in one program, from the installed package alone: a service built from the installed
+// stubs, which returns its query, and a client that calls it.
 #include <grpcpp/grpcpp.h>
 
 #include <cstdio>

@@ -281,13 +281,13 @@ TEST(ClientTest, CancelEndsARunningCall) {
   arrived.get_future().wait();
   call->Cancel();
   EXPECT_TRUE(absl::IsCancelled(ended.get_future().get()));
-  call->Cancel();  // of an ended call: nothing
+  call->Cancel();  // does nothing: the call has ended
 }
 
 TEST(ClientTest, CancelEndsAWaitForTheNextAttempt) {
   FakeServer server;
   server.service.set_hook(FailFirst(1, grpc::StatusCode::UNAVAILABLE));
-  // Tells when the client is about to wait, which would take half the deadline.
+  // Reports when the client is about to wait, which would take half the deadline.
   class Pacer : public FakePacer {
    public:
     absl::Duration Wait(absl::Duration planned) override {
@@ -365,7 +365,7 @@ TEST(ClientTest, UnixSockets) {
   unlink(path.c_str());
 }
 
-// The connections, by the client's address, that the calls of a hook came over.
+// Records the connections, by the client's address, that carried the calls of a hook.
 class Peers {
  public:
   FakeService::Hook hook() {
@@ -395,7 +395,7 @@ TEST(ClientTest, SeveralTargetsTakeTurns) {
     const auto client = Connect({.targets = targets});
     const int before_first = first.service.calls();
     const int before_second = second.service.calls();
-    // The second connection may come up later than the first: until both answer.
+    // The second connection may come up later than the first: waits until both answer.
     int calls = 0;
     while (first.service.calls() == before_first || second.service.calls() == before_second) {
       ASSERT_TRUE(client->Call(SmallRequest()).ok());

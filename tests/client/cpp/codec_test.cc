@@ -26,7 +26,7 @@ std::string Flatten(const grpc::ByteBuffer& buffer) {
   return bytes;
 }
 
-// In slices of `size` bytes, as they may arrive from the network.
+// Divides bytes into slices of `size` bytes, as they may arrive from the network.
 grpc::ByteBuffer Split(const std::string& bytes, size_t size) {
   std::vector<grpc::Slice> slices;
   for (size_t i = 0; i < bytes.size(); i += size) {
@@ -140,7 +140,7 @@ TEST(EncodeTest, EveryFieldOfAnOperatorRequestParsesWithTheGeneratedClass) {
   EXPECT_EQ(Flatten(prepared->message), expected.SerializeAsString());
 }
 
-// Enum values are written as numbers of their own: they must be the wire's.
+// Enum values are written as plain numbers: they must equal the wire's.
 static_assert(static_cast<int>(DataType::kFloat32) == v1::DATA_TYPE_FLOAT32);
 static_assert(static_cast<int>(DataType::kBFloat16) == v1::DATA_TYPE_BFLOAT16);
 static_assert(static_cast<int>(DataType::kFloat16) == v1::DATA_TYPE_FLOAT16);
@@ -254,7 +254,8 @@ TEST(DecodeTest, RefusesEveryTruncation) {
     grpc::ByteBuffer buffer = Split(bytes.substr(0, size), 64);
     if (size > 0) whole += Decode(buffer, kMultiHead).ok();
   }
-  // Between fields a shorter message is a message; before the first it is none.
+  // A message cut between fields is a shorter message; one cut before the first field is
+  // invalid.
   EXPECT_EQ(whole, 4);
 }
 

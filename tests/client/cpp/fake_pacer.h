@@ -12,8 +12,8 @@
 
 namespace attend::client {
 
-// A clock that only waits move, at once. Starts at the real time, because gRPC
-// keeps the deadlines that are made from it.
+// A clock that only waits advance, without delay. Starts at the real time, because gRPC uses the
+// deadlines that are made from it.
 class FakePacer : public internal::Pacer {
  public:
   absl::Time Now() override {
@@ -32,7 +32,7 @@ class FakePacer : public internal::Pacer {
     internal::MutexLock lock(mutex_);
     return waits_;
   }
-  // What a wait really takes; for tests that end it otherwise.
+  // The effect of a wait; for tests that end waits in another way.
   void set_real_wait(absl::Duration wait) { real_wait_ = wait; }
 
  private:

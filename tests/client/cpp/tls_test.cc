@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Certificates are made here by the openssl command, for this run only.
+// The openssl command makes the certificates for this run only.
 #include <gtest/gtest.h>
 #include <unistd.h>
 

@@ -70,14 +70,15 @@ void ExpectMatchesReference(RandomProblem& random, const std::string& what) {
   const std::vector<float> truth = random.Output(), truth_logs = random.LogSumExp();
   const double rounding = MaxMagnitude(truth) * 4 * UnitRoundoff(random.problem.output_type);
   ExpectNear(truth, output, 2 * MaxError(truth, naive.output) + rounding, "output of " + all);
-  // In bfloat16 exponentials err by 1e-4 of themselves before they are summed.
+  // In bfloat16, exponentials have a relative error of 1e-4 before they are summed.
   const double log_rounding =
       (bfloat16 ? 1e-4 : 0.0) + 4 * 0x1p-24 * (1 + MaxMagnitude(truth_logs));
   ExpectNear(truth_logs, logs, 2 * MaxError(truth_logs, naive.log_sum_exp) + log_rounding,
              "log-sum-exp of " + all);
   for (size_t i = 0; i < sequences; ++i) {
     const std::vector<float>& truth_weights = random.Weights(i);
-    // exp of a score that errs by |s| * roundoffs of its sum of D products; or that.
+    // A score errs by |s| * roundoffs of its sum of D products; a probability is the exponential
+    // of such a score.
     const bool probabilities = random.params.weights_stage == WeightsStage::kProbabilities;
     const double bound = !probabilities ? 4e-6 * (1 + MaxMagnitude(truth_weights))
                          : bfloat16     ? 2e-4

@@ -12,29 +12,29 @@
 
 namespace attend {
 
-// What the kernels are planned for and run by: one of this_machine.cc and
-// kernels/machine_with_amx_model.cc is among the sources of each test program.
+// The machine that kernels are planned for and run on: each test program has one of
+// this_machine.cc and kernels/machine_with_amx_model.cc among its sources.
 const internal::Machine& MachineUnderTest();
 
 // Runs the kernels of the machine under test.
 void Compute(const RandomProblem& random, int workers = 2);
 
-// Fails the test where results differ by more than `bound` or one alone is NaN.
+// Fails the test if results differ by more than `bound` or only one of them is NaN.
 void ExpectNear(const std::vector<float>& truth, const std::vector<float>& got, double bound,
                 const std::string& what);
 
-// The largest difference; of equal infinities 0.
+// The largest difference; 0 for equal infinities.
 double MaxError(const std::vector<float>& truth, const std::vector<float>& got);
 // The largest finite magnitude.
 double MaxMagnitude(const std::vector<float>& values);
 
-// Runs kernels and reference. Output and log-sum-exp must be within twice the error
-// of a plain float32 (or bfloat16) computation, plus the rounding of the result, each
-// by its largest error in the problem;
-// weights within what their few roundings give. Leaves the reference's results.
+// Runs kernels and reference. Output and log-sum-exp must be within twice the error of a plain
+// float32 (or bfloat16) computation, plus the rounding of the result, each by its largest error
+// in the problem; weights must be within the error of their few roundings. Leaves the
+// reference's results in the problem.
 void ExpectMatchesReference(RandomProblem& random, const std::string& what);
 
-// Choices from a seed.
+// Draws choices from a seed.
 class Draw {
  public:
   explicit Draw(uint32_t seed) : random_(seed) {}
@@ -51,7 +51,7 @@ class Draw {
   std::mt19937 random_;
 };
 
-// Any of the options, each in some of the problems.
+// Sets options at random; each option occurs in some of the problems.
 void AddOptions(Draw& draw, RandomProblem& random);
 
 }  // namespace attend

@@ -37,7 +37,7 @@ struct NaiveRow {
     return s.mask.data == nullptr || s.mask.data[at(s.mask, j)] != std::byte{0};
   }
 
-  // -inf where not readable, and where bias is.
+  // The score is -inf if the key is not readable or its bias is -inf.
   float Score(int64_t j) const {
     if (!Readable(j)) return -kInfinity;
     float bias = 0.0f;

@@ -81,7 +81,7 @@ struct Case {
 const std::vector<Case>& Cases() {
   constexpr DataType kBf16 = DataType::kBFloat16, kF16 = DataType::kFloat16;
   static const std::vector<Case> cases = {
-      // Many rows: the prefill kernel, by what the CPU multiplies with.
+      // Prefill kernel: many rows, with the CPU's arithmetic.
       {"prefill",
        {.rows = 512, .keys = 512},
        Avx512(),
@@ -125,7 +125,7 @@ const std::vector<Case>& Cases() {
        BFloat16(),
        1,
        "prefill float32: 2 x 8 tiles of 64 rows of 1 heads, 16 tasks of 1 million multiply-adds"},
-      // Few rows: the decode kernel, for all heads whose keys fit a tile.
+      // Decode kernel: few rows, for all heads whose keys fit a tile.
       {"one row",
        {.rows = 1, .keys = 100},
        Avx2(),

@@ -130,7 +130,7 @@ void RandomProblem::AskForWeights(WeightsOutput weights, WeightsStage stage) {
   params.weights = weights;
   params.weights_stage = stage;
   const int64_t heads = weights == WeightsOutput::kPerHead ? problem.num_heads : 1;
-  // One size for all sequences, as the wire has it, and some more than needed.
+  // All sequences have one size, as on the wire, which may be larger than needed.
   int64_t rows = 1, keys = 3;
   for (const SequenceProblem& s : problem.sequences) {
     rows = std::max(rows, s.query_length + 1);

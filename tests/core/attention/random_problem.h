@@ -12,7 +12,7 @@
 
 namespace attend {
 
-// What a problem is drawn from.
+// The parameters that a problem is drawn from.
 struct ProblemShape {
   int64_t num_heads = 1, num_kv_heads = 1, head_dim = 1, value_head_dim = 1;
   std::vector<std::pair<int64_t, int64_t>> lengths;  // (Lq, Lk) of each sequence
@@ -35,17 +35,17 @@ class RandomProblem {
   std::vector<SequenceProblem> sequences;
   AttentionProblem problem;  // borrows from both
 
-  // [H][Lq][Lk] with any axis broadcast; true with `probability`.
+  // A mask [H][Lq][Lk] with any axis broadcast; each element is true with `probability`.
   void AddMask(size_t sequence, bool by_head, bool by_row, bool by_key, double probability);
-  // The same of numbers, each -inf with `probability`.
-  // A second one is added to the first.
+  // A bias of the same shapes, each element -inf with `probability`. A second one is added to
+  // the first.
   void AddBias(size_t sequence, DataType type, bool by_head, bool by_row, bool by_key,
                double probability);
-  // [H] normal slopes, of one sequence; [H] normal sinks, some of them -inf.
+  // Slopes [H] of one sequence, normal; sinks [H], normal, some of them -inf.
   void AddAlibi(size_t sequence);
   void AddSinks();
   void AskForWeights(WeightsOutput weights, WeightsStage stage = WeightsStage::kProbabilities);
-  // By head or by row in memory, as the wire has it dense or packed.
+  // Lays out log-sum-exp by head or by row, as on the wire if dense or packed.
   void AskForLogSumExp(bool by_head);
 
   // Overwrites a row of all heads of queries, keys or values.
@@ -53,19 +53,18 @@ class RandomProblem {
   void SetKey(size_t sequence, int64_t key, float value);
   void SetValue(size_t sequence, int64_t key, float value);
 
-  // Overwrites numbers of queries, keys, values and float biases, each with
-  // `probability`, by large and by denormal ones, and by NaN and infinities too
-  // where `not_finite`.
+  // Overwrites numbers of queries, keys, values and float biases, each with `probability`, by
+  // large and by denormal ones; with `not_finite` also by NaN and infinities.
   void Strew(double probability, bool not_finite);
 
-  // Output rows in order of sequence, row, head, feature; weights as they are;
-  // log-sum-exp in order of sequence, row, head, empty where not asked for.
+  // Output rows in order of sequence, row, head, feature; weights as they are in memory;
+  // log-sum-exp in order of sequence, row, head, empty if not requested.
   std::vector<float> Output() const;
   const std::vector<float>& Weights(size_t sequence) const { return weights_[sequence]; }
   std::vector<float> LogSumExp() const;
   void ClearResults();
 
-  // What lies between the rows of output is as ClearResults left it.
+  // Whether the memory between the rows of output is as ClearResults left it.
   bool GapsAreUntouched() const;
 
   std::string ToString() const;
@@ -85,15 +84,15 @@ class RandomProblem {
   int64_t gap_ = 0;
 };
 
-// Softmax attention in float, straight from the formula: the measure of error,
-// since a kernel may err twice as much.
+// Softmax attention in float, straight from the formula. Its error is the measure: a kernel may
+// err twice as much.
 struct NaiveResult {
   std::vector<float> output;       // in the order of RandomProblem::Output
   std::vector<float> log_sum_exp;  // in the order of RandomProblem::LogSumExp
 };
 
-// With `round_p`, unnormalised probabilities are rounded to bfloat16 before they
-// meet the values.
+// With `round_p`, unnormalised probabilities are rounded to bfloat16 before they are multiplied
+// by the values.
 NaiveResult NaiveAttention(const AttentionProblem& problem, bool round_p);
 
 }  // namespace attend

@@ -23,7 +23,7 @@ using ::testing::FloatNear;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Every number of the equation for one (sequence, row, head), from float32 rows.
+// All numbers of the equation for one (sequence, row, head), from float32 rows.
 struct Terms {
   std::vector<long double> s0, s1, s2;
   std::vector<bool> readable;

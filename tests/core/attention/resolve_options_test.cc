@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What resolving gives; what it refuses is tested through the engine, whose
-// answers carry the same words.
+// The results of resolving. Refusals are tested through the engine, whose answers carry the same
+// messages.
 
 #include "core/attention/resolve_options.h"
 
@@ -128,7 +128,7 @@ TEST(ResolveOptions, TakesGivenWindowsAndSoftcapElseTheDefaults) {
   EXPECT_EQ(resolved.params.softcap, 2.0f);
 }
 
-// All that depends on position uses offsets, and needs to be told them.
+// Every option that depends on position uses offsets and requires them.
 TEST(ResolveOptions, AlignsForEverythingThatDependsOnPosition) {
   const auto slopes = [] {
     Tensor tensor(DataType::kFloat32, {1});

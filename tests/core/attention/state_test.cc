@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Attention over ranges of keys, split anywhere and merged by log-sum-exp, is attention
-// over all of them: the contract that callers rely on who spread keys over servers.
+// Attention over ranges of keys, divided anywhere and merged by log-sum-exp, equals attention
+// over all keys: the contract for callers that spread keys over servers.
 
 #include <algorithm>
 #include <cmath>
@@ -44,7 +44,8 @@ struct Shard {
   std::vector<float> output, log_sum_exp;
 };
 
-// Merges row by row, of `width` numbers each. Log-sum-exp of -inf: the shard has no share.
+// Merges row by row, with `width` numbers per row. A shard with a log-sum-exp of -inf has no
+// share.
 Shard Merged(const std::vector<Shard>& shards, int64_t width) {
   Shard merged;
   for (size_t row = 0; row < shards[0].log_sum_exp.size(); ++row) {
@@ -122,9 +123,9 @@ TEST_P(Merge, OfAnySplitIsTheWhole) {
     const bool bfloat16 = GetParam() == DataType::kBFloat16;
     const NaiveResult naive = NaiveAttention(whole->problem, bfloat16);
     const std::vector<float> truth = whole->Output(), logs = whole->LogSumExp();
-    // As compare.h has it for one problem. And a shard's log-sum-exp, rounded to float32
-    // (in bfloat16 of exponentials that err by 1e-4), errs by so much, and its share of
-    // the output by as much of itself.
+    // The bound is that of compare.h for one problem, plus the errors of shards: a shard's
+    // log-sum-exp is rounded to float32 (in bfloat16 it is of exponentials that err by 1e-4),
+    // and its share of the output has the same relative error.
     double log_bound = (bfloat16 ? 1e-4 : 0.0) + 8 * 0x1p-24 * (1 + MaxMagnitude(logs));
     for (const Shard& shard : shards) {
       log_bound = std::max(log_bound, 8 * 0x1p-24 * (1 + MaxMagnitude(shard.log_sum_exp)));
@@ -132,7 +133,8 @@ TEST_P(Merge, OfAnySplitIsTheWhole) {
     log_bound += 2 * MaxError(logs, naive.log_sum_exp);
     const std::string what = "seed " + std::to_string(seed) + " " + whole->ToString();
     ExpectNear(logs, merged.log_sum_exp, log_bound, "log-sum-exp, " + what);
-    // Of all values, since outputs of shards may be larger than that of the whole.
+    // The largest magnitude over all shards, since their outputs may be larger than that of the
+    // whole.
     double largest = 0.0;
     for (const Shard& shard : shards) largest = std::max(largest, MaxMagnitude(shard.output));
     const double rounding = bfloat16 ? 0x1p-9 : 0x1p-24;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The small pieces of core/base.
+// Tests of the small files of core/base.
 
 #include <cstdlib>
 #include <cstring>

@@ -71,7 +71,7 @@ struct Case {
   std::string name;
   Arrival item;  // bytes, time left, expected
   Load load = BusyLoad();
-  std::string reason = "";  // of the refusal; empty: admitted
+  std::string reason = "";  // reason of the refusal; empty: admitted
   absl::Duration pushback = -absl::Nanoseconds(1);
 };
 

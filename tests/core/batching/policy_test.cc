@@ -27,7 +27,7 @@ struct Row {
   uint32_t priority = 0;
   int64_t tokens = 1;
   double work = 1.0;
-  absl::Duration left = absl::InfiniteDuration();  // until its deadline
+  absl::Duration left = absl::InfiniteDuration();  // time until its deadline
 };
 
 struct Case {

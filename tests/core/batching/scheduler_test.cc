@@ -21,7 +21,7 @@ namespace {
 
 using ::testing::ElementsAre;
 
-// std primitives underneath, so that ThreadSanitizer sees them.
+// Uses std primitives, so that ThreadSanitizer sees them.
 class Event {
  public:
   void Set() {
@@ -48,7 +48,7 @@ struct Outcome {
   Event ended;
 };
 
-// Hands over names; `on_run` is called with those of a batch.
+// Hands over names; `on_run` is called with the names of a batch.
 class TestRunner final : public BatchRunner {
  public:
   using OnRun = std::function<void(const std::vector<int>& names)>;
@@ -59,7 +59,7 @@ class TestRunner final : public BatchRunner {
 
  private:
   const OnRun on_run_;
-  std::vector<int> names_[2];  // by executor, used by its thread alone
+  std::vector<int> names_[2];  // indexed by executor, used by its thread alone
 };
 
 class TestWork final : public Work {
@@ -116,7 +116,7 @@ class RecordingObserver final : public BatchObserver {
   std::vector<SeenBatch> batches_ ABSL_GUARDED_BY(mutex_);
 };
 
-// A scheduler whose executor runs only what Allow() lets pass.
+// A scheduler whose executor runs only the batches that Allow() admits.
 class SchedulerTest : public ::testing::Test {
  protected:
   void Start(SchedulerOptions options = Options()) {
@@ -335,7 +335,7 @@ TEST_F(SchedulerTest, DestructionEndsWhatIsQueuedCancelled) {
   Occupy(&first);
   Submit(Item(1, &second));
   std::thread destroyer([this] { scheduler_.reset(); });
-  second.ended.Wait();  // before the batch that runs
+  second.ended.Wait();  // ends before the running batch
   EXPECT_EQ(second.status.code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(second.runs, 0);
   Allow(1);
@@ -368,7 +368,7 @@ TEST_F(SchedulerTest, RefusesADeadlineThatOnlyLoadMakesUnreachable) {
   EXPECT_EQ(GetErrorInfo(status).reason, "DEADLINE_UNREACHABLE");
   EXPECT_EQ(GetRetryPushback(status), absl::Milliseconds(20));
   Submit(Item(13, &wide, clock_.Now() + absl::Milliseconds(100)));
-  // Its own work takes longer than its deadline allows: load is not the reason.
+  // The item's own work takes longer than its deadline allows: load is not the reason.
   Outcome own;
   WorkItem heavy = Item(14, &own, clock_.Now() + absl::Milliseconds(25));
   heavy.cost.work = 3e6;
@@ -461,8 +461,8 @@ TEST_F(SchedulerTest, RunsWorkOfDifferentRunnersInBatchesOfTheirOwn) {
   EXPECT_THAT(batches_, ElementsAre(ElementsAre(0), ElementsAre(1, 3)));
 }
 
-// Many threads, everything at once: each item ends exactly once, and the
-// counters add up to what callers saw.
+// Many threads do everything at the same time: each item ends exactly once, and the counters
+// equal what callers saw.
 TEST(Scheduler, EndsEachItemExactlyOnceUnderContention) {
   constexpr int kThreads = 8;
   constexpr int kItemsPerThread = 500;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The rule of the house, through the engine: a request's answer has the same bits alone
-// and inside any batch. Each subject, prefill and decode, runs alone with one worker and
-// then inside a hundred batches of random company with three workers, for the operator
-// and for layers in each compute type. On each SIMD path: see CMakeLists.txt; with the
-// other version of oneDNN: the image's build runs it too.
+// Batch invariance through the engine: a request's answer has the same bits alone and inside any
+// batch. Each subject, prefill and decode, runs alone with one worker and then inside a hundred
+// batches of random company with three workers, for the operator and for layers in each compute
+// type. CMakeLists.txt runs it on each SIMD path, and the image's build runs it with the other
+// version of oneDNN.
 
 #include <algorithm>
 #include <cstring>
@@ -48,7 +48,7 @@ class Draw {
   std::mt19937 random_;
 };
 
-// What the lengths of a request are; all sequences of a decode have few queries.
+// The kind of a request's lengths; all sequences of a decode have few queries.
 struct Lengths {
   std::vector<int64_t> query, key;
   int64_t longest_query() const { return *std::max_element(query.begin(), query.end()); }
@@ -64,7 +64,7 @@ Lengths DrawLengths(Draw& draw, bool decode, int64_t sequences) {
   return lengths;
 }
 
-// Any options, of tensors [B, H, Lq, Lk] with some axes broadcast.
+// Draws any options, with tensors [B, H, Lq, Lk] of which some axes are broadcast.
 AttentionOptions DrawOptions(Draw& draw, const Lengths& lengths, int64_t heads) {
   AttentionOptions options;
   const auto sequences = static_cast<int64_t>(lengths.query.size());

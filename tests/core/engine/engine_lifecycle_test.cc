@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What happens to requests between Submit and their answer.
+// The life of requests between Submit and their answer.
 
 #include <atomic>
 #include <cstring>
@@ -203,7 +203,7 @@ TEST_F(EngineLifecycle, HoldsMemoryUntilTheResponseIsDropped) {
     ASSERT_TRUE(response.ok()) << response.status();
     const int64_t outputs = 2 * 3 * 16 * 4 + 2 * 4 * 3 * 3 * 4;
     EXPECT_GE(response->charge.bytes(), 1000 + outputs);
-    // What computing took is given back before the answer.
+    // Working memory is given back before the answer.
     EXPECT_EQ(engine_->stats().in_flight_bytes, response->charge.bytes());
     EXPECT_EQ(response->layer_sha256, "sha of self");
   }
@@ -219,10 +219,10 @@ TEST_F(EngineLifecycle, LeavesToRequestsWhatItDoesNotKeepBetweenBatches) {
     engine_.reset();
   };
   check(int64_t{4} << 30, RetainedMemory().TotalBytes(1));
-  check(8 * 5000, 4000);  // four fifths of an eighth are the one worker's
+  check(8 * 5000, 4000);  // the one worker has four fifths of an eighth
 }
 
-// As gRPC does where a caller is slow to read.
+// A response that is held for long, as gRPC holds it for a slow reader.
 TEST_F(EngineLifecycle, ResponsesOutliveTheEngineAndItsBudget) {
   Start();
   absl::StatusOr<Response> response = Call(*engine_, SmallRequest());
@@ -291,7 +291,7 @@ TEST_F(EngineLifecycle, DrainFinishesWhatItHasAndRefusesMore) {
   Answer queued, late;
   Submit(queued, SmallRequest());
   std::thread drainer([this] { engine_->Drain(absl::InfiniteFuture()); });
-  // Draining has begun when a request is refused; what got in before is served.
+  // Draining has begun when a request is refused; requests accepted before are served.
   absl::Status refused;
   while (refused.ok()) {
     Answer probe;
@@ -330,7 +330,7 @@ TEST_F(EngineLifecycle, ResolvesTheNumberOfWorkers) {
   EXPECT_GE(engine_->options().num_workers, 1);
 }
 
-// The same request alone and in whatever company: the same bits.
+// A request has the same bits alone and in any company.
 TEST_F(EngineLifecycle, CompanyDoesNotChangeBits) {
   const unsigned seed = 31337;
   SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -388,8 +388,8 @@ TEST_F(EngineLifecycle, CompanyDoesNotChangeBits) {
   EXPECT_TRUE(had_company);
 }
 
-// Many threads submit, cancel and let expire: each request is answered exactly
-// once, the counts add up, no byte stays charged.
+// Many threads submit, cancel and let requests expire: each request is answered exactly once,
+// the counts add up, no byte stays charged.
 TEST(Engine, AnswersEachRequestExactlyOnceUnderContention) {
   constexpr int kThreads = 8;
   constexpr int kRequests = 300;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Results through the engine against ReferenceAttention on each sequence alone:
-// forms, layouts, lengths, broadcast, padding. The kernels' numbers have their
-// own tests; here it is about handing them the right rows.
+// Results through the engine against ReferenceAttention on each sequence alone: forms, layouts,
+// lengths, broadcast, padding. The kernels' numbers have their own tests; these check that
+// kernels receive the right rows.
 
 #include <algorithm>
 #include <cmath>
@@ -186,7 +186,7 @@ void CheckOperator(const ScaledDotProductAttentionRequest& request, const Respon
       }
     }
   }
-  // What no sequence covers is padding: zero, or -inf of what is a logarithm.
+  // Rows that no sequence covers are padding: zero, or -inf in a log-sum-exp or a score.
   const float padding =
       request.options.weights_stage == WeightsStage::kProbabilities ? 0.0f : kMinusInfinity;
   const int64_t elements = static_cast<int64_t>(response.output.byte_size() / ElementSize(type));
@@ -204,7 +204,7 @@ void CheckOperator(const ScaledDotProductAttentionRequest& request, const Respon
   EXPECT_GE(std::count(log, log + logs, kMinusInfinity), logs - checked_logs);
 }
 
-// Padding that would poison whatever reads it.
+// The padding would spoil every result that reads it.
 void PoisonPadding(Tensor& tensor, const std::vector<int64_t>& lengths, Layout layout) {
   const bool bhld = layout == Layout::kBhld;
   const int64_t heads = tensor.dim(bhld ? 1 : 2), rows = tensor.dim(bhld ? 2 : 1);
@@ -234,7 +234,7 @@ Shape OperandShape(Layout layout, int64_t b, int64_t l, int64_t h, int64_t d) {
   return layout == Layout::kBlhd ? Shape{b, l, h, d} : Shape{b, h, l, d};
 }
 
-// Random shapes, forms and options, each against the reference.
+// Draws shapes, forms and options, and checks each problem against the reference.
 TEST(EngineResults, OfTheOperatorEqualTheReference) {
   const unsigned seed = 4711;
   SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -358,7 +358,7 @@ TEST(EngineResults, OfTheOperatorEqualTheReference) {
   }
 }
 
-// One sequence of self-attention through its layer, dense and alone.
+// Computes one sequence of self-attention through its layer, dense and alone.
 Tensor Alone(Engine& engine, const MultiHeadAttentionRequest& like, Tensor query) {
   MultiHeadAttentionRequest request;
   request.layer = like.layer;
@@ -387,8 +387,8 @@ void ExpectRows(const Tensor& got, int64_t begin, const Tensor& want) {
   EXPECT_EQ(std::memcmp(rows.data(), want.data(), want.byte_size()), 0) << "rows from " << begin;
 }
 
-// Whatever form the sequences come in, each has the bits that it has alone, and
-// padding is 0. Alone is compared with the formula in the layer's own tests.
+// Whatever form the sequences have, each has the bits that it has alone, and padding is 0. The
+// layer's own tests compare a sequence alone with the formula.
 TEST(EngineResults, OfALayerDoNotDependOnTheForm) {
   const unsigned seed = 4712;
   SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -435,7 +435,7 @@ std::unique_ptr<const Layer> LayerWith(std::string name, float softcap, std::opt
   });
 }
 
-// What a checkpoint says holds where the request says nothing, option by option.
+// The checkpoint's settings hold if the request sets nothing, option by option.
 TEST(EngineResults, OfALayerUseItsSoftcapAndWindows) {
   LayerRegistry layers;
   ASSERT_TRUE(layers.Add(LayerWith("plain", 0.0f, {}, {})).ok());
@@ -465,7 +465,7 @@ TEST(EngineResults, OfALayerUseItsSoftcapAndWindows) {
   EXPECT_NE(output("set", {}, {}, {}), output("plain", 0.25f, {}, 1));
 }
 
-// Given as key and value, or left out: the same.
+// Inputs that serve as key and value give the same result whether given or left out.
 TEST(EngineResults, OfALayerTakeQueryForAbsentKeyAndValue) {
   std::mt19937 random(4713);
   LayerRegistry layers;
@@ -511,7 +511,7 @@ TEST(EngineResults, OfALayerWithoutKeysAreItsOutputBias) {
   }
 }
 
-// Nothing to compute is no reason to fail or to hang.
+// Requests with nothing to compute neither fail nor hang.
 TEST(EngineResults, OfNothingAreEmpty) {
   LayerRegistry layers;
   ASSERT_TRUE(layers.Add(MakeTestLayer("self", 24, 24, 24)).ok());

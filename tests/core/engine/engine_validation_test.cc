@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Every rule of the contract that a request can break: what is changed in a good
-// request, and the code, field and words of the answer.
+// Every rule of the contract that a request can break: a case changes a good request and names
+// the code, the field and the words of the answer.
 
 #include <cmath>
 #include <functional>
@@ -140,7 +140,7 @@ TEST_F(EngineValidation, OfLayerRequests) {
           {"no layer", [](Mha& r) { r.layer = ""; }, "layer", "none named \"\"",
            absl::StatusCode::kNotFound, "LAYER_NOT_FOUND"},
           {"a priority beyond the levels", [](Mha& r) { r.priority = 3; }, "priority",
-           "below this server's 3 levels; got 3"},
+           "less than 3, this server's number of levels; got 3"},
           {"no query", [](Mha& r) { r.query = Tensor(); }, "query",
            "[B, L, 16] or, packed, [T, 16]; got []"},
           {"a query of too many axes",

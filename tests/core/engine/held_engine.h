@@ -14,8 +14,8 @@
 
 namespace attend {
 
-// An engine whose executor can be held, so that what is submitted meanwhile is one batch.
-// For one thread.
+// An engine whose executor can be held, so that requests submitted meanwhile form one batch. To
+// be used by one thread.
 class HeldEngine {
  public:
   // `layers` outlives the engine.
@@ -24,9 +24,9 @@ class HeldEngine {
 
   Engine& engine() { return engine_; }
 
-  // Runs all requests as one batch where the engine may batch them: requests of one layer, or
-  // all of the operator. Answers are in the order of `requests`; their timing says how many ran
-  // together. Blocks until all are answered.
+  // Runs all requests as one batch if the engine may batch them: requests of one layer, or all
+  // of the operator. Answers are in the order of `requests`; their timing counts the requests of
+  // their batch. Blocks until all are answered.
   std::vector<absl::StatusOr<Response>> CallTogether(std::vector<Request> requests) {
     std::vector<Answer> answers(requests.size());
     Hold();
@@ -49,7 +49,7 @@ class HeldEngine {
     return options;
   }
 
-  // Holds the executor in the callback of a request of its own.
+  // Holds the executor in the callback of an extra request.
   void Hold() {
     {
       MutexLock lock(mutex_);

@@ -24,7 +24,7 @@
 
 namespace attend {
 
-// Normal numbers rounded to the type.
+// Draws normal numbers, rounded to the type.
 inline Tensor RandomTensor(std::mt19937& random, Shape shape, DataType type = DataType::kFloat32) {
   Tensor tensor(type, std::move(shape));
   const size_t count = tensor.byte_size() / ElementSize(type);
@@ -132,7 +132,7 @@ inline std::unique_ptr<const Layer> MakeTestLayer(
   return *Layer::Create(WithMatmulFromEnvironment(c), w);
 }
 
-// One answer, to wait for.
+// Receives one answer and waits for it.
 class Answer {
  public:
   Engine::Done Callback() {
@@ -160,7 +160,7 @@ class Answer {
   absl::StatusOr<Response> response_ ABSL_GUARDED_BY(mutex_) = absl::UnknownError("not answered");
 };
 
-// Submits and waits.
+// Submits a request and waits for its answer.
 inline absl::StatusOr<Response> Call(Engine& engine, Request request) {
   Answer answer;
   engine.Submit(std::move(request), *engine.budget().Charge(1000), absl::InfiniteFuture(),

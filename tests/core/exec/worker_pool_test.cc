@@ -18,7 +18,7 @@ TEST(WorkerPool, CallsTheBodyOnceForEachIteration) {
     WorkerPool pool(size);
     EXPECT_EQ(pool.size(), size);
     for (const int64_t n : {0, 1, 2, 3, 100}) {
-      std::vector<int> calls(n, 0);  // not atomic: each is touched by one worker
+      std::vector<int> calls(n, 0);  // not atomic: one worker touches each
       pool.ParallelFor(n, [&](int64_t i, int worker) {
         ++calls[i];
         EXPECT_TRUE(worker >= 0 && worker < size) << worker;

@@ -46,7 +46,7 @@ Function* Next(const char* name) {
 
 }  // namespace
 
-// glibc lets a program bring its own malloc, and has its own under these names.
+// glibc lets a program define malloc, and keeps its own under these names.
 extern "C" {
 void* __libc_malloc(size_t);
 void* __libc_calloc(size_t, size_t);
@@ -103,7 +103,7 @@ dnnl_status_t dnnl_primitive_execute(const_dnnl_primitive_t primitive, dnnl_stre
 namespace attend {
 namespace {
 
-// What `run` allocates and creates when it is warm: after that many runs before.
+// Expects that `run`, once warm, allocates no memory and creates no primitive.
 template <typename Run>
 void ExpectNothingIsMade(const std::string& what, const Run& run) {
   for (int i = 0; i < 3; ++i) run();
@@ -114,8 +114,8 @@ void ExpectNothingIsMade(const std::string& what, const Run& run) {
   EXPECT_EQ(created_now - created, 0) << "primitives in " << what;
 }
 
-// Workers take tasks as they come, so which of them are warm is not fixed: sooner or
-// later all are, and then nothing is made for a while, since nothing is made each time.
+// Workers take tasks in any order, so which of them are warm is not fixed: sooner or later all
+// are, and no later run makes anything.
 template <typename Run>
 void ExpectNothingIsMadeInTheEnd(const std::string& what, const Run& run) {
   constexpr int kRuns = 2000, kQuiet = 6;
@@ -198,8 +198,8 @@ TEST(WarmOperator, AllocatesNothing) {
   }
 }
 
-// A tile and its working memory, 6 states in the tree of a task and 32 that wait for their
-// merge (core/attention/attention.h): nothing grows with keys beyond that.
+// A tile and its working memory, 6 states in the tree of a task and 32 that wait for their merge
+// (core/attention/attention.h): nothing else grows with keys.
 TEST(WarmOperator, HoldsABoundedAmountForAnyNumberOfKeys) {
   constexpr size_t kTile = 425 << 10, kState = 64 * (128 * 4 + 12) + 64;
   for (const DataType type : {DataType::kFloat32, DataType::kBFloat16, DataType::kFloat16}) {
@@ -257,7 +257,7 @@ std::unique_ptr<const Layer> MakeLayer(ComputeType compute, bool positions) {
   return *std::move(layer);
 }
 
-// Rows of an item; the same memory for all its inputs and outputs of one length.
+// Rows of an item; its inputs and outputs of one length share memory.
 class Item {
  public:
   Item(const Shape& shape, DataType type, bool options) {

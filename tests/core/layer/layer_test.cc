@@ -137,9 +137,9 @@ double Distance(const std::vector<double>& truth, const std::vector<T>& got) {
   return Norm(difference);
 }
 
-// Within twice the error of the plain computation in the same type, plus the rounding
-// of the item's type. The statistic: the root of the sum of squares of a sequence's
-// errors, against the formula in double.
+// Within twice the error of the plain computation in the same type, plus the rounding of the
+// item's type. The statistic is the root of the sum of squares of a sequence's errors, against
+// the formula in double.
 void ExpectNearTruth(const LayerConfig& c, const LayerWeights& w, const Call& call) {
   for (size_t i = 0; i < call.item.sequences.size(); ++i) {
     const std::vector<double> truth = call.Naive<double>(c, w, i);
@@ -267,7 +267,7 @@ TEST_P(LayerTest, AddsItsRelativeBias) {
   }
 }
 
-// Of working memory, it takes nothing that grows with Lq * Lk.
+// Working memory must not grow with Lq * Lk.
 TEST_P(LayerTest, AddsTheBiasOfARequestToItsRelativeBias) {
   ExecutionContext context(2);
   LayerConfig c = Config(48, 3, 3, 16);
@@ -301,7 +301,7 @@ TEST_P(LayerTest, AddsTheBiasOfARequestToItsRelativeBias) {
   }
 }
 
-// The rule of the house: company, order and number of workers change no bit.
+// Company, order and number of workers change no bit.
 void ExpectSameBitsInAnyCompany(const LayerConfig& c) {
   const LayerWeights w = Weights(c);
   const auto layer = Make(c, w);
@@ -413,11 +413,11 @@ TEST(LayerCreate, RefusesSettingsOfPositionThatDoNotFit) {
               HasSubstr("max_distance 2"));
   EXPECT_THAT(refusal([](C& c, W&) { c.norm_epsilon = -1; }), HasSubstr("norm_epsilon is -1"));
   EXPECT_THAT(refusal([](C&, W& w) { w.key_norm.pop_back(); }),
-              HasSubstr("key norm has 3 elements, the layer needs 4"));
+              HasSubstr("key norm has 3 elements; the layer needs 4"));
   EXPECT_THAT(refusal([](C& c, W&) { c.query_key_norm = false; }),
-              HasSubstr("query norm has 4 elements, the layer needs 0"));
+              HasSubstr("query norm has 4 elements; the layer needs 0"));
   EXPECT_THAT(refusal([](C&, W& w) { w.relative_bias.clear(); }),
-              HasSubstr("relative bias has 0 elements, the layer needs 16"));
+              HasSubstr("relative bias has 0 elements; the layer needs 16"));
 }
 
 TEST(LayerCreate, RefusesBFloat16WhereTheCpuCannotAndSaysWhy) {

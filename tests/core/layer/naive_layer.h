@@ -13,10 +13,10 @@
 
 namespace attend {
 
-// Multi-head attention written from its formula, in the arithmetic of T: in
-// double the truth, in float the plain computation whose error is the measure. With
-// `bfloat16`, as a layer in that type may do: inputs, weights, q, k, v, P and what the
-// heads give are rounded to bfloat16, sums are in T.
+// Multi-head attention written from its formula, in the arithmetic of T: double is the truth,
+// float the plain computation whose error is the measure. With `bfloat16`, inputs, weights, q,
+// k, v, P and the outputs of heads are rounded to bfloat16, as a layer in that type may do; sums
+// are in T.
 template <typename T>
 class NaiveLayer {
  public:
@@ -76,7 +76,7 @@ class NaiveLayer {
     return y;
   }
 
-  // Heads of q or k, row r at position first + r.
+  // Heads of q or k; row r is at position first + r.
   void NormAndRotate(std::vector<T>& x, int64_t heads, const std::vector<float>& norm,
                      int64_t first) const {
     const int64_t d = c_.head_dim;
@@ -107,7 +107,7 @@ class NaiveLayer {
     double f = 1.0 / std::pow(r.theta, 2.0 * double(m) / double(r.width));
     if (r.scaling == RotaryConfig::Scaling::kLinear) f /= r.factor;
     if (r.scaling == RotaryConfig::Scaling::kLlama3) {
-      // In the words of the model's authors: by wavelength, in three ranges.
+      // Written as by the model's authors: by wavelength, in three ranges.
       const double wavelength = 2 * M_PI / f;
       const double original = double(r.original_max_position);
       if (wavelength > original / r.low_frequency_factor) {

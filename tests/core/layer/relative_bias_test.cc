@@ -40,7 +40,7 @@ TEST(RelativeBias, HasABucketForEachSmallDistanceAndWiderOnesBeyond) {
   EXPECT_EQ(RelativeBias::Bucket(both, -12), 9);
   EXPECT_EQ(RelativeBias::Bucket(both, -128), 15);
   EXPECT_EQ(RelativeBias::Bucket(both, 1 << 20), 31);
-  EXPECT_EQ(RelativeBias::Bucket(back, 5), 0);  // keys to come share the first
+  EXPECT_EQ(RelativeBias::Bucket(back, 5), 0);  // later keys share the first bucket
   EXPECT_EQ(RelativeBias::Bucket(back, -15), 15);
   EXPECT_EQ(RelativeBias::Bucket(back, -1000), 31);
 }

@@ -26,7 +26,7 @@ inline std::vector<float> Normal(int64_t n, uint32_t seed) {
   return values;
 }
 
-// A layer of numbers that its input type holds, and its results.
+// A layer with numbers that its input type represents exactly, and its results.
 struct Case {
   LinearConfig config;
   DataType output_type;
@@ -78,7 +78,7 @@ struct Case {
     });
   }
 
-  // In double, and the sum of the magnitudes of its terms.
+  // The output in double, and the sum of the magnitudes of its terms.
   std::pair<double, double> Exact(int64_t r, int64_t o) const {
     double sum = bias.empty() ? 0.0 : bias[o], magnitude = std::fabs(sum);
     for (int64_t i = 0; i < config.inputs; ++i) {
@@ -105,7 +105,7 @@ struct Case {
     }
   }
 
-  // Rows [first, first + count) alone.
+  // Rows [first, first + count) as a batch of their own.
   Case Part(int64_t first, int64_t count) const {
     Case part = *this;
     part.rows = count;

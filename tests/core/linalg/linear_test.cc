@@ -16,7 +16,7 @@
 namespace attend {
 namespace {
 
-// Both implementations, whichever this CPU would take.
+// Both implementations, whichever this CPU would choose.
 class EachLinear : public testing::TestWithParam<bool> {
  protected:
   static std::unique_ptr<const Linear> Make(const Case& c) {
@@ -48,7 +48,7 @@ TEST_P(EachLinear, IsTheProductPlusBias) {
   }
 }
 
-// Sizes around vectors, panels, column blocks, depth blocks and what registers hold.
+// Sizes around those of vectors, panels, column blocks, depth blocks and register blocks.
 TEST_P(EachLinear, IsTheProductAtEverySizeAroundAnEdge) {
   for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
     if (!Supported(type)) continue;
@@ -69,7 +69,7 @@ TEST_P(EachLinear, IsTheProductAtEverySizeAroundAnEdge) {
   }
 }
 
-// Its whole point: a row's bits depend on neither the other rows nor its place.
+// A row's bits depend on neither the other rows nor its place.
 TEST_P(EachLinear, GivesARowTheSameBitsAmongAnyRows) {
   for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
     if (!Supported(type)) continue;
@@ -115,7 +115,7 @@ TEST_P(EachLinear, GivesARowTheSameBitsAloneAndAmongOneToThreeHundred) {
   }
 }
 
-// Naive: one float32 sum, term after term.
+// The naive sum: one float32 sum, term after term.
 TEST_P(EachLinear, ErrsAtMostTwiceAsMuchAsANaiveSum) {
   for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
     if (!Supported(type)) continue;
@@ -160,9 +160,8 @@ TEST_P(EachLinear, HasNoWorkOnNoRows) {
   EXPECT_EQ(Make(c)->NumTasks(0), 0);
 }
 
-// Rows anywhere in memory, in any order, of either output type: the sums are those of rows
-// that follow each other, rounded where bfloat16 is asked for, and nothing is written
-// outside of the rows.
+// Rows lie anywhere in memory, in any order, and outputs have either type: the sums are those of
+// contiguous rows, rounded if bfloat16 is requested, and nothing is written outside of the rows.
 TEST_P(EachLinear, TakesAndGivesRowsWhereTheyLie) {
   constexpr int64_t kOutputs = 300;
   constexpr std::byte kGuard{0x5a};
@@ -196,7 +195,7 @@ TEST_P(EachLinear, TakesAndGivesRowsWhereTheyLie) {
   }
 }
 
-// A last block of rows may be larger than what is left, but writes no row beyond it.
+// A last block of rows may be larger than the rows left, but writes no row beyond them.
 TEST_P(EachLinear, WritesNoRowBeyondTheLast) {
   constexpr int64_t kOutputs = 96, kMostRows = 70;
   const Case all(kMostRows, 48, kOutputs, DataType::kFloat32, DataType::kFloat32, true);

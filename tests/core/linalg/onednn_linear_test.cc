@@ -11,8 +11,8 @@
 namespace attend {
 namespace {
 
-// Symptom: requests of 16 rows took 10 ms, in OpenMP's barrier. The first test of
-// the program, so that threads of others are not counted.
+// Symptom: requests of 16 rows took 10 ms, in OpenMP's barrier. It is the first test of the
+// program, so that threads of others are not counted.
 TEST(ALinear, StartsNoThreads) {
   const auto threads = [] {
     const std::filesystem::directory_iterator tasks("/proc/self/task");
@@ -30,7 +30,7 @@ TEST(ALinear, StartsNoThreads) {
 }
 
 // With AVX-512, oneDNN packs weights as panels read them and sums in an order that they can
-// follow; with the tiles of AMX it sums in another. Elsewhere its layout is another.
+// follow; with the tiles of AMX it sums in another order. Elsewhere its layout differs.
 TEST(OneDnnLinear, SharesItsWeightsWithPanelsWhereItsSumsAreEqual) {
   for (const DataType type : {DataType::kFloat32, DataType::kBFloat16}) {
     if (!Supported(type) || (type == DataType::kBFloat16 && GetCpuFeatures().amx_bf16)) continue;

@@ -37,7 +37,7 @@ TEST(RowBlocks, CoverEveryCountOnceInOrder) {
   }
 }
 
-// The sizes of all blocks.
+// Returns the sizes of all blocks.
 Sizes Divide(const RowBlocks& blocks, int64_t rows) {
   Sizes taken;
   for (int64_t i = 0; i < blocks.Count(rows); ++i) {

@@ -12,12 +12,12 @@
 
 namespace attend::internal {
 
-// What core/simd/amx_registers.h does, in software, after the instructions' pseudocode
-// in Intel's Architecture Instruction Set Extensions reference: for machines without
-// AMX. Ends the program if tiles are used outside an object's life or by two objects.
+// The operations of core/simd/amx_registers.h in software, after the instructions' pseudocode in
+// Intel's Architecture Instruction Set Extensions reference, for machines without AMX. Ends the
+// program if tiles are used outside an object's life or by two objects.
 class AmxModel {
  public:
-  // What else the kernel's path needs.
+  // The CPU features that the kernel's path needs besides AMX.
   static bool Available() { return GetCpuFeatures().avx512_bf16; }
 
   AmxModel() {
@@ -72,7 +72,7 @@ class AmxModel {
     products().fetch_add(1, std::memory_order_relaxed);
   }
 
-  // Calls of MulAdd by all threads so far.
+  // The number of calls of MulAdd by all threads so far.
   static int64_t Products() { return products().load(); }
 
  private:
@@ -98,7 +98,7 @@ class AmxModel {
     return registers().words[tile];
   }
 
-  // 0 of the same sign for denormal numbers.
+  // Replaces denormal numbers by 0 of the same sign.
   static float Flush(float x) { return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
   static float FromBits(uint32_t bits) {
     float x;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The instructions against their model, bit for bit: what else is proven over the model
-// then holds for them. Needs a machine (or an emulator, see tests/emulated) with AMX.
+// The instructions against their model, bit for bit: results proven with the model then hold for
+// them. Needs a machine (or an emulator, see tests/emulated) with AMX.
 
 #include "core/simd/amx_registers.h"
 
@@ -16,7 +16,7 @@
 namespace attend::internal {
 namespace {
 
-// 16 rows that lie `stride` bytes apart.
+// Draws 16 rows that are `stride` bytes apart.
 std::vector<uint16_t> RandomRows(std::mt19937& random, int64_t stride, bool any_bits) {
   std::vector<uint16_t> rows(16 * stride / 2);
   std::normal_distribution<float> normal;

@@ -98,7 +98,7 @@ TEST(Convert, KeepsNaN) {
   }
 }
 
-// The vector paths give the scalar functions' bits, at any length and offset.
+// The vector paths compute the bits of the scalar functions, at any length and offset.
 TEST(Convert, OfArraysIsThatOfElements) {
   std::vector<float> source = Interesting();
   source.push_back(kNaN);

@@ -82,7 +82,7 @@ TEST_P(EncoderFamily, LoadsWithAndWithoutItsPrefix) {
     EXPECT_EQ(layer->config.scale, static_cast<float>(std::sqrt(0.5)));
     EXPECT_EQ(layer->config.sha256, *Sha256Hex(*File::Open(path)));
     EXPECT_THAT(layer->config.pruned_heads, ElementsAre());
-    // Every tensor went to its place: each starts at a thousand of its own.
+    // Every tensor is in its place: the values of each start at a thousand of its own.
     const LayerWeights& weights = layer->weights;
     std::map<float, size_t> starts;
     for (const auto* tensor : {&weights.query_weight, &weights.query_bias, &weights.key_weight,
@@ -97,7 +97,7 @@ TEST_P(EncoderFamily, LoadsWithAndWithoutItsPrefix) {
   }
 }
 
-// The others are in family_golden_test.cc.
+// family_golden_test.cc tests the other families.
 std::vector<ModelFamily> EncoderFamilies() {
   std::vector<ModelFamily> families;
   for (const ModelFamily& family : ModelFamilies()) {
@@ -119,8 +119,8 @@ TEST(CheckpointSource, TellsProjectionsApartByName) {
   dir.Write("model.safetensors", Tensors(Bert(), "").Bytes());
   const auto layer = (*OpenCheckpoint(Spec(dir)))->Read(0);
   ASSERT_TRUE(layer.ok()) << layer.status();
-  // In order of name: embeddings 0; of layer 0 output.dense.{bias,weight} 1, 2,
-  // self.key 3, 4, self.query 5, 6, self.value 7, 8.
+  // In order of name: embeddings 0; in layer 0 output.dense.{bias,weight} 1, 2, self.key 3, 4,
+  // self.query 5, 6, self.value 7, 8.
   EXPECT_EQ(layer->weights.output_bias[0], 1000.0f);
   EXPECT_EQ(layer->weights.output_weight[1], 2001.0f);
   EXPECT_EQ(layer->weights.key_weight[0], 4000.0f);

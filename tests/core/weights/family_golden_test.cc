@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Each family against transformers: tests/conformance/make_family_goldens.py says how the files
-// were made.
+// Each family against transformers: tests/conformance/make_family_goldens.py describes how the
+// files were made.
 
 #include <algorithm>
 #include <cmath>
@@ -40,7 +40,7 @@ std::vector<float> ReadRole(const Safetensors& file, const Json& role) {
   return *values;
 }
 
-// What the layer makes of a call, with its own settings where the call has none.
+// The layer's answer to a call, with the layer's settings where the call has none.
 std::vector<float> RunCall(const Layer& layer, const Json& call, const Safetensors& file) {
   const LayerConfig& config = layer.config();
   const std::vector<float> query = ReadRole(file, call.at("query"));

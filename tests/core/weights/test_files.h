@@ -16,7 +16,7 @@
 
 namespace attend {
 
-// A folder of one test, gone with it.
+// The folder of one test, which is removed with it.
 class TempDir {
  public:
   TempDir() {
@@ -28,7 +28,7 @@ class TempDir {
   std::string Path(const std::string& name) const { return absl::StrCat(path_, "/", name); }
   const std::string& path() const { return path_; }
 
-  // Returns the file's path.
+  // Writes a file and returns its path.
   std::string Write(const std::string& name, const std::string& bytes) const {
     std::ofstream(Path(name), std::ios::binary) << bytes;
     return Path(name);
@@ -38,7 +38,7 @@ class TempDir {
   std::string path_;
 };
 
-// A safetensors file as it should be.
+// A valid safetensors file.
 inline std::string SafetensorsBytes(const std::string& header, const std::string& data) {
   const uint64_t size = header.size();
   std::string bytes(sizeof(size), '\0');

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""compose.yaml holds together: what it mounts is there, what it names exists, its ports agree."""
+"""compose.yaml is consistent: its mounts and names exist, and its ports agree."""
 
 import pathlib
 

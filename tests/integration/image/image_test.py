@@ -42,7 +42,7 @@ class Running:
     """A container of the image with a read-only root and no capabilities, not as root."""
 
     def __init__(self, folder):
-        # Both by environment: the health check inside sees that, but no flag.
+        # Both are set by environment, which the health check inside sees; it does not see flags.
         self.target = f"127.0.0.1:{free_port()}"
         self.metrics = f"127.0.0.1:{free_port()}"
         self.name = "attend-image-test-" + self.target.split(":")[1]
@@ -89,7 +89,8 @@ def call(channel):
 
 
 def test_answers_what_the_build_of_this_machine_answers(running):
-    # Another Debian, another oneDNN, the same layer from the same seed.
+    # The image has another Debian and another oneDNN, and must make the same layer from the same
+    # seed.
     with server.Server(LAYER) as ours:
         expected = call(ours.channel)
     difference = np.linalg.norm(call(running.channel) - expected)
@@ -105,7 +106,7 @@ def test_does_not_run_as_root(running):
 
 
 def test_its_own_health_check_passes(running):
-    # As the image declares it; not every engine runs it by itself.
+    # The command is the one that the image declares; not every engine runs it by itself.
     declared = config()
     health = (declared.get("Healthcheck") or declared["Config"]["Healthcheck"])["Test"]
     assert health[0] == "CMD"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real Prometheus, Debian's, scrapes a server: what it then answers adds up with what was sent."""
+"""Debian's Prometheus scrapes a server: its answers add up to the calls that were sent."""
 
 import json
 import os
@@ -21,7 +21,7 @@ RULES = pathlib.Path(__file__).resolve().parents[3] / "deploy" / "rules.yml"
 GOOD_CALLS = 5
 PATIENCE_SECONDS = 60
 
-# Straight to loopback, whatever proxies the machine is set up for.
+# Connects straight to loopback, whatever proxies the machine is configured for.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -31,7 +31,7 @@ def get(url):
 
 
 def wait_until(what, probe):
-    """The first true answer of probe(): a scrape comes when Prometheus decides."""
+    """Polls probe() until it is true, because Prometheus decides when it scrapes."""
     end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
         found = probe()
@@ -42,7 +42,7 @@ def wait_until(what, probe):
 
 
 def send(running):
-    """GOOD_CALLS answered calls and one for a layer that is not there."""
+    """GOOD_CALLS answered calls and one for a layer that does not exist."""
     x = attend_client.to_tensor(running.stubs, np.ones((3, 16), np.float32))
     request = running.stubs.attention_pb2.MultiHeadAttentionRequest(layer="r", query=x)
     for _ in range(GOOD_CALLS):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README's tables say what the server says of itself, no more and no less."""
+"""The README's tables list what the server reports of itself, no more and no less."""
 
 import fnmatch
 import re
@@ -14,14 +14,14 @@ NO_SETTINGS = {"print-config", "healthcheck", "version", "help"}
 
 
 def first_cells(heading):
-    """The first column of the table below a heading, and the second."""
+    """Returns the first and the second column of the table below a heading."""
     text = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
     rows = [re.split(r"(?<!\\)\|", line) for line in text.splitlines() if line.startswith("|")]
     return [(row[1].strip(), row[2].strip()) for row in rows[2:]]
 
 
 def settings():
-    """{name: default or ""} as --help tells."""
+    """{name: default or ""} as --help prints them."""
     text = subprocess.run([server.binary(), "--help"], check=True, text=True,
                           capture_output=True).stdout
     found = re.findall(r"^  --([a-z-]+).*\n((?:      .*\n?)+)", text, re.MULTILINE)

@@ -26,12 +26,12 @@ struct CallResult {
   std::string response;
 
   bool has_trailer(const std::string& name) const { return trailers.count(name) > 0; }
-  // The ErrorInfo's reason and field stand in it as they are.
+  // Holds the ErrorInfo's reason and field unchanged.
   const std::string& details() const { return details_; }
   std::string details_;
 };
 
-// A call of any bytes, that anyone may wait for and cancel.
+// A call of any bytes that any thread may wait for and cancel.
 class Call {
  public:
   struct Options {
@@ -60,13 +60,13 @@ class Call {
 CallResult MakeCall(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
                     const std::string& request, const Call::Options& options = {});
 
-// Requests that a server takes. `rows` in all, of one sequence.
+// Returns a request that a server accepts: `rows` rows of one sequence.
 v1::MultiHeadAttentionRequest LayerRequest(const std::string& layer, int64_t rows,
                                            int64_t embed_dim);
 v1::ScaledDotProductAttentionRequest OperatorRequest(int64_t rows, int64_t heads, int64_t head_dim);
 
-// An operator request with much to compute for its bytes, to keep one worker
-// busy for a good part of a second; less where a sanitizer makes it slow.
+// Returns an operator request with much computation per byte, to keep one worker busy for a good
+// part of a second; it is smaller if a sanitizer slows it down.
 v1::ScaledDotProductAttentionRequest LongRequest();
 
 // A float32 tensor with fixed values between -1 and 1.

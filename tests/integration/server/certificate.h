@@ -6,7 +6,7 @@
 
 namespace attend {
 
-// A certificate for "localhost" that signs itself, made anew: PEM.
+// A new self-signed certificate for "localhost", in PEM.
 struct Certificate {
   std::string certificate;
   std::string key;

@@ -31,7 +31,7 @@ std::string Request() {
   return OperatorRequest(4, 2, 8).SerializeAsString();
 }
 
-// Runs the program to its end.
+// Runs the program until it ends.
 struct Ended {
   int code = 0;
   std::string output;
@@ -191,7 +191,7 @@ TEST(LifecycleTest, ExitsWithZeroOnSigtermAndSigint) {
   }
 }
 
-// An open Watch must not hold up the end.
+// An open Watch must not delay the end.
 TEST(LifecycleTest, TellsWatchersOfTheDrainAndEndsTheirStreams) {
   ServerProcess server({"--drain-delay=500ms"});
   const auto health = grpc::health::v1::Health::NewStub(server.Channel());
@@ -212,8 +212,8 @@ TEST(LifecycleTest, TellsWatchersOfTheDrainAndEndsTheirStreams) {
   EXPECT_EQ(server.process().Wait(), 0);
 }
 
-// Callers who keep calling while the server leaves, as in every deployment: a
-// code that they do not retry would be a lost request.
+// Callers keep calling while the server leaves, as in every deployment: a code that they do not
+// retry would be a lost request.
 TEST(LifecycleTest, EndsEveryCallWithOkOrUnavailableWhileItLeaves) {
   for (int round = 0; round < 5; ++round) {
     ServerProcess server;

@@ -7,21 +7,21 @@
 
 namespace attend {
 
-// As much of HTTP/2 (RFC 9113) as it takes to send a server what no gRPC client
-// would: frames by hand, headers as literals without Huffman coding.
+// A small client of HTTP/2 (RFC 9113) that can send a server what no gRPC client would: frames
+// by hand, headers as literals without Huffman coding.
 class RawHttp2 {
  public:
   // Connects and sends the preface with empty settings.
   explicit RawHttp2(const std::string& address);
   ~RawHttp2();
 
-  // Opens stream 1 as a gRPC call. `timeout` as in grpc-timeout, e.g. "500m".
+  // Opens stream 1 as a gRPC call. `timeout` has the form of grpc-timeout, e.g. "500m".
   void StartCall(const std::string& path, const std::string& timeout);
 
   void SendData(const std::string& bytes, bool end_stream);
 
-  // Reads frames until stream 1 ends, answering SETTINGS and PING; false where
-  // the connection closes before.
+  // Reads frames until stream 1 ends, answering SETTINGS and PING; false if the connection
+  // closes before.
   bool WaitForEnd();
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Reflection, as grpcurl asks for it: a stream of bytes by hand, because gRPC
-// installs no generated classes for it.
+// Reflection as grpcurl requests it. The stream of bytes is made by hand, because gRPC installs
+// no generated classes for it.
 
 #include <grpcpp/generic/generic_stub.h>
 

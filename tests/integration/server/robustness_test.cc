@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What hostile, broken and very many callers do to the server: it answers the
-// others, its memory comes back, and its counters add up.
+// Hostile, broken and very many callers: the server answers the others, its memory returns to
+// normal, and its counters add up.
 
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -36,7 +36,7 @@ void ExpectStillServes(const ServerProcess& server) {
   EXPECT_TRUE(result.status.ok()) << result.status.error_message();
 }
 
-// Every call that started has ended once, under one code, by both names.
+// Every call that started has ended once, under one code, in both families of metrics.
 void ExpectCountersAddUp(const ServerProcess& server, double calls) {
   EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_requests_total") == calls; }))
       << Sum(server.Metrics(), "attend_requests_total") << " of " << calls;
@@ -48,7 +48,7 @@ void ExpectCountersAddUp(const ServerProcess& server, double calls) {
   EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_in_flight_bytes") == 0; }))
       << Sum(server.Metrics(), "attend_in_flight_bytes");
   EXPECT_EQ(Sum(server.Metrics(), "attend_queue_requests"), 0);
-  // What ran in batches is what was answered, or lost its caller while it ran.
+  // Requests that ran in batches were answered, or lost their caller while they ran.
   EXPECT_GE(Sum(metrics, "attend_batch_requests_sum"),
             Sum(metrics, "attend_requests_total", {"\"OK\"", "Attention"}));
 }
@@ -65,7 +65,7 @@ TEST(RobustnessTest, AnswersRandomBytesWithInvalidArgument) {
     for (char& c : bytes) c = static_cast<char>(random());
     const CallResult result =
         MakeCall(channel, i % 2 == 0 ? kMultiHeadPath : kScaledDotProductPath, bytes);
-    // By chance some bytes are an unknown option.
+    // By chance some bytes may be an unknown option.
     ASSERT_THAT(result.status.error_code(),
                 testing::AnyOf(grpc::StatusCode::INVALID_ARGUMENT, grpc::StatusCode::UNIMPLEMENTED))
         << result.status.error_message();
@@ -82,7 +82,7 @@ TEST(RobustnessTest, EndsALengthPrefixWithoutItsDataAtTheDeadlineWithFlatMemory)
   for (int i = 0; i < 8; ++i) {
     connections.push_back(std::make_unique<RawHttp2>(server.tcp()));
     connections.back()->StartCall(kMultiHeadPath, "500m");
-    // Not compressed, 1 GiB long, of which 100 bytes come.
+    // An uncompressed message of 1 GiB, of which 100 bytes are sent.
     connections.back()->SendData(std::string("\0\x40\0\0\0", 5) + std::string(100, 'x'), false);
   }
   for (const auto& connection : connections) EXPECT_TRUE(connection->WaitForEnd());
@@ -94,7 +94,7 @@ TEST(RobustnessTest, EndsALengthPrefixWithoutItsDataAtTheDeadlineWithFlatMemory)
 
 TEST(RobustnessTest, AnswersAMessageThatIsCutOffOrMissing) {
   ServerProcess server;
-  // Half a message, then the end of the stream; and no message at all.
+  // Sends half a message and ends the stream, then no message at all.
   for (const std::string& data : {std::string("\0\0\0\0\x64", 5) + "half", std::string()}) {
     RawHttp2 connection(server.tcp());
     connection.StartCall(kMultiHeadPath, "30S");
@@ -111,7 +111,7 @@ TEST(RobustnessTest, KeepsPeakMemoryWithinItsBudgetsUnderManyHugeMessages) {
       {"--max-request-bytes=48MiB", "--max-receive-bytes=128MiB", "--max-in-flight-bytes=128MiB"});
   ExpectStillServes(server);
   const int64_t before = server.ResidentBytes();
-  // 24 x 36 MiB at once, from connections of their own.
+  // 24 x 36 MiB at the same time, each on its own connection.
   const std::string request = OperatorRequest(1024, 48, 64).SerializeAsString();
   ASSERT_GT(request.size(), 36u * kMiB);
   std::vector<std::unique_ptr<Call>> calls;
@@ -132,7 +132,8 @@ TEST(RobustnessTest, KeepsPeakMemoryWithinItsBudgetsUnderManyHugeMessages) {
   std::cout << answered << " of 24 answered, peak " << (server.PeakResidentBytes() - before) / kMiB
             << " MiB above the idle server\n";
   if (!kSanitized) {
-    // Both budgets, what allocators keep, and gRPC looks at its own after reading.
+    // The limit covers both budgets, memory that allocators keep, and the bytes that gRPC reads
+    // before it checks its own quota.
     EXPECT_LT(server.PeakResidentBytes(), before + (128 + 128 + 96) * kMiB);
   }
   EXPECT_GT(server.PeakResidentBytes(), 0) << server.process().Output();
@@ -141,7 +142,7 @@ TEST(RobustnessTest, KeepsPeakMemoryWithinItsBudgetsUnderManyHugeMessages) {
 }
 
 TEST(RobustnessTest, TakesAMessageOfTheLargestSize) {
-  // Twice the message, because gRPC counts what it takes ahead as well: a quota
+  // The limit is twice the message, because gRPC also counts the bytes it reads ahead: a quota
   // of the message's own size holds it only while it is read fast enough.
   ServerProcess server(
       {"--max-request-bytes=64MiB", "--max-receive-bytes=128MiB", "--max-in-flight-bytes=128MiB"});
@@ -171,7 +172,7 @@ TEST(RobustnessTest, Serves200ClientsAtOnce) {
   ExpectCountersAddUp(server, kClients * kCallsEach);
 }
 
-// A client process that only has raw sockets can be made by fork alone.
+// Only fork can make a client process that has nothing but raw sockets.
 pid_t ForkClientInMidCall(const std::string& address, const std::string& message) {
   const pid_t pid = fork();
   if (pid != 0) return pid;
@@ -182,7 +183,7 @@ pid_t ForkClientInMidCall(const std::string& address, const std::string& message
     framed[static_cast<size_t>(4 - i)] = static_cast<char>(message.size() >> (8 * i));
   }
   framed += message;
-  // As much as the first flow-control window takes.
+  // Sends as much as the first flow-control window takes.
   const size_t size = std::min<size_t>(framed.size(), 16'000);
   connection.SendData(framed.substr(0, size), size == framed.size());
   connection.WaitForEnd();
@@ -206,13 +207,13 @@ TEST(RobustnessTest, SurvivesClientsThatAreKilledInMidCall) {
   for (int i = 0; i < 20; ++i) {
     clients.push_back(ForkClientInMidCall(server.tcp(), i % 2 == 0 ? whole : huge));
   }
-  // The ten whole ones have arrived.
+  // The ten complete requests have arrived.
   EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "grpc_server_started_total") >= 12; }));
   for (const pid_t client : clients) kill(client, SIGKILL);
   for (const pid_t client : clients) waitpid(client, nullptr, 0);
   EXPECT_TRUE(busy->Wait().status.ok());
-  // The one before, the busy one, ten that were whole and ten that were cut off:
-  // gRPC hands those over too.
+  // The first request, the busy one, ten complete requests and ten that were cut off: gRPC
+  // delivers those too.
   ExpectCountersAddUp(server, 22);
   EXPECT_EQ(Sum(server.Metrics(), "attend_requests_total", {"\"OK\""}), 2);
   ExpectStillServes(server);

@@ -34,7 +34,7 @@ std::string ReadFile(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-// Removed with all that it holds when the test program ends.
+// Removed with its contents when the test program ends.
 struct TestDirectory {
   TestDirectory() {
     char path[] = "/tmp/attend-test-XXXXXX";
@@ -67,7 +67,7 @@ Process::Process(const std::string& program, const std::vector<std::string>& arg
   argv.push_back(nullptr);
   pid_ = fork();
   if (pid_ != 0) return;
-  // Only calls that are safe after a fork of a program with threads.
+  // Uses only calls that are safe after a fork of a program with threads.
   const int output = open(output_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   dup2(output, STDOUT_FILENO);
   dup2(output, STDERR_FILENO);
@@ -109,7 +109,7 @@ ServerProcess::ServerProcess(std::vector<std::string> flags) {
   const auto add = [&](const std::string& name, const std::string& value) {
     flags.push_back(absl::StrCat(name, "=", value));
   };
-  // Before those of the test: addresses are known by their order.
+  // Comes before the test's own listeners: addresses are known by their order.
   flags.insert(flags.begin(), {"--listen=127.0.0.1:0", absl::StrCat("--listen=", unix_)});
   add("--metrics-listen", "127.0.0.1:0");
   add("--port-file", port_file);

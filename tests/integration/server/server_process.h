@@ -12,8 +12,8 @@
 
 namespace attend {
 
-// A program that was started, with what it writes. Ended with SIGKILL at the
-// latest by the destructor.
+// A program that was started, with its output. The destructor ends it with SIGKILL at the
+// latest.
 class Process {
  public:
   Process(const std::string& program, const std::vector<std::string>& arguments);
@@ -24,7 +24,7 @@ class Process {
   pid_t pid() const { return pid_; }
   void Signal(int signal) const;
 
-  // Blocks until it ends. Its exit code, or 128 + the signal that ended it.
+  // Blocks until the program ends. Returns its exit code, or 128 + the signal that ended it.
   int Wait();
 
   // Standard output and error so far.
@@ -39,14 +39,14 @@ class Process {
 // A path in a directory of this test program, for sockets and files.
 std::string TestPath(const std::string& name);
 
-// The attend-server of this build, serving on free ports of the loopback and a
-// Unix socket. Ends the test program where it does not come up.
+// The attend-server of this build, serving on free ports of the loopback and a Unix socket. Ends
+// the test program if the server does not start.
 class ServerProcess {
  public:
-  // Flags on top of listeners and metrics. "--random-layer" is not implied.
+  // Flags besides those for listeners and metrics. "--random-layer" is not implied.
   explicit ServerProcess(std::vector<std::string> flags = {});
 
-  // Prints what the server wrote where the test has failed.
+  // Prints the server's output if the test has failed.
   ~ServerProcess();
 
   Process& process() { return *process_; }
@@ -54,14 +54,14 @@ class ServerProcess {
   const std::string& unix_socket() const { return unix_; }
   const std::string& metrics_address() const { return metrics_; }
 
-  // A channel of its own connection.
+  // Returns a channel with its own connection.
   std::shared_ptr<grpc::Channel> Channel() const { return Channel(tcp_); }
   static std::shared_ptr<grpc::Channel> Channel(const std::string& target);
 
-  // Series with their labels, as in the text format: `name{a="b"}`.
+  // Returns series with their labels, as in the text format: `name{a="b"}`.
   std::map<std::string, double> Metrics() const;
 
-  // Bytes resident now, and at most since the start.
+  // Bytes resident now, and the most since the start.
   int64_t ResidentBytes() const;
   int64_t PeakResidentBytes() const;
 
@@ -81,19 +81,19 @@ struct HttpAnswer {
 };
 HttpAnswer HttpGet(const std::string& address, const std::string& path);
 
-// A blocking TCP connection to HOST:PORT; -1 where it is refused.
+// A blocking TCP connection to HOST:PORT; -1 if it is refused.
 int ConnectTcp(const std::string& address);
 
-// Sanitizers keep freed memory and shadow it, so that figures of RSS mean
-// nothing, and compute many times slower.
+// Sanitizers keep freed memory and shadow it, so that figures of RSS are meaningless, and
+// compute many times slower.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 inline constexpr bool kSanitized = true;
 #else
 inline constexpr bool kSanitized = false;
 #endif
 
-// Polls until `done()` or 30 s have passed; whether it was. For states that only
-// show from outside the process.
+// Polls until `done()` or until 30 s have passed; returns whether `done()` was true. For states
+// that only show from outside the process.
 template <typename Done>
 bool Eventually(Done done);
 

@@ -29,7 +29,7 @@ void ExpectError(const CallResult& result, StatusCode code, const std::string& r
   EXPECT_THAT(result.details(), HasSubstr(reason));
 }
 
-// Requests that the server refuses at once; one server serves them all.
+// Requests that the server refuses at once; one server serves all of them.
 class RefusalTest : public testing::Test {
  protected:
   static void SetUpTestSuite() { server_ = new ServerProcess(kSmallLayer); }
@@ -162,11 +162,11 @@ TEST(StatusTableTest, AnswersAMessageOverTheLimitWithResourceExhaustedWithoutPus
   EXPECT_FALSE(result.has_trailer(kPushback));
 }
 
-// One worker, one request a batch: a long request keeps the server busy.
+// One worker, one request per batch: a long request keeps the server busy.
 const std::vector<std::string> kSlow = {"--workers=1", "--batching=off", "--max-queue-requests=2"};
 
-// Starts a long request and waits until the engine has it: it then holds memory
-// for its output too.
+// Starts a long request and waits until the engine has it; it then also holds the memory of its
+// output.
 std::unique_ptr<Call> KeepBusy(const ServerProcess& server) {
   const std::string request = LongRequest().SerializeAsString();
   auto call = std::make_unique<Call>(server.Channel(), kScaledDotProductPath, request);
@@ -262,13 +262,13 @@ TEST(StatusTableTest, DropsQueuedWorkOfACallerThatCancels) {
 }
 
 TEST(StatusTableTest, AnswersUnavailableWhileDrainingAndFinishesWhatRuns) {
-  // Time to finish even where a sanitizer slows the long request down.
+  // Leaves time to finish even if a sanitizer slows the long request down.
   ServerProcess server({"--workers=1", "--batching=off", "--drain-timeout=10m"});
   const auto channel = server.Channel();
   ASSERT_TRUE(MakeCall(channel, kScaledDotProductPath, ShortRequest()).status.ok());
   const std::unique_ptr<Call> busy = KeepBusy(server);
   server.process().Signal(SIGTERM);
-  // Until the engine refuses, calls are taken; from then on none is.
+  // Calls are accepted until the engine refuses; from then on none is.
   CallResult result;
   ASSERT_TRUE(Eventually([&] {
     result = MakeCall(channel, kScaledDotProductPath, ShortRequest());

@@ -32,7 +32,7 @@ class TlsTest : public testing::Test {
         key_flag_(absl::StrCat("--tls-key=", Write("key.pem", own_.key))),
         client_ca_flag_(absl::StrCat("--tls-client-ca=", Write("ca.pem", own_.certificate))) {}
 
-  // A call that trusts `root` and shows `shown`.
+  // Makes a call that trusts `root` and presents `shown`.
   static grpc::Status CallWith(const ServerProcess& server, const std::string& root,
                                const Certificate& shown = {}) {
     grpc::SslCredentialsOptions options;

@@ -13,7 +13,7 @@ bool SameElements(const A& a, const B& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end());
 }
 
-// By their bits: a NaN equals itself.
+// Compares bits, so that a NaN equals itself.
 bool SameFloats(const std::vector<float>& a, const google::protobuf::RepeatedField<float>& b) {
   return a.size() == static_cast<size_t>(b.size()) &&
          (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);

@@ -22,13 +22,13 @@ inline bool Chance(Random& random, double p) {
   return std::bernoulli_distribution(p)(random);
 }
 
-// Requests that the codec takes, with every field drawn at random: shapes and
-// data agree, but need not make sense to the engine.
+// Draws requests that the codec accepts, with every field at random: shapes and data agree, but
+// need not make sense to the engine.
 v1::MultiHeadAttentionRequest RandomMultiHead(Random& random);
 v1::ScaledDotProductAttentionRequest RandomScaledDotProduct(Random& random);
 
-// The same bytes in random pieces, empty ones among them. Each piece lies in
-// memory of its own size, so that AddressSanitizer sees a read past its end.
+// Divides the same bytes into random slices, some of them empty. Each slice lies in memory of
+// its own size, so that AddressSanitizer sees a read past its end.
 class Sliced {
  public:
   Sliced(Random& random, const std::string& bytes);
@@ -39,7 +39,7 @@ class Sliced {
   std::vector<absl::string_view> chunks_;
 };
 
-// `bytes` with a few bytes changed, cut out, doubled or the end cut off.
+// Returns `bytes` with a few bytes changed, removed or doubled, or with the end cut off.
 std::string Mutated(Random& random, std::string bytes);
 
 }  // namespace attend

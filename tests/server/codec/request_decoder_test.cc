@@ -129,7 +129,7 @@ TEST(RequestDecoderTest, RefusesAShapeWhoseProductOverflows) {
   ExpectInvalid(Decode(request), "query.shape", "does not fit 64 bits");
 }
 
-// Nothing may be allocated for what the shape promises.
+// Nothing may be allocated for the size that the shape promises.
 TEST(RequestDecoderTest, RefusesAHugeShapeWithoutItsData) {
   v1::MultiHeadAttentionRequest request = Request();
   request.mutable_query()->clear_shape();
@@ -185,7 +185,7 @@ TEST(RequestDecoderTest, RefusesBooleansOtherThanZeroAndOne) {
 }
 
 TEST(RequestDecoderTest, RefusesAnUnknownFieldInsideOptionsByItsNumber) {
-  // The lowest number that no field has: what the next version will use.
+  // The lowest number that no field has, which the next version will use.
   int next = 0;
   const auto* fields = v1::AttentionOptions::descriptor();
   for (int i = 0; i < fields->field_count(); ++i) {
@@ -257,7 +257,7 @@ TEST(RequestDecoderTest, RefusesEveryTruncation) {
   v1::MultiHeadAttentionRequest request = Request();
   request.mutable_options()->add_head_gates(0.5f);
   const std::string bytes = request.SerializeAsString();
-  // Cut at a field's end, a message is a shorter whole one.
+  // A message cut at a field's end is a shorter whole message.
   const std::string whole = Request().SerializeAsString();
   for (size_t size = 0; size < bytes.size(); ++size) {
     if (size == whole.size()) continue;

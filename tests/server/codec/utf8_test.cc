@@ -8,7 +8,7 @@
 namespace attend {
 namespace {
 
-// A code point by the definition, for any number: the oracle of the sweep.
+// Encodes a code point by the definition, for any number: the oracle of the sweep.
 std::string Encode(uint32_t point) {
   std::string out;
   if (point < 0x80) {

@@ -108,7 +108,7 @@ TEST(CommandLineTest, RefusesSettingsThatContradictEachOther) {
   ExpectRefused(Parse({"--tls-cert=x"}), "--tls-key", "together");
   ExpectRefused(Parse({"--tls-client-ca=x"}), "--tls-client-ca", "needs");
   ExpectRefused(Parse({"--max-in-flight-bytes=1MiB"}), "--max-request-bytes", "never run");
-  // An eighth stays with the engine.
+  // The engine retains an eighth.
   ExpectRefused(Parse({"--workers=2", "--max-in-flight-bytes=40MiB", "--max-request-bytes=36MiB"}),
                 "36700160 bytes that --max-in-flight-bytes=41943040 leaves", "never run");
   ExpectRefused(Parse({"--max-receive-bytes=1MiB"}), "--max-receive-bytes", "never arrive");

@@ -16,7 +16,7 @@
 namespace attend {
 namespace {
 
-// A listener and one connection to it, taken.
+// A listener and one accepted connection to it.
 struct Connection {
   int listener = -1, server = -1, client = -1;
   std::string address;
@@ -61,7 +61,7 @@ TEST(UnixPathTest, TakesPathsAsGrpcDoes) {
   EXPECT_EQ(UnixPath("127.0.0.1:1"), "");
 }
 
-// More than the peer has room for, so that some waits on this side.
+// Sends more than the peer has room for, so that some bytes wait on this side.
 std::string Fill(int fd) {
   std::string written;
   const std::string piece(4096, 'x');
@@ -77,7 +77,7 @@ std::string ReadAll(int fd) {
   char piece[4096];
   for (ssize_t n = read(fd, piece, sizeof(piece)); n > 0; n = read(fd, piece, sizeof(piece))) {
     all.append(piece, static_cast<size_t>(n));
-    // As a peer of HTTP/2 does, it answers what it reads.
+    // Answers what it reads, as a peer of HTTP/2 does.
     EXPECT_EQ(send(fd, "y", 1, MSG_NOSIGNAL), 1);
   }
   return all;

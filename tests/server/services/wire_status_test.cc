@@ -17,7 +17,7 @@ using google::protobuf::UnknownFieldSet;
 using testing::HasSubstr;
 using testing::Not;
 
-// The first bytes field of that number, read by protobuf's own parser.
+// Returns the first bytes field of this number, read by protobuf's own parser.
 std::string Bytes(const std::string& message, int number) {
   UnknownFieldSet fields;
   EXPECT_TRUE(fields.ParseFromString(message));

@@ -46,7 +46,7 @@ class Case:
 
     @property
     def longest(self):
-        """The shape that bias, mask and weights see."""
+        """The shape that bias, mask and weights have."""
         return (self.batch, self.num_heads, self.query_rows, self.key_rows)
 
     @property
@@ -86,7 +86,7 @@ class Case:
         return term
 
     def sink_column(self):
-        """What an extra key of zeros adds to the scores of each head, to stand for the sinks."""
+        """The bias per head with which an extra key of zeros stands for the sinks."""
         return np.array(self.sinks or [-np.inf] * self.num_heads, np.float32)
 
     def options(self, stubs, to_tensor):
@@ -109,7 +109,7 @@ class Case:
         return options
 
     def query_lengths_field(self):
-        """What is sent: absent now and then where it says nothing."""
+        """The lengths as sent: absent if they say no more than the rows do."""
         return self._lengths_field(self.query_lengths, self.query_rows)
 
     def key_lengths_field(self):

@@ -26,7 +26,7 @@ def binary():
 
 
 class StartFailure(Exception):
-    """The server ended before it served; the text is what it logged."""
+    """The server ended before it served; the text is its log."""
 
 
 class Server:
@@ -88,7 +88,7 @@ class Server:
 
 
 def bfloat16_is_missing(failure):
-    """Whether a start failed because this CPU cannot compute in bfloat16, as it then must."""
+    """Whether a start failed as it must on a CPU that cannot compute in bfloat16."""
     flags = pathlib.Path("/proc/cpuinfo").read_text()
     return " avx512bw " not in flags and ("bf16" in str(failure) or "bfloat16" in str(failure))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the calls of tests/conformance/golden/torch/ are made of: numpy arrays that both the script
+"""The inputs of the calls of tests/conformance/golden/torch/: numpy arrays that both the script
 which asks torch and the test which asks the server draw again, so that files hold results alone.
 """
 
@@ -22,7 +22,7 @@ MODULES = {
 
 
 def numbers(dtype, seed, *shape):
-    """Uniform, of variance 1, rounded to the type."""
+    """Uniform numbers of variance 1, rounded to the type."""
     count = math.prod(shape)
     return (np.float32(3**0.5) * random_layer.stream(seed, count)).reshape(shape).astype(
         DTYPES[dtype])

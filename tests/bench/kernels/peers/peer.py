@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the programs of all peers share: they answer requests of kernel_bench.py as bench_kernels
+"""The shared part of all peers' programs: they answer requests of kernel_bench.py as bench_kernels
 does, with the same meaning.
 """
 
@@ -33,7 +33,7 @@ def _seconds(clocks, run, count):
 
 
 def measure(run, threads, seconds):
-    """Median seconds of a run: as bench_kernels does it."""
+    """Median seconds per run, measured as bench_kernels does."""
     clocks = _clock(threads)
     once = _seconds(clocks, run, 1)
     if once >= seconds:
@@ -47,7 +47,7 @@ def measure(run, threads, seconds):
 
 
 def relative_error(pairs):
-    """Of (got, truth) arrays."""
+    """The relative error over pairs of (got, truth) arrays."""
     difference = norm = 0.0
     for got, truth in pairs:
         difference += float(np.sum((got.astype(np.float64) - truth) ** 2))

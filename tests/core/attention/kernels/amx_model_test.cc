@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The kernels' path over AMX tiles on any machine with AVX512-BF16: shapes on the edges
-// of tiles. The same program runs kernel_test's cases too.
+// The kernels' path over AMX tiles on any machine with AVX512-BF16: shapes at the edges of
+// tiles. The same program also runs the cases of the kernels' tests.
 
 #include "tests/core/simd/amx_model.h"
 
@@ -22,7 +22,7 @@ class OnAmxModel : public ::testing::Test {
     if (!AmxModel::Available()) GTEST_SKIP() << "this machine has no AVX512-BF16";
     products_ = AmxModel::Products();
   }
-  // Calls of the tiles' product in this test.
+  // Counts the calls of the tile product in this test.
   int64_t products() const { return AmxModel::Products() - products_; }
 
  private:

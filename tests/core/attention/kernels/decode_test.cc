@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Few query rows over many keys: the kernel for them, the splits of long keys and their
-// merge, against the reference in double.
+// The decode kernel, the splits of long keys and their merge, against the reference in double.
 
 #include <cmath>
 #include <limits>
@@ -26,15 +25,15 @@ ProblemShape Shape(int64_t heads, int64_t kv_heads, int64_t width, DataType type
 
 class FewRows : public ::testing::TestWithParam<DataType> {};
 
-// Rows and heads from one lane of a vector to more than the kernel takes, widths that are
-// no multiple of a vector, keys around every boundary of blocks and splits.
+// Rows and heads from one to more than the kernel takes, widths that are not multiples of a
+// vector, keys around every boundary of blocks and splits.
 TEST_P(FewRows, MatchTheReferenceOverShapesOptionsAndKeys) {
   for (uint32_t seed = 0; seed < 80; ++seed) {
     Draw draw(seed);
     const int64_t kv_heads = draw.Of<int64_t>({1, 2, 3, 8});
     ProblemShape shape = Shape(kv_heads * draw.Of<int64_t>({1, 2, 3, 4, 5, 8}), kv_heads,
                                draw.Of<int64_t>({1, 2, 15, 16, 33, 40, 64, 128, 130}), GetParam());
-    // Of a few numbers the plain computation, which gives the bound, may get all right.
+    // With few numbers, the plain computation, which gives the bound, may be exact by chance.
     if (shape.head_dim < 15 || draw.Coin(0.3)) {
       shape.value_head_dim = draw.Of<int64_t>({31, 32, 96, 257});
     }
@@ -47,7 +46,7 @@ TEST_P(FewRows, MatchTheReferenceOverShapesOptionsAndKeys) {
     if (draw.Coin(0.3)) shape.gap = draw.In(1, 9);
     RandomProblem random(shape, seed);
     AddOptions(draw, random);
-    // Far keys get scores of hundreds, and how those are rounded decides who errs more.
+    // Far keys have scores of hundreds, and rounding those decides which computation errs more.
     for (SequenceProblem& sequence : random.sequences) {
       if (sequence.key_length > 60) sequence.alibi_slopes = nullptr;
     }
@@ -88,7 +87,7 @@ TEST_P(FewRows, MatchTheReferenceWhereTilesOfManyRowsAreSplit) {
   ExpectMatchesReference(random, "20 rows");
 }
 
-// Splits of a head that is not computed must not write its output beside each other.
+// Splits of a head that is not computed must not write its output at the same time.
 TEST_P(FewRows, MatchTheReferenceWhereSplitHeadsHaveGates) {
   ProblemShape shape = Shape(4, 2, 128, GetParam());
   shape.lengths = {{1, 4100}};
@@ -117,8 +116,8 @@ TEST_P(FewRows, DoNotDependOnWorkers) {
   ExpectTheSameOfAllWorkers(random, "several lengths");
 }
 
-// How many splits a task takes depends on the workers, the order of merges does not: from
-// none to the most splits, powers of two and not.
+// The number of splits per task depends on the workers, the order of merges does not: from none
+// to the most splits, powers of two and not.
 TEST_P(FewRows, DoNotDependOnWorkersForAnyNumberOfSplits) {
   for (const int64_t keys : {500, 800, 1400, 1800, 2900, 4100, 5200, 7800, 9000}) {
     for (const bool gates : {false, true}) {
@@ -148,7 +147,7 @@ TEST_P(FewRows, SplitsWithoutReadableKeysLeaveNoTrace) {
   }
 }
 
-// What is not finite in values of keys that a row does not read.
+// Values that are not finite, of keys that a row does not read.
 TEST_P(FewRows, UnreadableKeysDoNotInfluence) {
   for (const float trap :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {

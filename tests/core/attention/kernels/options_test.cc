@@ -103,7 +103,7 @@ TEST(VariantsOfScores, SoftcapIsAsAccurateAsFloat) {
         const float have = got[row * random.params.weights_row_stride + key];
         ASSERT_EQ(std::isnan(want), std::isnan(have)) << scores[key];
         if (std::isnan(want)) continue;
-        // Denormals and what underflows on the way lose relative precision.
+        // Denormal numbers, and results that underflow on the way, lose relative precision.
         ASSERT_LE(std::fabs(have - want), std::fabs(want) * 4 * 0x1p-24 + cap * 0x1p-126 + 0x1p-126)
             << "of " << scores[key] << ", cap " << cap;
       }
@@ -111,7 +111,7 @@ TEST(VariantsOfScores, SoftcapIsAsAccurateAsFloat) {
   }
 }
 
-// The key rows that nobody may read are on pages that may not be touched.
+// Key rows that no query row may read lie on pages that may not be touched.
 class GuardedRows {
  public:
   // `rows` of `row_bytes`, in groups of whole pages.
@@ -136,7 +136,7 @@ class GuardedRows {
   std::byte* data_;
 };
 
-// Of prefill and decode alike: what causal, windows and lengths keep from all rows.
+// Prefill and decode must not read the keys that causal, windows and lengths keep from all rows.
 TEST_P(Variants, KeysOutOfReachAreNeverTouched) {
   const int64_t page = sysconf(_SC_PAGESIZE);
   const int64_t capacity = 400;  // rows of memory; keys behind the length are padding
@@ -157,7 +157,7 @@ TEST_P(Variants, KeysOutOfReachAreNeverTouched) {
       shape.num_heads = 2;
       shape.type = GetParam();
       const int64_t element = static_cast<int64_t>(ElementSize(shape.type));
-      shape.head_dim = shape.value_head_dim = page / element;  // a row a page
+      shape.head_dim = shape.value_head_dim = page / element;  // one row per page
       shape.lengths = {{queries, capacity}};
       RandomProblem random(shape, 5);
       GuardedRows key(capacity, page), value(capacity, page);
@@ -173,7 +173,8 @@ TEST_P(Variants, KeysOutOfReachAreNeverTouched) {
       Compute(random);
       const std::vector<float> output = random.Output(), weights = random.Weights(0);
       random.ClearResults();
-      // The first key of the first row, and behind the last of the last.
+      // The boundaries are the first key of the first row and the key behind the last of the
+      // last row.
       const int64_t last = test.offset + queries - 1;
       const int64_t begin =
           std::clamp<int64_t>(test.left ? test.offset - *test.left : 0, 0, test.keys);
@@ -191,7 +192,7 @@ TEST_P(Variants, KeysOutOfReachAreNeverTouched) {
   }
 }
 
-// The trap: 0 * NaN is NaN. In keys that some rows of a tile read and others do not.
+// 0 * NaN is NaN: keys that some rows of a tile read and others do not must not spread it.
 TEST_P(Variants, WhatAWindowLeavesOutChangesNoBit) {
   for (const float poison : {kNaN, kInfinity, -kInfinity}) {
     ProblemShape shape;
@@ -243,8 +244,8 @@ TEST_P(Variants, SinksFarFromTheScoresLoseNothing) {
   }
 }
 
-// A NaN keeps being one whatever its payload; one in 2^9 of the low bits used to
-// vanish in the exponential.
+// A NaN must stay NaN whatever its payload. Symptom: one in 2^9 payloads of the low bits
+// vanished in the exponential.
 TEST_P(Variants, NaNsOfAnyPayloadPropagate) {
   for (const uint32_t bits : {0x7fc00000u, 0x7fc00001u, 0x7fffffffu, 0xffc00123u, 0x7f800001u}) {
     float nan;

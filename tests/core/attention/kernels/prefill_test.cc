@@ -129,7 +129,7 @@ TEST(Kernels, MatchTheReferenceWhereTheMaximumKeepsMoving) {
   }
 }
 
-// The trap: 0 * NaN is NaN, so a probability of 0 does not hide a value.
+// 0 * NaN is NaN, so a probability of 0 does not hide a value.
 TEST_P(TypedKernels, WhatIsNotReadableChangesNoBit) {
   for (const float poison : {kNaN, kInfinity, -kInfinity, 3e4f}) {
     ProblemShape shape;
@@ -149,7 +149,7 @@ TEST_P(TypedKernels, WhatIsNotReadableChangesNoBit) {
       (*random)->sequences[1].query_offset = 35;
       (*random)->AskForWeights(WeightsOutput::kPerHead);
     }
-    // Nobody reads these: beyond the last row's position, masked, or bias -inf.
+    // No row reads these: they are beyond the last row's position, masked, or have bias -inf.
     auto* mask = const_cast<std::byte*>(poisoned->sequences[0].mask.data);
     auto* clean_mask = const_cast<std::byte*>(clean->sequences[0].mask.data);
     for (int64_t row = 0; row < 4 * 70; ++row) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Tiles of rows that go through keys together, which sequences of many rows and heads do,
-// against the same tiles one by one, as one head alone has them.
+// Tiles that share a pass over the keys, as in sequences of many rows and heads, against the
+// same tiles one by one, as a single head has them.
 
 #include <limits>
 #include <optional>
@@ -16,7 +16,7 @@
 namespace attend {
 namespace {
 
-constexpr int64_t kHeads = 16;  // of 8 tiles each: four go together
+constexpr int64_t kHeads = 16;  // 8 tiles per head: four share a pass
 
 class TilesTogether : public ::testing::TestWithParam<DataType> {
  protected:
@@ -26,9 +26,9 @@ class TilesTogether : public ::testing::TestWithParam<DataType> {
     std::optional<int64_t> window_left = std::nullopt;
     int64_t query_offset = 0;
     bool mask = false;
-    bool not_finite = false;  // some values, read by some rows
+    bool not_finite = false;  // some values are not finite, and some rows read them
     bool terms = false;       // softcap, bias, ALiBi and sinks
-    bool gates = false;       // one of them 0
+    bool gates = false;       // one gate is 0
     bool weights = false;
     int64_t keys = 500;
   };
@@ -77,7 +77,7 @@ class TilesTogether : public ::testing::TestWithParam<DataType> {
     }
   }
 
-  // Output, log-sum-exp and weights of a head.
+  // Returns the output, log-sum-exp and weights of a head.
   static Bytes ResultsOf(const AttentionProblem& problem, int64_t head) {
     const auto element = static_cast<int64_t>(ElementSize(problem.output_type));
     const SequenceProblem& s = problem.sequences[0];

@@ -178,8 +178,8 @@ TEST(Safetensors, ReportsAFileThatShrankAfterItWasOpened) {
   EXPECT_EQ(file->ReadFloat32("scalar", {}).status().code(), absl::StatusCode::kDataLoss);
 }
 
-// No byte that is changed, and no cut, may do more than be refused: run under
-// the sanitizers. What still opens must still read.
+// A changed or missing byte may at most lead to a refusal, also under the sanitizers. A file
+// that still opens must still be readable.
 TEST(Safetensors, SurvivesEveryChangedByteAndEveryCut) {
   TempDir dir;
   const std::string good = SafetensorsBytes(kGoodHeader, std::string(20, '\1'));

@@ -174,6 +174,10 @@ void ComputeAttention(absl::Span<const AttentionProblem* const> problems, Execut
 
 }  // namespace internal
 
+const PrefetchPolicy& GetDecodePrefetch() {
+  return internal::ThisMachine().kernels->decode_prefetch;
+}
+
 void ComputeAttention(absl::Span<const AttentionProblem* const> problems,
                       ExecutionContext& context) {
   internal::ComputeAttention(problems, context, internal::ThisMachine());

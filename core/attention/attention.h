@@ -7,6 +7,7 @@
 #include "core/attention/problem.h"
 #include "core/exec/execution_context.h"
 #include "core/simd/cpu.h"
+#include "core/simd/prefetch.h"
 
 namespace attend {
 
@@ -22,6 +23,10 @@ namespace attend {
 // the calling thread, which is worker 0, until done.
 void ComputeAttention(absl::Span<const AttentionProblem* const> problems,
                       ExecutionContext& context);
+
+// The policy by which decode prefetches keys and values. The first call of this or of
+// ComputeAttention measures it (core/attention/decode_prefetch.h). Thread-safe.
+const PrefetchPolicy& GetDecodePrefetch();
 
 namespace internal {
 

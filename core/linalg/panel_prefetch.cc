@@ -6,7 +6,8 @@
 #include "core/base/aligned_buffer.h"
 #include "core/linalg/panel_kernel.h"
 
-namespace attend::internal {
+namespace attend {
+namespace internal {
 namespace {
 
 constexpr int64_t kWords = 1024, kColumnBlocks = 8;
@@ -63,14 +64,20 @@ absl::Span<const PrefetchPolicy> PanelPrefetchCandidates() {
   return kCandidates;
 }
 
+namespace {
+
+PrefetchPolicy ChoosePanelPrefetch() {
+  FewRowProducts products;
+  return ChoosePrefetch(PanelPrefetchCandidates(),
+                        [&](const PrefetchPolicy& candidate) { return products.Time(candidate); });
+}
+
+}  // namespace
+}  // namespace internal
+
 const PrefetchPolicy& GetPanelPrefetch() {
-  static const PrefetchPolicy policy = [] {
-    FewRowProducts products;
-    return ChoosePrefetch(PanelPrefetchCandidates(), [&](const PrefetchPolicy& candidate) {
-      return products.Time(candidate);
-    });
-  }();
+  static const PrefetchPolicy policy = internal::ChoosePanelPrefetch();
   return policy;
 }
 
-}  // namespace attend::internal
+}  // namespace attend

@@ -105,7 +105,7 @@ absl::Status GetLayer(const LayerRegistry& layers, const v1::GetLayerRequest& re
     // The name goes back in a header, which has no room for a long one.
     return MakeError(absl::StatusCode::kNotFound, "LAYER_NOT_FOUND", "name",
                      absl::StrCat("there is no layer \"", request.name().substr(0, 100),
-                                  "\"; LayerService.ListLayers gives the names"));
+                                  "\"; LayerService.ListLayers lists the names"));
   }
   Fill(*layer, response);
   return absl::OkStatus();

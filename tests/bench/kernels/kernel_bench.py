@@ -146,10 +146,12 @@ def main():
     started = time.monotonic()
     cores = usable_cores()
     pair = [Contender("attend", [args.program]) for _ in range(2)]
-    features = pair[0].ask({"do": "machine"})["features"]
-    machine = {"cpu": cpu_name(), "cores": cores, "features": features,
+    found = pair[0].ask({"do": "machine"})
+    features, prefetch = found["features"], found["prefetch"]
+    machine = {"cpu": cpu_name(), "cores": cores, "features": features, "prefetch": prefetch,
                "system": platform.platform(), "load_average": os.getloadavg()[0]}
     print(f"{cores} x {machine['cpu']}, {', '.join(features)}")
+    print("prefetch chosen at start: " + "; ".join(f"{of}: {choice}" for of, choice in prefetch.items()))
     if machine["load_average"] > BUSY_LOAD:
         print(f"others keep {machine['load_average']:.1f} threads busy here: what takes more than "
               "one thread is not to be trusted")

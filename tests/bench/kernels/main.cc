@@ -13,7 +13,7 @@
 // Statistic: the median of the samples; the driver compares medians round by
 // round. Causal counts the work that causal leaves, about half.
 //
-//   {"do": "machine"}                                -> features
+//   {"do": "machine"}                                -> features, prefetch that was chosen
 //   {"do": "peaks", "threads": 1}                    -> operations and bytes a second
 //   {"do": "prepare", "case": {...}, "threads": 1}   -> what one run takes, its checked error
 //   {"do": "run", "seconds": 0.1}                    -> median seconds, the peak beside it;
@@ -32,6 +32,8 @@
 #include <string>
 #include <vector>
 
+#include "core/attention/attention.h"
+#include "core/linalg/panel_prefetch.h"
 #include "core/simd/cpu.h"
 #include "tests/bench/kernels/peaks.h"
 #include "tests/bench/kernels/work.h"
@@ -55,7 +57,12 @@ class Bench {
  public:
   Json Answer(const Json& request) {
     const std::string what = request.at("do");
-    if (what == "machine") return {{"features", CpuFeatureNames()}};
+    if (what == "machine") {
+      return {{"features", CpuFeatureNames()},
+              {"prefetch",
+               {{"decode", ToString(GetDecodePrefetch())},
+                {"projections", ToString(GetPanelPrefetch())}}}};
+    }
     if (what == "peaks") return Peaks(request.at("threads"));
     if (what == "prepare") return Prepare(request);
     if (what == "run") return Run(request);

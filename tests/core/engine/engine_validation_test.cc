@@ -137,7 +137,7 @@ TEST_F(EngineValidation, OfLayerRequests) {
           {"a layer that does not exist", [](Mha& r) { r.layer = "no\nsuch"; }, "layer",
            "\"no\\nsuch\"; LayerService.ListLayers", absl::StatusCode::kNotFound,
            "LAYER_NOT_FOUND"},
-          {"no layer", [](Mha& r) { r.layer = ""; }, "layer", "none named \"\"",
+          {"no layer", [](Mha& r) { r.layer = ""; }, "layer", "no layer is named \"\"",
            absl::StatusCode::kNotFound, "LAYER_NOT_FOUND"},
           {"a priority beyond the levels", [](Mha& r) { r.priority = 3; }, "priority",
            "less than 3, this server's number of levels; got 3"},

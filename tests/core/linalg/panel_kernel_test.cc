@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/linalg/panel_kernel.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <random>
 #include <vector>
 
 #include "core/base/aligned_buffer.h"
+#include "core/linalg/panel_prefetch.h"
 #include "core/simd/cpu.h"
 #include "gtest/gtest.h"
 
@@ -45,7 +47,7 @@ struct Operands {
     }
   }
 
-  std::vector<float> Run(int64_t sum_words) const {
+  std::vector<float> Run(int64_t sum_words, PrefetchPolicy prefetch = {}) const {
     std::vector<float> y(rows * kOutputs);
     std::vector<const std::byte*> x_rows;
     std::vector<std::byte*> y_rows;
@@ -62,6 +64,7 @@ struct Operands {
     product.outputs = kOutputs;
     product.weights = panels.as<float>();
     product.bias = bias.as<float>();
+    product.prefetch = prefetch;
     RunPanelProduct(product);
     return y;
   }
@@ -99,6 +102,22 @@ TEST(PanelKernel, SumsInTheOrderAskedFor) {
       }
     }
   }
+}
+
+TEST(PanelKernel, GivesTheSameBitsWhateverItPrefetches) {
+  for (const int64_t rows : {1, 4, 7, 12, 13}) {
+    const Operands operands(rows, 600);
+    const std::vector<float> expected = operands.Run(0);
+    for (const PrefetchPolicy& policy : PanelPrefetchCandidates()) {
+      EXPECT_EQ(operands.Run(0, policy), expected) << rows << " rows, " << ToString(policy);
+    }
+  }
+}
+
+TEST(GetPanelPrefetch, TakesACandidateOnce) {
+  const absl::Span<const PrefetchPolicy> candidates = PanelPrefetchCandidates();
+  EXPECT_EQ(std::count(candidates.begin(), candidates.end(), GetPanelPrefetch()), 1);
+  EXPECT_EQ(&GetPanelPrefetch(), &GetPanelPrefetch());
 }
 
 }  // namespace

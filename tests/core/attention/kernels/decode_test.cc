@@ -2,10 +2,13 @@
 
 // The decode kernel, the splits of long keys and their merge, against the reference in double.
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
+#include <vector>
 
+#include "core/attention/decode_prefetch.h"
 #include "core/attention/state.h"
 #include "gtest/gtest.h"
 #include "tests/core/attention/compare.h"
@@ -114,6 +117,34 @@ TEST_P(FewRows, DoNotDependOnWorkers) {
   shape.lengths = {{1, 3000}, {3, 900}, {20, 2500}, {40, 2500}};
   RandomProblem random(shape, 9);
   ExpectTheSameOfAllWorkers(random, "several lengths");
+}
+
+// Prefetch is chosen by a measurement, which must never show in a result.
+TEST_P(FewRows, DoNotDependOnPrefetch) {
+  for (const bool heads_first : {false, true}) {
+    ProblemShape shape = Shape(12, 3, 80, GetParam());
+    shape.lengths = {{1, 700}, {3, 130}};
+    shape.heads_first = heads_first;
+    RandomProblem random(shape, 13);
+    Compute(random);
+    const std::vector<float> expected = random.Output();
+    const AttentionProblem* problems[] = {&random.problem};
+    for (const PrefetchPolicy& policy : internal::DecodePrefetchCandidates()) {
+      internal::Machine machine = MachineUnderTest();
+      internal::KernelTable kernels = *machine.kernels;
+      kernels.decode_prefetch = policy;
+      machine.kernels = &kernels;
+      random.ClearResults();
+      ExecutionContext context(2);
+      internal::ComputeAttention(problems, context, machine);
+      EXPECT_EQ(random.Output(), expected) << ToString(policy);
+    }
+  }
+}
+
+TEST(ChooseDecodePrefetch, TakesACandidate) {
+  const absl::Span<const PrefetchPolicy> candidates = internal::DecodePrefetchCandidates();
+  EXPECT_EQ(std::count(candidates.begin(), candidates.end(), internal::ChooseDecodePrefetch()), 1);
 }
 
 // The number of splits per task depends on the workers, the order of merges does not: from none

@@ -71,7 +71,7 @@ def decode(case, threads):
     # The step's own keys and values are the last of the cache, where the operator puts them.
     fresh = [np.ascontiguousarray(part[:, :, keys - queries:].transpose(0, 2, 1, 3)).reshape(new)
              for part in cache]
-    bindings = []
+    bindings = []  # with the memory that each refers to
     for _ in range(case.get("copies", 1)):
         binding = one.io_binding()
         binding.bind_output("y")
@@ -79,21 +79,23 @@ def decode(case, threads):
                             ("last", np.full(batch, keys - 1, np.int32)),
                             ("total", np.array([keys], np.int32))):
             binding.bind_cpu_input(name, array)
-        for name, array in zip("kv", cache):
-            value = onnxruntime.OrtValue.ortvalue_from_numpy(array.copy())
+        # A value on the CPU shares its array's memory: each turn needs arrays of its own.
+        copies = [array.copy() for array in cache]
+        for name, array in zip("kv", copies):
+            value = onnxruntime.OrtValue.ortvalue_from_numpy(array)
             binding.bind_ortvalue_input(f"past_{name}", value)
             binding.bind_ortvalue_output(f"all_{name}", value)  # in place, as a decoder keeps it
-        bindings.append(binding)
+        bindings.append((binding, copies))
     turns = itertools.cycle(bindings)
 
     def run():
-        one.run_with_iobinding(next(turns))
+        one.run_with_iobinding(next(turns)[0])
 
     def rows(array, count):
         return lambda head: array[-1].reshape(queries, count, dim)[:, head]
 
     def error():
-        got = bindings[0].get_outputs()[0].numpy()
+        got = bindings[0][0].get_outputs()[0].numpy()
         return peer.attention_error(case, rows(query, heads), lambda head: cache[0][-1, head],
                                     lambda head: cache[1][-1, head], rows(got, heads))
 

@@ -49,8 +49,9 @@ struct QueryTile {
   int64_t end_key = std::numeric_limits<int64_t>::max();
 
   int size() const { return query_rows * heads; }  // rows of the tile
-  int64_t head(int row) const { return first_head + row / query_rows; }
-  int64_t query_row(int row) const { return first_row + row % query_rows; }
+  // A single head, the common case, is spared a division per row.
+  int64_t head(int row) const { return heads == 1 ? first_head : first_head + row / query_rows; }
+  int64_t query_row(int row) const { return first_row + (heads == 1 ? row : row % query_rows); }
   // The position among the keys of a query row, counted from the tile's first.
   int64_t position(int row) const { return sequence->query_offset + first_row + row; }
   // The address of a term's element for a row of the tile.

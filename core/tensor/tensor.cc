@@ -17,19 +17,6 @@ size_t UncheckedByteSize(DataType type, const Shape& shape) {
 
 }  // namespace
 
-size_t ElementSize(DataType type) {
-  switch (type) {
-    case DataType::kFloat32:
-      return 4;
-    case DataType::kBFloat16:
-    case DataType::kFloat16:
-      return 2;
-    case DataType::kBool:
-      return 1;
-  }
-  return 0;
-}
-
 absl::string_view Name(DataType type) {
   switch (type) {
     case DataType::kFloat32:

@@ -17,7 +17,18 @@ namespace attend {
 enum class DataType { kFloat32, kBFloat16, kFloat16, kBool };
 
 // Bytes of one element.
-size_t ElementSize(DataType type);
+inline constexpr size_t ElementSize(DataType type) {
+  switch (type) {
+    case DataType::kFloat32:
+      return 4;
+    case DataType::kBFloat16:
+    case DataType::kFloat16:
+      return 2;
+    case DataType::kBool:
+      return 1;
+  }
+  return 0;
+}
 
 // "FLOAT32", "BFLOAT16", "FLOAT16", "BOOL": as on the wire.
 absl::string_view Name(DataType type);

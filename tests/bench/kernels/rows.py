@@ -124,6 +124,13 @@ def decode_case(data_type, queries, batch=1, heads=32, heads_first=True):
                      copies=cold_copies(read), heads_first=heads_first) | {"kv_heads": kv_heads}
 
 
+def unshared_case(data_type, keys):
+    heads, dim = 16, 64
+    read = 2 * keys * heads * dim * (4 if data_type == "f32" else 2)
+    return attention(data_type, 1, keys, heads, dim, True, batch=1, copies=cold_copies(read),
+                     heads_first=True)
+
+
 def decode(thread_counts):
     target = Target(share_of_read=0.85)
     peers = ("torch", "onnxruntime")
@@ -134,6 +141,9 @@ def decode(thread_counts):
                       quick=(batch, queries) == (1, 1))
         yield Row("decode", f"{data_type} Lq=1 batch 1, cache [L, H, D]",
                   decode_case(data_type, 1, heads_first=False), peers=peers, target=target)
+        for keys in (512, 4096):
+            yield Row("decode", f"{data_type} Lq=1, 16 heads without sharing, D=64, {keys} keys",
+                      unshared_case(data_type, keys), peers=peers, target=Target(peer_ratio=1))
         for threads in thread_counts[1:]:
             yield Row("decode", f"{data_type} Lq=1 batch 1", decode_case(data_type, 1),
                       threads=threads, peers=peers, target=target)

@@ -15,9 +15,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
-#include <optional>
-#include <utility>
 
 #include "absl/types/span.h"
 #include "core/attention/kernels/amx-inl.h"
@@ -27,12 +24,12 @@
 #include "core/attention/kernels/non_finite-inl.h"
 #include "core/attention/kernels/operands-inl.h"
 #include "core/attention/kernels/prefill_scores-inl.h"
+#include "core/attention/kernels/prefill_tiles-inl.h"
 #include "core/attention/kernels/prefill_values-inl.h"
 #include "core/attention/kernels/softmax-inl.h"
 #include "core/attention/kernels/tile_loop-inl.h"
 #include "core/attention/kernels/tile_memory.h"
 #include "core/base/arena.h"
-#include "core/base/math.h"
 #include "core/simd/bfloat16-inl.h"
 #include "core/simd/transpose-inl.h"
 #include "core/simd/vectors-inl.h"
@@ -165,69 +162,6 @@ class PrefillKernel {
   const TileState& state_;
   const AttentionProblem& problem_;
   const TileMemory& memory_;
-};
-
-// The loops of the tiles that share one pass over the keys, with their memory.
-template <class Loop>
-class PrefillTiles {
- public:
-  PrefillTiles(absl::Span<const QueryTile> tiles, ArenaFrame& frame) {
-    constexpr bool kAmx = kUsesAmx<typename Loop::Kernel::Multiplier>;
-    const HeadShape& heads = *tiles[0].problem;
-    memory_[0].TakeOwn(frame, heads);
-    memory_[0].TakeShared(frame, heads, kAmx);
-    for (const QueryTile& tile : tiles) {
-      if (count_ > 0) {
-        memory_[count_] = memory_[0];
-        memory_[count_].TakeOwn(frame, heads);
-      }
-      loops_[count_].emplace(tile, memory_[count_]);
-      ++count_;
-    }
-  }
-
-  // Attends to all keys and writes the results. Whole blocks that all tiles read are packed
-  // once; each tile iterates over its blocks in the same order as it would alone.
-  void Run(const WeightsStep& weights) {
-    const auto [begin, end] = FindSharedKeys();
-    for (int i = 0; i < count_; ++i) {
-      loops_[i]->Begin();
-      loops_[i]->AttendFull(loops_[i]->state().readable.full_begin, begin);
-    }
-    for (int64_t key = begin; key < end; key += kKeyBlock) {
-      KeyBlock block{{key, kKeyBlock}, 0, 0, loops_[0]->state().has_terms};
-      const auto values = loops_[0]->kernel().PackValues(block);
-      for (int i = 0; i < count_; ++i) {
-        block.end_row = loops_[i]->state().tile.size();
-        loops_[i]->Attend(block, values);
-      }
-    }
-    for (int i = 0; i < count_; ++i) {
-      loops_[i]->AttendFull(std::max(end, loops_[i]->state().readable.full_begin),
-                            loops_[i]->state().readable.full_end);
-      loops_[i]->End();
-      loops_[i]->WriteResults(weights);
-    }
-  }
-
-  Loop& first() { return *loops_[0]; }
-
- private:
-  // The whole blocks that all rows of all tiles read. Where there are none, an empty range
-  // before the keys of each tile.
-  std::pair<int64_t, int64_t> FindSharedKeys() const {
-    int64_t begin = 0, end = std::numeric_limits<int64_t>::max();
-    for (int i = 0; i < count_; ++i) {
-      const ReadableKeys& readable = loops_[i]->state().readable;
-      begin = std::max(begin, RoundUp<int64_t>(readable.full_begin, kKeyBlock));
-      end = std::min(end, readable.full_end / kKeyBlock * kKeyBlock);
-    }
-    return begin < end ? std::pair<int64_t, int64_t>(begin, end) : std::pair<int64_t, int64_t>();
-  }
-
-  int count_ = 0;
-  TileMemory memory_[kMaxTilesPerTask];
-  std::optional<Loop> loops_[kMaxTilesPerTask];
 };
 
 // Calls body(loops) with the loops of the arithmetic. Registers is AmxRegisters, or a model

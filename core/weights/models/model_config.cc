@@ -5,7 +5,6 @@
 #include <cmath>
 #include <string>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/quoted.h"
 #include "core/base/status.h"
@@ -13,38 +12,6 @@
 
 namespace attend {
 namespace {
-
-// Reads {"LAYER": [HEAD, ...]}, where heads have their numbers from before pruning.
-absl::Status ReadPrunedHeads(const ConfigReader& config, const ModelFamily& family,
-                             ModelConfig& model) {
-  const Json* const found = config.Find("pruned_heads");
-  if (found == nullptr || (found->is_object() && found->empty())) return absl::OkStatus();
-  if (!found->is_object()) return config.Error("\"pruned_heads\" is not an object");
-  if (!family.prunable) {
-    return config.Error(absl::StrCat("\"pruned_heads\" is not supported for model_type ",
-                                     Quoted(family.model_type)));
-  }
-  for (const auto& item : found->items()) {
-    int64_t layer = 0;
-    if (!absl::SimpleAtoi(item.key(), &layer) || layer < 0 || layer >= model.num_layers[0] ||
-        !item.value().is_array()) {
-      return config.Error(absl::StrCat("\"pruned_heads\": ", Quoted(item.key()),
-                                       " is not a layer with a list of heads"));
-    }
-    std::set<int64_t>& heads = model.pruned_heads[layer];
-    for (const Json& element : item.value()) {
-      const std::optional<int64_t> head = AsInt(element);
-      if (!head.has_value() || *head >= model.num_heads || !heads.insert(*head).second) {
-        return config.Error(absl::StrCat("\"pruned_heads\" of layer ", layer,
-                                         " does not list distinct heads below ", model.num_heads));
-      }
-    }
-    if (static_cast<int64_t>(heads.size()) == model.num_heads) {
-      return config.Error(absl::StrCat("\"pruned_heads\" leaves layer ", layer, " without a head"));
-    }
-  }
-  return absl::OkStatus();
-}
 
 absl::Status ReadSizes(const ConfigReader& config, const ModelFamily& family, ModelConfig& model) {
   ATTEND_ASSIGN_OR_RETURN(model.hidden_size, config.Size(family.hidden_size));
@@ -235,7 +202,8 @@ absl::StatusOr<ModelConfig> ReadModelConfig(const ConfigReader& config, const Mo
   ATTEND_RETURN_IF_ERROR(CheckUnsupported(config));
   ModelConfig model;
   ATTEND_RETURN_IF_ERROR(ReadSizes(config, family, model));
-  ATTEND_RETURN_IF_ERROR(ReadPrunedHeads(config, family, model));
+  ATTEND_ASSIGN_OR_RETURN(model.pruned_heads,
+                          ReadPrunedHeads(config, family, model.num_layers[0], model.num_heads));
   ATTEND_RETURN_IF_ERROR(ReadBiases(config, family, model));
   ATTEND_RETURN_IF_ERROR(ReadScale(config, family, model));
   ATTEND_RETURN_IF_ERROR(ReadWindows(config, family, model));

@@ -3,15 +3,14 @@
 #define ATTEND_CORE_WEIGHTS_MODELS_MODEL_CONFIG_H_
 
 #include <cstdint>
-#include <map>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/layer/layer_config.h"
 #include "core/weights/models/config_reader.h"
 #include "core/weights/models/families.h"
+#include "core/weights/models/pruned_heads.h"
 
 namespace attend {
 
@@ -21,8 +20,8 @@ struct ModelConfig {
   int64_t num_heads = 0;  // before pruning
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
-  std::vector<int64_t> num_layers;                    // per stack of the family
-  std::map<int64_t, std::set<int64_t>> pruned_heads;  // per layer that lost some
+  std::vector<int64_t> num_layers;  // per stack of the family
+  PrunedHeads pruned_heads;
   bool query_key_value_bias = false;
   bool output_bias = false;
   double scale = 1.0;

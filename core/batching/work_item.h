@@ -60,7 +60,8 @@ class BatchRunner {
   virtual ~BatchRunner() = default;
 
   // Computes what the items of one batch handed over when they were prepared on this executor,
-  // and blocks until done. Executors may call it at the same time. Must not throw.
+  // and blocks until done. An item that cannot be computed learns it from the runner, before its
+  // End. Executors may call it at the same time. Must not throw.
   virtual void Run(int executor) = 0;
 };
 

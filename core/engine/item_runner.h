@@ -5,14 +5,19 @@
 #include <deque>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "core/batching/work_item.h"
+#include "core/engine/failures.h"
 #include "core/exec/execution_context.h"
 
 namespace attend {
 
 // Runs batches of one kind of item. An operation that is prepared on an executor adds its item
 // to that executor's batch; Run computes the batch and forgets its items.
+//
+// A batch that fails says nothing about its items, so each of them is then computed by itself:
+// only an item that fails alone fails. Its neighbours' results have the same bits either way.
 //
 // Thread-safe as BatchRunner asks: each executor's thread uses its own batch and context.
 template <typename Item>
@@ -22,21 +27,46 @@ class ItemRunner : public BatchRunner {
   explicit ItemRunner(std::deque<ExecutionContext>& contexts)
       : contexts_(contexts), batches_(contexts.size()) {}
 
-  // The item must stay unchanged until the batch has run.
-  void Add(int executor, const Item& item) { batches_[executor].push_back(&item); }
+  // The item must stay unchanged until the batch has run, and `failure` must outlive the run,
+  // which sets it if it cannot compute the item.
+  void Add(int executor, const Item& item, absl::Status& failure) {
+    Batch& batch = batches_[executor];
+    batch.failures.resize(batch.items.size());  // drops the entry of an Add that threw
+    batch.failures.push_back(&failure);
+    batch.items.push_back(&item);
+  }
 
   void Run(int executor) final {
-    std::vector<const Item*>& batch = batches_[executor];
-    if (!batch.empty()) Compute(batch, contexts_[executor]);
-    batch.clear();
-    contexts_[executor].Trim();
+    Batch& batch = batches_[executor];
+    ExecutionContext& context = contexts_[executor];
+    const absl::Span<const Item* const> items = batch.items;
+    const absl::Status status = TryToCompute(items, context);
+    for (size_t i = 0; !status.ok() && i < items.size(); ++i) {
+      *batch.failures[i] = items.size() == 1 ? status : TryToCompute(items.subspan(i, 1), context);
+    }
+    batch.items.clear();
+    batch.failures.clear();
+    context.Trim();
   }
 
  private:
+  struct Batch {
+    std::vector<const Item*> items;
+    std::vector<absl::Status*> failures;  // one per item
+  };
+
+  // May throw; then it may be called again.
   virtual void Compute(absl::Span<const Item* const> batch, ExecutionContext& context) = 0;
 
+  absl::Status TryToCompute(absl::Span<const Item* const> items, ExecutionContext& context) {
+    if (items.empty()) return absl::OkStatus();
+    const absl::Status status = CatchFailures([&] { Compute(items, context); });
+    if (!status.ok()) context.Trim();  // the next attempt may need the memory
+    return status;
+  }
+
   std::deque<ExecutionContext>& contexts_;
-  std::vector<std::vector<const Item*>> batches_;  // indexed by executor
+  std::vector<Batch> batches_;  // indexed by executor
 };
 
 }  // namespace attend

@@ -1,19 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/engine/operation.h"
 
-#include <new>
 #include <utility>
 
-#include "core/base/status.h"
+#include "core/engine/failures.h"
 #include "core/engine/outputs.h"
 
 namespace attend {
-namespace {
-
-// The budget promised memory that the system does not have; recovery may take a while.
-constexpr absl::Duration kPushback = absl::Seconds(1);
-
-}  // namespace
 
 void Operation::SetUp(CheckedRequest checked, const Prediction& prediction) {
   checked_ = std::move(checked);
@@ -30,15 +23,10 @@ void Operation::Accept(MemoryCharge charge, ResponseCallback done) {
 }
 
 void Operation::Prepare(int executor) {
-  try {
+  failure_ = CatchFailures([&] {
     AllocateOutputs(checked_, response_);
-    HandOver(executor, response_);
-  } catch (const std::bad_alloc&) {
-    failure_ = Overloaded("MEMORY",
-                          "the server has no memory left for the result; try again later or use "
-                          "another server",
-                          kPushback);
-  }
+    HandOver(executor, response_, failure_);
+  });
 }
 
 void Operation::End(absl::StatusOr<Timing> result) {

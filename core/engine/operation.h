@@ -31,8 +31,8 @@ class Operation : public Work {
   // `charge` covers the inputs and cost().bytes. Called once, before Prepare and End.
   void Accept(MemoryCharge charge, ResponseCallback done);
 
-  // If memory cannot be allocated, only this operation fails: it hands nothing over, and End
-  // answers RESOURCE_EXHAUSTED.
+  // If this fails, say for want of memory, only this operation does: it hands nothing over, and
+  // End answers as CatchFailures says.
   void Prepare(int executor) final;
 
   // Answers with the response or the error. Frees the request's memory first.
@@ -54,8 +54,9 @@ class Operation : public Work {
 
  private:
   // Hands the work over to the runner, with outputs in `response`, whose tensors are allocated;
-  // hands over nothing if the request has no query rows. May throw std::bad_alloc.
-  virtual void HandOver(int executor, Response& response) = 0;
+  // hands over nothing if the request has no query rows. The runner sets `failure` if it cannot
+  // compute the work. May throw std::bad_alloc.
+  virtual void HandOver(int executor, Response& response, absl::Status& failure) = 0;
 
   // Frees the request's tensors.
   virtual void DropRequest() = 0;

@@ -2,7 +2,9 @@
 #include "core/exec/worker_pool.h"
 
 #include <atomic>
+#include <exception>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/base/mutex.h"
@@ -47,6 +49,11 @@ struct WorkerPool::State {
   const absl::FunctionRef<void(int64_t, int)>* body = nullptr;
   int64_t count = 0;
 
+  // Set once per loop, by the thread whose exchange of `failed` gave false. The caller reads it
+  // after all workers have left.
+  std::exception_ptr error;
+  std::atomic<bool> failed{false};
+
   alignas(64) std::atomic<int64_t> next{0};
   alignas(64) std::atomic<uint64_t> ticket{0};
   std::atomic<int> inside{0};
@@ -61,7 +68,18 @@ struct WorkerPool::State {
   std::vector<std::thread> threads;
 
   void Iterate(int worker) {
-    for (int64_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) (*body)(i, worker);
+    try {
+      for (int64_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) (*body)(i, worker);
+    } catch (...) {
+      next.store(count);  // ends the loop of the others
+      if (!failed.exchange(true)) error = std::current_exception();
+    }
+  }
+
+  void Rethrow() {
+    if (!failed.load()) return;
+    failed.store(false);
+    std::rethrow_exception(std::exchange(error, nullptr));
   }
 
   uint64_t AwaitTicketAfter(uint64_t seen) {
@@ -138,6 +156,7 @@ void WorkerPool::ParallelFor(int64_t n, absl::FunctionRef<void(int64_t i, int wo
   state_->Iterate(0);
   state_->ticket.fetch_add(1);
   state_->AwaitIdle();
+  state_->Rethrow();
 }
 
 }  // namespace attend

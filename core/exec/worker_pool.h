@@ -16,8 +16,10 @@ namespace attend {
 // particular worker, so results must not depend on the worker. `worker` indexes per-thread
 // scratch.
 //
-// The executor that owns the pool runs one ParallelFor at a time. ParallelFor is not re-entrant,
-// and body must not throw.
+// If a call of the body throws, no further iterations start, and ParallelFor throws the first
+// exception once the others in progress have ended.
+//
+// The executor that owns the pool runs one ParallelFor at a time. ParallelFor is not re-entrant.
 class WorkerPool {
  public:
   // `size` >= 1 counts the calling thread: a pool of size 1 makes no thread.

@@ -3,8 +3,6 @@
 
 #include <omp.h>
 
-#include <cstdio>
-#include <cstdlib>
 #include <utility>
 
 namespace attend::internal {
@@ -123,9 +121,8 @@ void Matmul::Run(const std::byte* x, const dnnl::memory& weights, const float* b
   const dnnl_status_t status =
       dnnl_primitive_execute(primitive_.get(), operands->stream.get(), 5, arguments);
   if (status != dnnl_success) {
-    // The same operands ran when the weights were packed, so this is a broken invariant.
-    std::fprintf(stderr, "oneDNN failed to run a matmul: status %d\n", static_cast<int>(status));
-    std::abort();
+    // The same operands ran when the weights were packed; memory may have run out since.
+    throw dnnl::error(status, "oneDNN failed to run a matmul");
   }
   Give(std::move(operands));
 }

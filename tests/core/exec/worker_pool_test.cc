@@ -2,6 +2,9 @@
 #include "core/exec/worker_pool.h"
 
 #include <atomic>
+#include <new>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -68,6 +71,38 @@ TEST(WorkerPool, EndsWhileItsWorkersSleepOrHaveNeverRun) {
   for (int i = 0; i < 50; ++i) WorkerPool pool(4);
   WorkerPool pool(2);
   pool.ParallelFor(2, [](int64_t, int) {});
+}
+
+TEST(WorkerPool, ThrowsTheExceptionOfAnIterationAndStaysUsable) {
+  for (const int size : {1, 2, 5}) {
+    WorkerPool pool(size);
+    for (int round = 0; round < 100; ++round) {
+      std::atomic<int> calls{0};
+      const auto body = [&](int64_t i, int) {
+        calls.fetch_add(1);
+        if (i == round % 20) throw std::runtime_error(std::to_string(i));
+      };
+      try {
+        pool.ParallelFor(20, body);
+        ADD_FAILURE() << "nothing was thrown";
+      } catch (const std::runtime_error& error) {
+        EXPECT_EQ(error.what(), std::to_string(round % 20));
+      }
+      EXPECT_GT(calls.load(), round % 20);
+      std::vector<int> after(20, 0);
+      pool.ParallelFor(20, [&](int64_t i, int) { ++after[i]; });
+      EXPECT_THAT(after, Each(1));
+    }
+  }
+}
+
+// The second loop must not throw the exceptions that lost in the first.
+TEST(WorkerPool, ThrowsOneExceptionWhereEveryIterationThrows) {
+  WorkerPool pool(4);
+  for (int round = 0; round < 200; ++round) {
+    EXPECT_THROW(pool.ParallelFor(8, [](int64_t, int) { throw std::bad_alloc(); }), std::bad_alloc);
+    pool.ParallelFor(8, [](int64_t, int) {});
+  }
 }
 
 }  // namespace

@@ -26,11 +26,11 @@ ProblemShape Shape(int64_t heads, int64_t kv_heads, int64_t width, DataType type
   return shape;
 }
 
-class FewRows : public ::testing::TestWithParam<DataType> {};
+class Decode : public ::testing::TestWithParam<DataType> {};
 
 // Rows and heads from one to more than the kernel takes, widths that are not multiples of a
 // vector, keys around every boundary of blocks and splits.
-TEST_P(FewRows, MatchTheReferenceOverShapesOptionsAndKeys) {
+TEST_P(Decode, MatchTheReferenceOverShapesOptionsAndKeys) {
   for (uint32_t seed = 0; seed < 80; ++seed) {
     Draw draw(seed);
     const int64_t kv_heads = draw.Of<int64_t>({1, 2, 3, 8});
@@ -58,7 +58,7 @@ TEST_P(FewRows, MatchTheReferenceOverShapesOptionsAndKeys) {
 }
 
 // 8 heads of 128 are split from 512 keys on.
-TEST_P(FewRows, MatchTheReferenceWhereLongKeysAreSplit) {
+TEST_P(Decode, MatchTheReferenceWhereLongKeysAreSplit) {
   for (const int64_t keys : {511, 512, 513, 1500}) {
     for (const bool options : {false, true}) {
       ProblemShape shape = Shape(16, 8, 128, GetParam());
@@ -80,7 +80,7 @@ TEST_P(FewRows, MatchTheReferenceWhereLongKeysAreSplit) {
   }
 }
 
-TEST_P(FewRows, MatchTheReferenceWhereTilesOfManyRowsAreSplit) {
+TEST_P(Decode, MatchTheReferenceWhereTilesOfManyRowsAreSplit) {
   ProblemShape shape = Shape(4, 2, 128, GetParam());
   shape.lengths = {{20, 3000}};
   RandomProblem random(shape, 5);
@@ -91,7 +91,7 @@ TEST_P(FewRows, MatchTheReferenceWhereTilesOfManyRowsAreSplit) {
 }
 
 // Splits of a head that is not computed must not write its output at the same time.
-TEST_P(FewRows, MatchTheReferenceWhereSplitHeadsHaveGates) {
+TEST_P(Decode, MatchTheReferenceWhereSplitHeadsHaveGates) {
   ProblemShape shape = Shape(4, 2, 128, GetParam());
   shape.lengths = {{1, 4100}};
   RandomProblem random(shape, 6);
@@ -112,7 +112,7 @@ void ExpectTheSameOfAllWorkers(RandomProblem& random, const std::string& what) {
   }
 }
 
-TEST_P(FewRows, DoNotDependOnWorkers) {
+TEST_P(Decode, DoNotDependOnWorkers) {
   ProblemShape shape = Shape(8, 8, 64, GetParam());
   shape.lengths = {{1, 3000}, {3, 900}, {20, 2500}, {40, 2500}};
   RandomProblem random(shape, 9);
@@ -120,7 +120,7 @@ TEST_P(FewRows, DoNotDependOnWorkers) {
 }
 
 // Prefetch is chosen by a measurement, which must never show in a result.
-TEST_P(FewRows, DoNotDependOnPrefetch) {
+TEST_P(Decode, DoNotDependOnPrefetch) {
   for (const bool heads_first : {false, true}) {
     ProblemShape shape = Shape(12, 3, 80, GetParam());
     shape.lengths = {{1, 700}, {3, 130}};
@@ -149,7 +149,7 @@ TEST(ChooseDecodePrefetch, TakesACandidate) {
 
 // The number of splits per task depends on the workers, the order of merges does not: from none
 // to the most splits, powers of two and not.
-TEST_P(FewRows, DoNotDependOnWorkersForAnyNumberOfSplits) {
+TEST_P(Decode, DoNotDependOnWorkersForAnyNumberOfSplits) {
   for (const int64_t keys : {500, 800, 1400, 1800, 2900, 4100, 5200, 7800, 9000}) {
     for (const bool gates : {false, true}) {
       ProblemShape shape = Shape(8, 4, 128, GetParam());
@@ -162,7 +162,7 @@ TEST_P(FewRows, DoNotDependOnWorkersForAnyNumberOfSplits) {
 }
 
 // Whole splits that no row reads, or whose scores are all -inf.
-TEST_P(FewRows, SplitsWithoutReadableKeysLeaveNoTrace) {
+TEST_P(Decode, SplitsWithoutReadableKeysLeaveNoTrace) {
   for (const float key : {1.0f, -std::numeric_limits<float>::infinity()}) {
     ProblemShape shape = Shape(8, 8, 128, GetParam());
     shape.lengths = {{1, 2048}};
@@ -179,7 +179,7 @@ TEST_P(FewRows, SplitsWithoutReadableKeysLeaveNoTrace) {
 }
 
 // Values that are not finite, of keys that a row does not read.
-TEST_P(FewRows, UnreadableKeysDoNotInfluence) {
+TEST_P(Decode, UnreadableKeysDoNotInfluence) {
   for (const float trap :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     ProblemShape shape = Shape(4, 2, 40, GetParam());
@@ -194,7 +194,7 @@ TEST_P(FewRows, UnreadableKeysDoNotInfluence) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, FewRows,
+INSTANTIATE_TEST_SUITE_P(Types, Decode,
                          ::testing::Values(DataType::kFloat32, DataType::kFloat16,
                                            DataType::kBFloat16),
                          [](const auto& type) { return std::string(Name(type.param)); });

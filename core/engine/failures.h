@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ATTEND_CORE_ENGINE_FAILURES_H_
+#define ATTEND_CORE_ENGINE_FAILURES_H_
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+
+namespace attend {
+
+// Calls `work` and turns an exception into the status of the items that it worked for:
+// RESOURCE_EXHAUSTED MEMORY with pushback where the system has no memory, and INTERNAL with the
+// exception's text, which only the server's log shows, for any other.
+absl::Status CatchFailures(absl::FunctionRef<void()> work);
+
+}  // namespace attend
+
+#endif  // ATTEND_CORE_ENGINE_FAILURES_H_

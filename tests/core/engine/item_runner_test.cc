@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/engine/item_runner.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <vector>
+
+#include "core/base/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace attend {
+namespace {
+
+using ::testing::ElementsAre;
+
+struct Item {
+  enum class Fault { kNone, kMemory, kLibrary };
+  Fault fault = Fault::kNone;
+  mutable int computed = 0;
+};
+
+// Computes items on the workers, as real runners do; a fault throws in the middle of a batch.
+class FaultyRunner final : public ItemRunner<Item> {
+ public:
+  using ItemRunner::ItemRunner;
+
+  std::vector<size_t> batches;  // sizes
+
+ private:
+  void Compute(absl::Span<const Item* const> batch, ExecutionContext& context) override {
+    batches.push_back(batch.size());
+    ArenaFrame frame(context.arena(0));
+    frame.Take<float>(1000);
+    context.pool().ParallelFor(static_cast<int64_t>(batch.size()), [&](int64_t i, int worker) {
+      ArenaFrame own(context.arena(worker));
+      own.Take<float>(100);
+      const Item& item = *batch[static_cast<size_t>(i)];
+      if (item.fault == Item::Fault::kMemory) throw std::bad_alloc();
+      if (item.fault == Item::Fault::kLibrary) throw std::runtime_error("could not execute");
+      ++item.computed;
+    });
+  }
+};
+
+class ItemRunnerTest : public ::testing::Test {
+ protected:
+  ItemRunnerTest() {
+    contexts_.emplace_back(2);
+    runner_.emplace(contexts_);
+  }
+
+  // The failures of the items, computed as one batch.
+  std::vector<absl::Status> Run(const std::vector<Item>& items) {
+    std::vector<absl::Status> failures(items.size());
+    for (size_t i = 0; i < items.size(); ++i) runner_->Add(0, items[i], failures[i]);
+    runner_->batches.clear();
+    runner_->Run(0);
+    return failures;
+  }
+
+  std::deque<ExecutionContext> contexts_;
+  std::optional<FaultyRunner> runner_;
+};
+
+TEST_F(ItemRunnerTest, ComputesAGoodBatchOnce) {
+  const std::vector<Item> items(3);
+  for (const absl::Status& failure : Run(items)) EXPECT_TRUE(failure.ok()) << failure;
+  EXPECT_THAT(runner_->batches, ElementsAre(3));
+  for (const Item& item : items) EXPECT_EQ(item.computed, 1);
+}
+
+TEST_F(ItemRunnerTest, FailsTheItemsAloneThatFailByThemselves) {
+  std::vector<Item> items(4);
+  items[1].fault = Item::Fault::kMemory;
+  items[2].fault = Item::Fault::kLibrary;
+  const std::vector<absl::Status> failures = Run(items);
+  EXPECT_THAT(runner_->batches, ElementsAre(4, 1, 1, 1, 1));
+  EXPECT_TRUE(failures[0].ok()) << failures[0];
+  EXPECT_GE(items[0].computed, 1);
+  EXPECT_EQ(failures[1].code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(GetErrorInfo(failures[1]).reason, "MEMORY");
+  EXPECT_GT(GetRetryPushback(failures[1]), absl::ZeroDuration());
+  EXPECT_EQ(failures[2].code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(failures[2].message(), "could not execute");
+  EXPECT_TRUE(failures[3].ok()) << failures[3];
+  EXPECT_GE(items[3].computed, 1);
+}
+
+TEST_F(ItemRunnerTest, ForgetsAFailedBatch) {
+  std::vector<Item> items(1);
+  items[0].fault = Item::Fault::kMemory;
+  EXPECT_FALSE(Run(items)[0].ok());
+  EXPECT_THAT(runner_->batches, ElementsAre(1));
+  const std::vector<Item> good(2);
+  for (const absl::Status& failure : Run(good)) EXPECT_TRUE(failure.ok()) << failure;
+  EXPECT_THAT(runner_->batches, ElementsAre(2));
+}
+
+}  // namespace
+}  // namespace attend

@@ -13,8 +13,8 @@ class BatchObserver {
  public:
   virtual ~BatchObserver() = default;
 
-  // Called on an executor's thread after the batch and before its items end. Must be quick
-  // and thread-safe.
+  // Called on an executor's thread after the batch and before its items end. A batch that was
+  // stopped counts neither tokens nor operations. Must be quick and thread-safe.
   virtual void OnBatch(int64_t requests, int64_t tokens, double flops, absl::Duration compute) = 0;
 };
 

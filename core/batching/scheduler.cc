@@ -23,7 +23,7 @@ Scheduler::Scheduler(const SchedulerOptions& options, const Clock& clock, BatchO
     : options_(options),
       clock_(clock),
       observer_(observer),
-      busy_until_(static_cast<size_t>(options.executors), absl::InfinitePast()) {
+      executors_(static_cast<size_t>(options.executors)) {
   for (int executor = 0; executor < options_.executors; ++executor) {
     threads_.emplace_back([this, executor] { Execute(executor); });
   }
@@ -35,6 +35,7 @@ Scheduler::~Scheduler() {
   {
     MutexLock lock(mutex_);
     stopping_ = true;
+    StopRunning([](const RunningItem&) { return true; }, CancelledError());
     left = queue_.TakeAll();
     stats_.in_hand += static_cast<int64_t>(left.size());
     work_.NotifyAll();
@@ -72,7 +73,8 @@ absl::StatusOr<uint64_t> Scheduler::Submit(WorkItem& item) {
 
 Load Scheduler::MeasureLoad(uint32_t priority, absl::Time now) const {
   constexpr uint32_t kLowestPriority = ~uint32_t{0};
-  const absl::Time free = *std::min_element(busy_until_.begin(), busy_until_.end());
+  absl::Time free = absl::InfiniteFuture();
+  for (const Executor& executor : executors_) free = std::min(free, executor.busy_until);
   Load load;
   load.queue_requests = queue_.size();
   load.queue_bytes = queue_.bytes();
@@ -89,7 +91,10 @@ void Scheduler::Cancel(uint64_t id) {
   {
     MutexLock lock(mutex_);
     std::optional<WorkItem> item = queue_.TakeById(id);
-    if (!item.has_value()) return;
+    if (!item.has_value()) {
+      return StopRunning([id](const RunningItem& running) { return running.id == id; },
+                         CancelledError());
+    }
     ++stats_.in_hand;
     taken.push_back(*std::move(item));
   }
@@ -106,6 +111,7 @@ void Scheduler::Drain(absl::Time deadline) {
       if (now >= deadline) break;
       drained_.WaitFor(mutex_, WaitTime(deadline - now));
     }
+    StopRunning([](const RunningItem&) { return true; }, DrainingError());
     left = queue_.TakeAll();
     stats_.in_hand += static_cast<int64_t>(left.size());
   }
@@ -127,7 +133,7 @@ void Scheduler::Execute(int executor) {
 
 void Scheduler::AwaitWork(int executor) {
   while (queue_.empty() && !stopping_) {
-    busy_until_[executor] = absl::InfinitePast();
+    executors_[executor].busy_until = absl::InfinitePast();
     ++idle_;
     work_.Wait(mutex_);
     --idle_;
@@ -148,8 +154,13 @@ std::optional<Scheduler::Batch> Scheduler::NextBatch(int executor) {
       batch.items = std::move(taken.run);
       expired = std::move(taken.expired);
       stats_.in_hand += static_cast<int64_t>(batch.items.size() + expired.size());
-      busy_until_[executor] = batch.start;
-      for (const WorkItem& item : batch.items) busy_until_[executor] += item.expected;
+      Executor& own = executors_[executor];
+      own.busy_until = batch.start;
+      own.stop = false;
+      for (const WorkItem& item : batch.items) {
+        own.busy_until += item.expected;
+        own.running.push_back({item.id, item.deadline, absl::OkStatus()});
+      }
     }
     EndAll(std::move(expired), ExpiredError());
     if (batch.items.empty()) continue;
@@ -161,25 +172,66 @@ std::optional<Scheduler::Batch> Scheduler::NextBatch(int executor) {
 void Scheduler::RunBatch(int executor, Batch batch) {
   BatchRunner* const runner = batch.items.front().runner;
   for (const WorkItem& item : batch.items) item.work->Prepare(executor);
-  runner->Run(executor);
+  runner->Run(executor, FindStop(executor));
   Timing timing;
   timing.compute = clock_.Now() - batch.start;
   timing.batch_requests = static_cast<int64_t>(batch.items.size());
   timing.batch_tokens = batch.cost.tokens;
-  {
-    MutexLock lock(mutex_);
-    estimate_.Observe(runner, batch.cost.work, timing.compute);
-  }
-  if (observer_ != nullptr) {
-    observer_->OnBatch(timing.batch_requests, timing.batch_tokens, batch.cost.flops,
-                       timing.compute);
-  }
-  for (WorkItem& item : batch.items) {
+  const std::vector<absl::Status> ends = FinishBatch(executor, batch, timing.compute);
+  for (size_t i = 0; i < batch.items.size(); ++i) {
+    WorkItem& item = batch.items[i];
     timing.queue = batch.start - item.enqueued;
-    item.work->End(timing);
+    item.work->End(ends[i].ok() ? absl::StatusOr<Timing>(timing) : ends[i]);
     item.work.reset();
   }
-  CountEnds(absl::OkStatus(), batch.items.size());
+  for (const absl::Status& end : ends) CountEnds(end, 1);
+}
+
+const std::atomic<bool>& Scheduler::FindStop(int executor) {
+  MutexLock lock(mutex_);
+  return executors_[executor].stop;
+}
+
+std::vector<absl::Status> Scheduler::FinishBatch(int executor, const Batch& batch,
+                                                 absl::Duration compute) {
+  std::vector<absl::Status> ends;
+  bool stopped = false;
+  {
+    MutexLock lock(mutex_);
+    Executor& own = executors_[executor];
+    for (RunningItem& item : own.running) ends.push_back(std::move(item.status));
+    own.running.clear();
+    stopped = own.stop;
+    // A batch that was stopped says nothing about how long its work takes.
+    if (!stopped) estimate_.Observe(batch.items.front().runner, batch.cost.work, compute);
+  }
+  if (observer_ != nullptr) {
+    observer_->OnBatch(static_cast<int64_t>(batch.items.size()), stopped ? 0 : batch.cost.tokens,
+                       stopped ? 0.0 : batch.cost.flops, compute);
+  }
+  return ends;
+}
+
+template <typename Matches>
+void Scheduler::StopRunning(const Matches& matches, const absl::Status& status) {
+  for (Executor& executor : executors_) {
+    bool wanted = executor.running.empty();
+    for (RunningItem& item : executor.running) {
+      if (item.status.ok() && matches(item)) item.status = status;
+      wanted |= item.status.ok();
+    }
+    if (!wanted) executor.stop = true;
+  }
+}
+
+absl::Time Scheduler::NextDeadline() const {
+  absl::Time next = queue_.NextDeadline();
+  for (const Executor& executor : executors_) {
+    for (const RunningItem& item : executor.running) {
+      if (item.status.ok()) next = std::min(next, item.deadline);
+    }
+  }
+  return next;
 }
 
 void Scheduler::WatchDeadlines() {
@@ -188,7 +240,8 @@ void Scheduler::WatchDeadlines() {
     const absl::Time now = clock_.Now();
     if (next_deadline_ <= now) {
       std::vector<WorkItem> expired = queue_.TakeExpired(now);
-      next_deadline_ = queue_.NextDeadline();
+      StopRunning([now](const RunningItem& item) { return item.deadline <= now; }, ExpiredError());
+      next_deadline_ = NextDeadline();
       stats_.in_hand += static_cast<int64_t>(expired.size());
       mutex_.Unlock();
       EndAll(std::move(expired), ExpiredError());

@@ -2,7 +2,9 @@
 #ifndef ATTEND_CORE_BATCHING_SCHEDULER_H_
 #define ATTEND_CORE_BATCHING_SCHEDULER_H_
 
+#include <atomic>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -51,9 +53,10 @@ struct SchedulerStats {
 //     Work::End, and is destroyed after that.
 //  2. An item is in the queue, or in the hands of the one thread that took it
 //     out under the mutex. Only that thread runs or ends it.
-//  3. Nothing runs whose deadline had passed when its batch was decided, nor
-//     what Cancel, Drain or the destructor took. A batch that has begun is never
-//     interrupted.
+//  3. Nothing begins to run whose deadline has passed, nor what Cancel, Drain or
+//     the destructor took. A running item that is cancelled, expires or is dropped
+//     by Drain ends with that status, and its batch is stopped as soon as that is
+//     true of all its items.
 //  4. No executor waits while the queue holds anything.
 //  5. Work, runners and the observer are called without the mutex.
 class Scheduler {
@@ -62,8 +65,8 @@ class Scheduler {
   // outlive the scheduler.
   Scheduler(const SchedulerOptions& options, const Clock& clock, BatchObserver* observer);
 
-  // Ends queued items with CANCELLED, lets running batches finish and joins all threads. No
-  // other call may be in progress or follow.
+  // Ends queued items with CANCELLED, running ones too, stops their batches and joins all threads.
+  // No other call may be in progress or follow.
   ~Scheduler();
 
   // Takes item.work and returns the item's id (> 0), or leaves the item as it was. Blocks at
@@ -71,18 +74,33 @@ class Scheduler {
   // CheckAdmission.
   absl::StatusOr<uint64_t> Submit(WorkItem& item);
 
-  // If the item is still queued, ends it with CANCELLED before this call returns. Otherwise does
-  // nothing. Any id may be given.
+  // If the item is queued, ends it with CANCELLED before this call returns. If it runs, its
+  // executor ends it with CANCELLED: soon, unless its batch has other items to compute. Otherwise
+  // does nothing. Any id may be given.
   void Cancel(uint64_t id);
 
   // Refuses new items and waits until all others have ended; at `deadline` ends those still
-  // queued with UNAVAILABLE and returns. A batch that is then running continues, and its items
-  // end as usual after Drain has returned. Blocks; must not be called from End.
+  // queued with UNAVAILABLE, stops running batches, whose items soon end likewise, and returns.
+  // Blocks; must not be called from End.
   void Drain(absl::Time deadline);
 
   SchedulerStats stats() const;
 
  private:
+  // An item in a batch that runs, as the other threads see it.
+  struct RunningItem {
+    uint64_t id;
+    absl::Time deadline;
+    absl::Status status;  // OK: its result is wanted
+  };
+
+  // What one executor does.
+  struct Executor {
+    absl::Time busy_until = absl::InfinitePast();  // when it should be done; InfinitePast: idle
+    std::vector<RunningItem> running;
+    std::atomic<bool> stop{false};  // the running batch; set under the mutex, read without
+  };
+
   // The items that one executor runs next.
   struct Batch {
     std::vector<WorkItem> items;  // have one runner; not empty
@@ -95,6 +113,14 @@ class Scheduler {
   std::optional<Batch> NextBatch(int executor);
   void AwaitWork(int executor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunBatch(int executor, Batch batch);
+  const std::atomic<bool>& FindStop(int executor);
+  // Forgets the executor's running items and returns how each of them ends, in order.
+  std::vector<absl::Status> FinishBatch(int executor, const Batch& batch, absl::Duration compute);
+  // Gives running items that `matches` the status, and stops batches that nobody wants any more.
+  template <typename Matches>
+  void StopRunning(const Matches& matches, const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Time NextDeadline() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WatchDeadlines();
   void EndAll(std::vector<WorkItem> items, const absl::Status& status);
   void CountEnds(const absl::Status& status, size_t items);
@@ -114,9 +140,9 @@ class Scheduler {
   SchedulerStats stats_ ABSL_GUARDED_BY(mutex_);  // without the queue's part
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
   int idle_ ABSL_GUARDED_BY(mutex_) = 0;  // executors that wait
-  // When each executor should be done with its batch; InfinitePast: idle.
-  std::vector<absl::Time> busy_until_ ABSL_GUARDED_BY(mutex_);
-  // No queued item expires earlier; the timer wakes then at the latest.
+  std::deque<Executor> executors_ ABSL_GUARDED_BY(mutex_);
+  // No item that is queued, or runs and is wanted, expires earlier; the timer wakes then at the
+  // latest.
   absl::Time next_deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -2,6 +2,7 @@
 #ifndef ATTEND_CORE_BATCHING_WORK_ITEM_H_
 #define ATTEND_CORE_BATCHING_WORK_ITEM_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -47,8 +48,8 @@ class Work {
   virtual void Prepare(int executor) = 0;
 
   // Called exactly once by the scheduler that owns the work, which then destroys it. If the
-  // batch has run, `result` is the timing; otherwise it is the reason why the work never ran and
-  // never will: DEADLINE_EXCEEDED, CANCELLED or UNAVAILABLE. Runs on one of the scheduler's
+  // batch has run, `result` is the timing; otherwise it is the reason why the work has no result
+  // and never will: DEADLINE_EXCEEDED, CANCELLED or UNAVAILABLE. Runs on one of the scheduler's
   // threads, or on a thread that is inside Cancel, Drain or the destructor. The scheduler holds
   // no lock then, so End may call Submit and Cancel. Must not block.
   virtual void End(absl::StatusOr<Timing> result) = 0;
@@ -62,7 +63,10 @@ class BatchRunner {
   // Computes what the items of one batch handed over when they were prepared on this executor,
   // and blocks until done. An item that cannot be computed learns it from the runner, before its
   // End. Executors may call it at the same time. Must not throw.
-  virtual void Run(int executor) = 0;
+  //
+  // Any thread may set `stop` while it runs: nobody wants the results any more, and it returns
+  // soon, within some milliseconds.
+  virtual void Run(int executor, const std::atomic<bool>& stop) = 0;
 };
 
 // One entry of the queue.

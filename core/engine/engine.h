@@ -76,12 +76,14 @@ class Engine {
   Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done);
 
   // Tells the engine that the caller has gone: if the request is still queued, it ends with
-  // CANCELLED at once, uncomputed. Otherwise does nothing. Any ticket may be given.
+  // CANCELLED at once, uncomputed. If it is being computed, that stops between two tasks, some
+  // milliseconds long, unless its batch holds requests of others. Otherwise does nothing. Any
+  // ticket may be given.
   void Cancel(Ticket ticket);
 
   // Refuses new requests (UNAVAILABLE) and finishes those it has; at `deadline` ends those still
-  // queued with UNAVAILABLE and returns. A batch that is then running continues, and its
-  // requests end as usual. Blocks; must not be called from `done`.
+  // queued with UNAVAILABLE, stops running batches, whose requests soon end likewise, and
+  // returns. Blocks; must not be called from `done`.
   void Drain(absl::Time deadline);
 
   EngineStats stats() const;

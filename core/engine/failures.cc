@@ -5,6 +5,7 @@
 #include <new>
 
 #include "core/base/status.h"
+#include "core/exec/worker_pool.h"
 
 namespace attend {
 namespace {
@@ -25,6 +26,8 @@ absl::Status CatchFailures(absl::FunctionRef<void()> work) {
                       kPushback);
   } catch (const std::exception& error) {
     return absl::InternalError(error.what());
+  } catch (const WorkerPool::Interrupted&) {
+    return absl::CancelledError("interrupted");
   }
 }
 

@@ -9,7 +9,8 @@ namespace attend {
 
 // Calls `work` and turns an exception into the status of the items that it worked for:
 // RESOURCE_EXHAUSTED MEMORY with pushback where the system has no memory, and INTERNAL with the
-// exception's text, which only the server's log shows, for any other.
+// exception's text, which only the server's log shows, for any other. CANCELLED where a worker
+// pool was interrupted.
 absl::Status CatchFailures(absl::FunctionRef<void()> work);
 
 }  // namespace attend

@@ -2,6 +2,7 @@
 #ifndef ATTEND_CORE_ENGINE_ITEM_RUNNER_H_
 #define ATTEND_CORE_ENGINE_ITEM_RUNNER_H_
 
+#include <atomic>
 #include <deque>
 #include <vector>
 
@@ -36,12 +37,14 @@ class ItemRunner : public BatchRunner {
     batch.items.push_back(&item);
   }
 
-  void Run(int executor) final {
+  // A batch that is stopped leaves its items without a failure: the scheduler has its own reason.
+  void Run(int executor, const std::atomic<bool>& stop) final {
     Batch& batch = batches_[executor];
     ExecutionContext& context = contexts_[executor];
+    const WorkerPool::Interruptible interruptible(context.pool(), stop);
     const absl::Span<const Item* const> items = batch.items;
     const absl::Status status = TryToCompute(items, context);
-    for (size_t i = 0; !status.ok() && i < items.size(); ++i) {
+    for (size_t i = 0; !status.ok() && !stop && i < items.size(); ++i) {
       *batch.failures[i] = items.size() == 1 ? status : TryToCompute(items.subspan(i, 1), context);
     }
     batch.items.clear();

@@ -49,6 +49,9 @@ struct WorkerPool::State {
   const absl::FunctionRef<void(int64_t, int)>* body = nullptr;
   int64_t count = 0;
 
+  // Written between loops, like the body.
+  const std::atomic<bool>* interrupt = nullptr;
+
   // Set once per loop, by the thread whose exchange of `failed` gave false. The caller reads it
   // after all workers have left.
   std::exception_ptr error;
@@ -69,11 +72,18 @@ struct WorkerPool::State {
 
   void Iterate(int worker) {
     try {
-      for (int64_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) (*body)(i, worker);
+      for (int64_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) {
+        CheckInterrupt();
+        (*body)(i, worker);
+      }
     } catch (...) {
       next.store(count);  // ends the loop of the others
       if (!failed.exchange(true)) error = std::current_exception();
     }
+  }
+
+  void CheckInterrupt() const {
+    if (interrupt != nullptr && interrupt->load(std::memory_order_relaxed)) throw Interrupted();
   }
 
   void Rethrow() {
@@ -143,9 +153,21 @@ int WorkerPool::size() const {
   return state_->size;
 }
 
+WorkerPool::Interruptible::Interruptible(WorkerPool& pool, const std::atomic<bool>& stop)
+    : pool_(pool) {
+  pool_.state_->interrupt = &stop;
+}
+
+WorkerPool::Interruptible::~Interruptible() {
+  pool_.state_->interrupt = nullptr;
+}
+
 void WorkerPool::ParallelFor(int64_t n, absl::FunctionRef<void(int64_t i, int worker)> body) {
   if (n <= 1 || state_->size == 1) {
-    for (int64_t i = 0; i < n; ++i) body(i, 0);
+    for (int64_t i = 0; i < n; ++i) {
+      state_->CheckInterrupt();
+      body(i, 0);
+    }
     return;
   }
   state_->body = &body;

@@ -7,7 +7,7 @@ namespace attend {
 namespace {
 
 class IdleRunner final : public BatchRunner {
-  void Run(int) override {}
+  void Run(int, const std::atomic<bool>&) override {}
 };
 
 const IdleRunner kRunner;

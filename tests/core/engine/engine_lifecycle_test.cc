@@ -133,6 +133,46 @@ TEST_F(EngineLifecycle, RunsOneRequestABatchWithoutBatching) {
   EXPECT_EQ(second.Wait()->timing.batch_requests, 1);
 }
 
+// Some seconds of computation on one worker.
+Sdpa LongRequest() {
+  Sdpa request;
+  request.query = Zeros({1, 8192, 16, 64});
+  request.key = Zeros({1, 8192, 16, 64});
+  request.value = Zeros({1, 8192, 16, 64});
+  return request;
+}
+
+TEST_F(EngineLifecycle, StopsComputingForACallerThatHasGone) {
+  Start(Options(), int64_t{1} << 30);
+  Answer gone, next;
+  const Engine::Ticket ticket = Submit(gone, LongRequest());
+  while (engine_->stats().queue_requests > 0) std::this_thread::yield();
+  engine_->Cancel(ticket);
+  EXPECT_EQ(gone.Wait().status().code(), absl::StatusCode::kCancelled);
+  Submit(next, SmallRequest());
+  EXPECT_TRUE(next.Wait().ok());
+  EXPECT_EQ(observer_.flops, 4.0 * 4 * 2 * 2);
+}
+
+TEST_F(EngineLifecycle, StopsComputingAtTheDeadline) {
+  Start(Options(), int64_t{1} << 30);
+  Answer answer;
+  Submit(answer, LongRequest(), clock_.Now() + absl::Milliseconds(1));
+  while (engine_->stats().queue_requests > 0) std::this_thread::yield();
+  clock_.Advance(absl::Milliseconds(1));
+  EXPECT_EQ(answer.Wait().status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(GetErrorInfo(answer.Wait().status()).reason, "EXPIRED");
+}
+
+TEST_F(EngineLifecycle, StopsComputingWhenTheDrainEnds) {
+  Start(Options(), int64_t{1} << 30);
+  Answer answer;
+  Submit(answer, LongRequest());
+  while (engine_->stats().queue_requests > 0) std::this_thread::yield();
+  engine_->Drain(clock_.Now());
+  EXPECT_EQ(answer.Wait().status().code(), absl::StatusCode::kUnavailable);
+}
+
 TEST_F(EngineLifecycle, ExpiresInTheQueueUncomputed) {
   Start();
   Occupy();

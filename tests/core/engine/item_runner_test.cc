@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/engine/item_runner.h"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -22,6 +23,7 @@ struct Item {
   enum class Fault { kNone, kMemory, kLibrary };
   Fault fault = Fault::kNone;
   mutable int computed = 0;
+  std::atomic<bool>* stop = nullptr;  // set once the item is computed
 };
 
 // Computes items on the workers, as real runners do; a fault throws in the middle of a batch.
@@ -43,6 +45,7 @@ class FaultyRunner final : public ItemRunner<Item> {
       if (item.fault == Item::Fault::kMemory) throw std::bad_alloc();
       if (item.fault == Item::Fault::kLibrary) throw std::runtime_error("could not execute");
       ++item.computed;
+      if (item.stop != nullptr) *item.stop = true;
     });
   }
 };
@@ -59,10 +62,11 @@ class ItemRunnerTest : public ::testing::Test {
     std::vector<absl::Status> failures(items.size());
     for (size_t i = 0; i < items.size(); ++i) runner_->Add(0, items[i], failures[i]);
     runner_->batches.clear();
-    runner_->Run(0);
+    runner_->Run(0, stop_);
     return failures;
   }
 
+  std::atomic<bool> stop_{false};
   std::deque<ExecutionContext> contexts_;
   std::optional<FaultyRunner> runner_;
 };
@@ -99,6 +103,22 @@ TEST_F(ItemRunnerTest, ForgetsAFailedBatch) {
   const std::vector<Item> good(2);
   for (const absl::Status& failure : Run(good)) EXPECT_TRUE(failure.ok()) << failure;
   EXPECT_THAT(runner_->batches, ElementsAre(2));
+}
+
+TEST_F(ItemRunnerTest, StartsNoTaskOfABatchThatIsStoppedAndRetriesNothing) {
+  std::vector<Item> items(100);
+  items[0].stop = &stop_;
+  for (const absl::Status& failure : Run(items)) EXPECT_TRUE(failure.ok()) << failure;
+  EXPECT_THAT(runner_->batches, ElementsAre(100));
+  // The other worker may compute until it sees the flag, but nothing begins with it set.
+  stop_ = true;
+  const std::vector<Item> late(100);
+  Run(late);
+  for (const Item& item : late) EXPECT_EQ(item.computed, 0);
+  stop_ = false;
+  const std::vector<Item> after(3);
+  Run(after);
+  for (const Item& item : after) EXPECT_EQ(item.computed, 1);
 }
 
 }  // namespace

@@ -105,5 +105,31 @@ TEST(WorkerPool, ThrowsOneExceptionWhereEveryIterationThrows) {
   }
 }
 
+TEST(WorkerPool, StartsNoIterationOnceItIsInterrupted) {
+  for (const int size : {1, 2, 5}) {
+    WorkerPool pool(size);
+    std::atomic<bool> stop{false};
+    std::atomic<int> calls{0};
+    {
+      const WorkerPool::Interruptible interruptible(pool, stop);
+      pool.ParallelFor(3, [&](int64_t, int) { calls.fetch_add(1); });
+      EXPECT_EQ(calls, 3);
+      const auto body = [&](int64_t, int) {
+        calls.fetch_add(1);
+        stop = true;
+      };
+      EXPECT_THROW(pool.ParallelFor(1000, body), WorkerPool::Interrupted);
+      EXPECT_LE(calls, 3 + size);  // each worker is in one iteration at most
+      calls = 0;
+      for (const int64_t n : {1, 2, 7}) {
+        EXPECT_THROW(pool.ParallelFor(n, body), WorkerPool::Interrupted);
+      }
+      EXPECT_EQ(calls, 0);
+    }
+    pool.ParallelFor(7, [&](int64_t, int) { calls.fetch_add(1); });
+    EXPECT_EQ(calls, 7) << "the flag still counts";
+  }
+}
+
 }  // namespace
 }  // namespace attend

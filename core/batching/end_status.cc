@@ -7,12 +7,12 @@ namespace attend {
 
 absl::Status ExpiredError() {
   return MakeError(absl::StatusCode::kDeadlineExceeded, "EXPIRED", "",
-                   "the deadline passed before the request's turn came; nothing was computed");
+                   "the deadline passed before the result was there");
 }
 
 absl::Status CancelledError() {
   return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "",
-                   "the request was cancelled; nothing was computed");
+                   "the request was cancelled");
 }
 
 absl::Status DrainingError() {

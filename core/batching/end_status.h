@@ -6,7 +6,7 @@
 
 namespace attend {
 
-// The statuses of items that end without having run.
+// The statuses of items that end without a result.
 
 absl::Status ExpiredError();    // DEADLINE_EXCEEDED EXPIRED
 absl::Status CancelledError();  // CANCELLED CANCELLED

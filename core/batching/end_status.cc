@@ -7,12 +7,11 @@ namespace attend {
 
 absl::Status ExpiredError() {
   return MakeError(absl::StatusCode::kDeadlineExceeded, "EXPIRED", "",
-                   "the deadline passed before the result was there");
+                   "the deadline passed before the result");
 }
 
 absl::Status CancelledError() {
-  return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "",
-                   "the request was cancelled");
+  return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "", "the request was cancelled");
 }
 
 absl::Status DrainingError() {

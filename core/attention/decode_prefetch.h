@@ -8,7 +8,7 @@
 namespace attend::internal {
 
 // The policies that decode chooses from. The first was best on a Zen 5, among 3 to 16 KiB and
-// groups of 1, 4 and 8 heads, the last on a Zen 4; docs/performance.md has the figures.
+// groups of 1, 4 and 8 heads, the last two on a Zen 4; docs/decisions/0011 has the figures.
 absl::Span<const PrefetchPolicy> DecodePrefetchCandidates();
 
 // The candidate with which the decode kernel reads keys and values from memory fastest, on

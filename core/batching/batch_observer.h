@@ -14,7 +14,7 @@ class BatchObserver {
   virtual ~BatchObserver() = default;
 
   // Called on an executor's thread after the batch and before its items end. A batch that was
-  // stopped counts neither tokens nor operations. Must be quick and thread-safe.
+  // stopped or failed counts neither tokens nor operations. Must be quick and thread-safe.
   virtual void OnBatch(int64_t requests, int64_t tokens, double flops, absl::Duration compute) = 0;
 };
 

@@ -172,12 +172,12 @@ std::optional<Scheduler::Batch> Scheduler::NextBatch(int executor) {
 void Scheduler::RunBatch(int executor, Batch batch) {
   BatchRunner* const runner = batch.items.front().runner;
   for (const WorkItem& item : batch.items) item.work->Prepare(executor);
-  runner->Run(executor, FindStop(executor));
+  const bool computed = runner->Run(executor, FindStop(executor));
   Timing timing;
   timing.compute = clock_.Now() - batch.start;
   timing.batch_requests = static_cast<int64_t>(batch.items.size());
   timing.batch_tokens = batch.cost.tokens;
-  const std::vector<absl::Status> ends = FinishBatch(executor, batch, timing.compute);
+  const std::vector<absl::Status> ends = FinishBatch(executor, batch, computed, timing.compute);
   for (size_t i = 0; i < batch.items.size(); ++i) {
     WorkItem& item = batch.items[i];
     timing.queue = batch.start - item.enqueued;
@@ -192,22 +192,26 @@ const std::atomic<bool>& Scheduler::FindStop(int executor) {
   return executors_[executor].stop;
 }
 
-std::vector<absl::Status> Scheduler::FinishBatch(int executor, const Batch& batch,
+std::vector<absl::Status> Scheduler::FinishBatch(int executor, const Batch& batch, bool computed,
                                                  absl::Duration compute) {
+  const BatchRunner* const runner = batch.items.front().runner;
   std::vector<absl::Status> ends;
-  bool stopped = false;
   {
     MutexLock lock(mutex_);
-    Executor& own = executors_[executor];
-    for (RunningItem& item : own.running) ends.push_back(std::move(item.status));
-    own.running.clear();
-    stopped = own.stop;
-    // A batch that was stopped says nothing about how long its work takes.
-    if (!stopped) estimate_.Observe(batch.items.front().runner, batch.cost.work, compute);
+    bool expired = false;
+    for (RunningItem& item : executors_[executor].running) {
+      expired |= absl::IsDeadlineExceeded(item.status);
+      ends.push_back(std::move(item.status));
+    }
+    executors_[executor].running.clear();
+    // A batch that its deadlines stopped took at least so long. Without this, work that is
+    // slower than expected would expire for ever and never be refused.
+    const bool too_slow = expired && compute > estimate_.Expected(runner, batch.cost.work);
+    if (computed || too_slow) estimate_.Observe(runner, batch.cost.work, compute);
   }
   if (observer_ != nullptr) {
-    observer_->OnBatch(static_cast<int64_t>(batch.items.size()), stopped ? 0 : batch.cost.tokens,
-                       stopped ? 0.0 : batch.cost.flops, compute);
+    observer_->OnBatch(static_cast<int64_t>(batch.items.size()), computed ? batch.cost.tokens : 0,
+                       computed ? batch.cost.flops : 0.0, compute);
   }
   return ends;
 }

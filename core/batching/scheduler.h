@@ -115,7 +115,8 @@ class Scheduler {
   void RunBatch(int executor, Batch batch);
   const std::atomic<bool>& FindStop(int executor);
   // Forgets the executor's running items and returns how each of them ends, in order.
-  std::vector<absl::Status> FinishBatch(int executor, const Batch& batch, absl::Duration compute);
+  std::vector<absl::Status> FinishBatch(int executor, const Batch& batch, bool computed,
+                                        absl::Duration compute);
   // Gives running items that `matches` the status, and stops batches that nobody wants any more.
   template <typename Matches>
   void StopRunning(const Matches& matches, const absl::Status& status)

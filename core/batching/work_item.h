@@ -48,10 +48,11 @@ class Work {
   virtual void Prepare(int executor) = 0;
 
   // Called exactly once by the scheduler that owns the work, which then destroys it. If the
-  // batch has run, `result` is the timing; otherwise it is the reason why the work has no result
-  // and never will: DEADLINE_EXCEEDED, CANCELLED or UNAVAILABLE. Runs on one of the scheduler's
-  // threads, or on a thread that is inside Cancel, Drain or the destructor. The scheduler holds
-  // no lock then, so End may call Submit and Cancel. Must not block.
+  // batch has run and the result is still wanted, `result` is the timing; otherwise it is the
+  // reason why the work has no result and never will: DEADLINE_EXCEEDED, CANCELLED or UNAVAILABLE.
+  // Runs on one of the scheduler's threads, or on a thread that is inside Cancel, Drain or the
+  // destructor. The scheduler holds no lock then, so End may call Submit and Cancel. Must not
+  // block.
   virtual void End(absl::StatusOr<Timing> result) = 0;
 };
 
@@ -65,8 +66,9 @@ class BatchRunner {
   // End. Executors may call it at the same time. Must not throw.
   //
   // Any thread may set `stop` while it runs: nobody wants the results any more, and it returns
-  // soon, within some milliseconds.
-  virtual void Run(int executor, const std::atomic<bool>& stop) = 0;
+  // at the next task's end, usually within some milliseconds. Returns whether the batch was
+  // computed as a whole, in one go: only then its duration tells what its work takes.
+  virtual bool Run(int executor, const std::atomic<bool>& stop) = 0;
 };
 
 // One entry of the queue.

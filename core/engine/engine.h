@@ -57,7 +57,7 @@ class Engine {
   Engine(const EngineOptions& options, const LayerRegistry& layers, MemoryBudget& budget,
          const Clock& clock, BatchObserver* observer);
 
-  // Drains without waiting: queued requests end with CANCELLED.
+  // Drains without waiting: requests that are queued or being computed end with CANCELLED.
   ~Engine();
 
   // The budget that the engine was made with. A request's inputs are charged to it before their
@@ -68,7 +68,7 @@ class Engine {
   // status of the wire contract. Checks the request, predicts its cost, charges its memory and
   // queues it; does not block and allocates no output. `done` may run before Submit returns (a
   // refusal) or on an executor's thread; it must not block. `deadline` is a time of the engine's
-  // clock: a request that is still queued then ends with DEADLINE_EXCEEDED, uncomputed. Under
+  // clock: a request that is queued or being computed then ends with DEADLINE_EXCEEDED. Under
   // load a request is refused at once (RESOURCE_EXHAUSTED with pushback) if the queue is full,
   // or if waiting would use up its deadline. Returns the ticket for Cancel; 0 if the request was
   // refused. `charge` must come from budget(); it grows by the memory of outputs and computation

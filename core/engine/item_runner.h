@@ -37,8 +37,9 @@ class ItemRunner : public BatchRunner {
     batch.items.push_back(&item);
   }
 
-  // A batch that is stopped leaves its items without a failure: the scheduler has its own reason.
-  void Run(int executor, const std::atomic<bool>& stop) final {
+  // Where a batch is stopped, the failures of its items mean nothing: the scheduler ends them for
+  // reasons of its own.
+  bool Run(int executor, const std::atomic<bool>& stop) final {
     Batch& batch = batches_[executor];
     ExecutionContext& context = contexts_[executor];
     const WorkerPool::Interruptible interruptible(context.pool(), stop);
@@ -50,6 +51,7 @@ class ItemRunner : public BatchRunner {
     batch.items.clear();
     batch.failures.clear();
     context.Trim();
+    return status.ok();
   }
 
  private:

@@ -3,6 +3,7 @@
 
 #include <omp.h>
 
+#include <new>
 #include <utility>
 
 namespace attend::internal {
@@ -95,7 +96,12 @@ std::unique_ptr<Matmul::Operands> Matmul::Take() const {
       return operands;
     }
   }
-  return std::make_unique<Operands>(*this);
+  try {
+    return std::make_unique<Operands>(*this);
+  } catch (const dnnl::error& error) {
+    if (error.status == dnnl_out_of_memory) throw std::bad_alloc();
+    throw;
+  }
 }
 
 void Matmul::Give(std::unique_ptr<Operands> operands) const {
@@ -122,6 +128,7 @@ void Matmul::Run(const std::byte* x, const dnnl::memory& weights, const float* b
       dnnl_primitive_execute(primitive_.get(), operands->stream.get(), 5, arguments);
   if (status != dnnl_success) {
     // The same operands ran when the weights were packed; memory may have run out since.
+    if (status == dnnl_out_of_memory) throw std::bad_alloc();
     throw dnnl::error(status, "oneDNN failed to run a matmul");
   }
   Give(std::move(operands));

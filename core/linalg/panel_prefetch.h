@@ -16,8 +16,8 @@ const PrefetchPolicy& GetPanelPrefetch();
 namespace internal {
 
 // The first was best on a Zen 5, where the hardware's prefetcher stays within a page of 4 KiB:
-// 16 words of 256 bytes reach into the next page in time. On a Zen 4 none was best, by 3 to
-// 30 % for 1 to 4 rows.
+// 16 words of 256 bytes reach into the next page in time. On a Zen 4 none was best, by up
+// to a third for 1 to 4 rows.
 absl::Span<const PrefetchPolicy> PanelPrefetchCandidates();
 
 }  // namespace internal

@@ -15,9 +15,9 @@ namespace attend {
 enum class PrefetchLevel { kNone, kFirst, kSecond };
 
 // How a kernel that reads memory once prefetches it. Results never depend on it, speed does,
-// and the best policy differs between processors: decode reads 16 GB/s on a Zen 4 with the
-// policy that is best on a Zen 5, and 21 GB/s into the second level. Kernels that stream
-// memory therefore measure their candidates once, at start.
+// and the best policy differs between processors: decode reads 14 GB/s on a Zen 4 with the
+// policy that is best on a Zen 5, and 21 GB/s into the second level (docs/decisions/0011). Kernels
+// that stream memory therefore measure their candidates once, at start.
 struct PrefetchPolicy {
   PrefetchLevel level = PrefetchLevel::kNone;
   int64_t bytes = 0;  // from a load to the line that is prefetched beside it; > 0

@@ -34,8 +34,8 @@ constexpr const char* kGrpcCodes[] = {
     "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
     "DataLoss", "Unauthenticated"};
 
-// ErrorInfo reasons of requests that the server turned away without computing
-// them, and their label. Reasons outside the table count as "other".
+// ErrorInfo reasons of requests that the server refused or dropped without a result,
+// and their label. Reasons outside the table count as "other".
 constexpr std::pair<const char*, const char*> kRejections[] = {
     {"QUEUE_FULL", "queue_full"},
     {"MEMORY", "memory"},
@@ -167,7 +167,7 @@ void Metrics::RegisterBatches() {
   batch_tokens_ =
       &BuildHistogram()
            .Name("attend_batch_tokens")
-           .Help("Query rows that ran together.")
+           .Help("Query rows that ran together; 0 for a batch that was stopped or failed.")
            .Register(registry_)
            .Add({}, Buckets{1, 4, 16, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384});
   busy_seconds_ = &BuildCounter()

@@ -13,7 +13,7 @@ namespace attend {
 namespace {
 
 class IdleRunner final : public BatchRunner {
-  void Run(int, const std::atomic<bool>&) override {}
+  bool Run(int, const std::atomic<bool>&) override { return true; }
 };
 
 IdleRunner runners[3];

@@ -56,8 +56,9 @@ class TestRunner final : public BatchRunner {
       : on_run_(std::move(on_run)) {}
 
   void Add(int executor, int name) { names_[executor].push_back(name); }
-  void Run(int executor, const std::atomic<bool>& stop) override {
+  bool Run(int executor, const std::atomic<bool>& stop) override {
     on_run_(std::exchange(names_[executor], {}), stop);
+    return !stop;
   }
 
  private:
@@ -368,6 +369,26 @@ TEST_F(SchedulerTest, StopsARunningBatchAtTheDeadlineOfItsItem) {
   EXPECT_EQ(outcome.status.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(GetErrorInfo(outcome.status).reason, "EXPIRED");
   EXPECT_EQ(outcome.runs, 1);
+}
+
+// Otherwise a server that is slower than its callers' deadlines would compute for nobody.
+TEST_F(SchedulerTest, LearnsFromBatchesThatExpireWhileTheyRun) {
+  Start();
+  TestRunner endless(AwaitStop);
+  for (int i = 0; i < 6; ++i) {
+    Outcome outcome;
+    Submit(MakeItem(&endless, i, &outcome, clock_.Now() + absl::Milliseconds(10)));
+    while (scheduler_->stats().in_hand == 0) std::this_thread::yield();
+    clock_.Advance(absl::Milliseconds(10));
+    outcome.ended.Wait();
+  }
+  Outcome running, waiting;
+  Submit(MakeItem(&endless, 6, &running, clock_.Now() + absl::Milliseconds(10)));
+  while (scheduler_->stats().in_hand == 0) std::this_thread::yield();
+  WorkItem item = MakeItem(&endless, 7, &waiting, clock_.Now() + absl::Milliseconds(15));
+  EXPECT_EQ(GetErrorInfo(scheduler_->Submit(item).status()).reason, "DEADLINE_UNREACHABLE");
+  clock_.Advance(absl::Milliseconds(10));
+  running.ended.Wait();
 }
 
 TEST_F(SchedulerTest, StopsARunningBatchWhenTheDrainEnds) {

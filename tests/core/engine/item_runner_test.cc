@@ -62,11 +62,12 @@ class ItemRunnerTest : public ::testing::Test {
     std::vector<absl::Status> failures(items.size());
     for (size_t i = 0; i < items.size(); ++i) runner_->Add(0, items[i], failures[i]);
     runner_->batches.clear();
-    runner_->Run(0, stop_);
+    computed_ = runner_->Run(0, stop_);
     return failures;
   }
 
   std::atomic<bool> stop_{false};
+  bool computed_ = false;  // the last batch as a whole
   std::deque<ExecutionContext> contexts_;
   std::optional<FaultyRunner> runner_;
 };
@@ -75,6 +76,7 @@ TEST_F(ItemRunnerTest, ComputesAGoodBatchOnce) {
   const std::vector<Item> items(3);
   for (const absl::Status& failure : Run(items)) EXPECT_TRUE(failure.ok()) << failure;
   EXPECT_THAT(runner_->batches, ElementsAre(3));
+  EXPECT_TRUE(computed_);
   for (const Item& item : items) EXPECT_EQ(item.computed, 1);
 }
 
@@ -84,6 +86,7 @@ TEST_F(ItemRunnerTest, FailsTheItemsAloneThatFailByThemselves) {
   items[2].fault = Item::Fault::kLibrary;
   const std::vector<absl::Status> failures = Run(items);
   EXPECT_THAT(runner_->batches, ElementsAre(4, 1, 1, 1, 1));
+  EXPECT_FALSE(computed_);
   EXPECT_TRUE(failures[0].ok()) << failures[0];
   EXPECT_GE(items[0].computed, 1);
   EXPECT_EQ(failures[1].code(), absl::StatusCode::kResourceExhausted);
@@ -114,6 +117,7 @@ TEST_F(ItemRunnerTest, StartsNoTaskOfABatchThatIsStoppedAndRetriesNothing) {
   stop_ = true;
   const std::vector<Item> late(100);
   Run(late);
+  EXPECT_FALSE(computed_);
   for (const Item& item : late) EXPECT_EQ(item.computed, 0);
   stop_ = false;
   const std::vector<Item> after(3);

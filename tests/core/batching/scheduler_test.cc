@@ -375,16 +375,20 @@ TEST_F(SchedulerTest, StopsARunningBatchAtTheDeadlineOfItsItem) {
 TEST_F(SchedulerTest, LearnsFromBatchesThatExpireWhileTheyRun) {
   Start();
   TestRunner endless(AwaitStop);
+  // Nothing is refused while the executor is idle, and the clock stands until the item runs.
+  const auto run = [&](int name, Outcome* outcome) {
+    while (scheduler_->stats().idle_executors == 0) std::this_thread::yield();
+    Submit(MakeItem(&endless, name, outcome, clock_.Now() + absl::Milliseconds(10)));
+    while (scheduler_->stats().in_hand == 0) std::this_thread::yield();
+  };
   for (int i = 0; i < 6; ++i) {
     Outcome outcome;
-    Submit(MakeItem(&endless, i, &outcome, clock_.Now() + absl::Milliseconds(10)));
-    while (scheduler_->stats().in_hand == 0) std::this_thread::yield();
+    run(i, &outcome);
     clock_.Advance(absl::Milliseconds(10));
     outcome.ended.Wait();
   }
   Outcome running, waiting;
-  Submit(MakeItem(&endless, 6, &running, clock_.Now() + absl::Milliseconds(10)));
-  while (scheduler_->stats().in_hand == 0) std::this_thread::yield();
+  run(6, &running);
   WorkItem item = MakeItem(&endless, 7, &waiting, clock_.Now() + absl::Milliseconds(15));
   EXPECT_EQ(GetErrorInfo(scheduler_->Submit(item).status()).reason, "DEADLINE_UNREACHABLE");
   clock_.Advance(absl::Milliseconds(10));

@@ -35,7 +35,7 @@ Scheduler::~Scheduler() {
   {
     MutexLock lock(mutex_);
     stopping_ = true;
-    StopRunning([](const RunningItem&) { return true; }, CancelledError());
+    StopRunning([](const RunningItem&) { return true; }, CancelledError);
     left = queue_.TakeAll();
     stats_.in_hand += static_cast<int64_t>(left.size());
     work_.NotifyAll();
@@ -93,7 +93,7 @@ void Scheduler::Cancel(uint64_t id) {
     std::optional<WorkItem> item = queue_.TakeById(id);
     if (!item.has_value()) {
       return StopRunning([id](const RunningItem& running) { return running.id == id; },
-                         CancelledError());
+                         CancelledError);
     }
     ++stats_.in_hand;
     taken.push_back(*std::move(item));
@@ -111,7 +111,7 @@ void Scheduler::Drain(absl::Time deadline) {
       if (now >= deadline) break;
       drained_.WaitFor(mutex_, WaitTime(deadline - now));
     }
-    StopRunning([](const RunningItem&) { return true; }, DrainingError());
+    StopRunning([](const RunningItem&) { return true; }, DrainingError);
     left = queue_.TakeAll();
     stats_.in_hand += static_cast<int64_t>(left.size());
   }
@@ -217,11 +217,11 @@ std::vector<absl::Status> Scheduler::FinishBatch(int executor, const Batch& batc
 }
 
 template <typename Matches>
-void Scheduler::StopRunning(const Matches& matches, const absl::Status& status) {
+void Scheduler::StopRunning(const Matches& matches, absl::Status (*make_status)()) {
   for (Executor& executor : executors_) {
     bool wanted = executor.running.empty();
     for (RunningItem& item : executor.running) {
-      if (item.status.ok() && matches(item)) item.status = status;
+      if (item.status.ok() && matches(item)) item.status = make_status();
       wanted |= item.status.ok();
     }
     if (!wanted) executor.stop = true;
@@ -244,7 +244,7 @@ void Scheduler::WatchDeadlines() {
     const absl::Time now = clock_.Now();
     if (next_deadline_ <= now) {
       std::vector<WorkItem> expired = queue_.TakeExpired(now);
-      StopRunning([now](const RunningItem& item) { return item.deadline <= now; }, ExpiredError());
+      StopRunning([now](const RunningItem& item) { return item.deadline <= now; }, ExpiredError);
       next_deadline_ = NextDeadline();
       stats_.in_hand += static_cast<int64_t>(expired.size());
       mutex_.Unlock();

@@ -117,9 +117,11 @@ class Scheduler {
   // Forgets the executor's running items and returns how each of them ends, in order.
   std::vector<absl::Status> FinishBatch(int executor, const Batch& batch, bool computed,
                                         absl::Duration compute);
-  // Gives running items that `matches` the status, and stops batches that nobody wants any more.
+  // Gives the running items that `matches` accepts a status, and stops batches that nobody wants
+  // any more. Each item gets a status of its own: ThreadSanitizer does not see how Abseil counts
+  // the owners of a shared one.
   template <typename Matches>
-  void StopRunning(const Matches& matches, const absl::Status& status)
+  void StopRunning(const Matches& matches, absl::Status (*make_status)())
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Time NextDeadline() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WatchDeadlines();

@@ -187,7 +187,7 @@ struct Small {
 
 TEST(Reference, ASinkTakesItsShareAndGivesNoValue) {
   Small small({std::log(2.0f), std::log(3.0f)});
-  small.params.sinks = {std::log(5.0f)};
+  small.params.sinks.assign(1, std::log(5.0f));
   small.Run();
   EXPECT_THAT(small.weights, ElementsAre(FloatEq(0.2f), FloatEq(0.3f)));
   EXPECT_FLOAT_EQ(small.output, 0.2f * 1 + 0.3f * 2);
@@ -202,7 +202,7 @@ TEST(Reference, WithoutAReadableKeyTheLogSumExpIsTheSink) {
   EXPECT_EQ(small.output, 0.0f);
   EXPECT_THAT(small.weights, ElementsAre(0, 0, 0));
   EXPECT_EQ(small.log_sum_exp, -kInfinity);
-  small.params.sinks = {-3.5f};
+  small.params.sinks.assign(1, -3.5f);
   small.Run();
   EXPECT_EQ(small.output, 0.0f);
   EXPECT_THAT(small.weights, ElementsAre(0, 0, 0));
@@ -211,11 +211,11 @@ TEST(Reference, WithoutAReadableKeyTheLogSumExpIsTheSink) {
 
 TEST(Reference, TakesSinksFarAboveAndBelowTheScores) {
   Small small({1, 2});
-  small.params.sinks = {2000.0f};
+  small.params.sinks.assign(1, 2000.0f);
   small.Run();
   EXPECT_EQ(small.output, 0.0f);
   EXPECT_EQ(small.log_sum_exp, 2000.0f);
-  small.params.sinks = {-2000.0f};
+  small.params.sinks.assign(1, -2000.0f);
   small.Run();
   EXPECT_FLOAT_EQ(small.log_sum_exp, 2 + std::log1p(std::exp(-1.0f)));
 }

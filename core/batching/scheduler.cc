@@ -177,14 +177,16 @@ void Scheduler::RunBatch(int executor, Batch batch) {
   timing.compute = clock_.Now() - batch.start;
   timing.batch_requests = static_cast<int64_t>(batch.items.size());
   timing.batch_tokens = batch.cost.tokens;
-  const std::vector<absl::Status> ends = FinishBatch(executor, batch, computed, timing.compute);
+  std::vector<absl::Status> ends = FinishBatch(executor, batch, computed, timing.compute);
+  std::vector<absl::StatusCode> codes;
   for (size_t i = 0; i < batch.items.size(); ++i) {
     WorkItem& item = batch.items[i];
+    codes.push_back(ends[i].code());
     timing.queue = batch.start - item.enqueued;
-    item.work->End(ends[i].ok() ? absl::StatusOr<Timing>(timing) : ends[i]);
+    item.work->End(ends[i].ok() ? absl::StatusOr<Timing>(timing) : std::move(ends[i]));
     item.work.reset();
   }
-  for (const absl::Status& end : ends) CountEnds(end, 1);
+  for (const absl::StatusCode code : codes) CountEnds(code, 1);
 }
 
 const std::atomic<bool>& Scheduler::FindStop(int executor) {
@@ -264,19 +266,19 @@ void Scheduler::EndAll(std::vector<WorkItem> items, const absl::Status& status) 
     item.work->End(status);
     item.work.reset();
   }
-  CountEnds(status, items.size());
+  CountEnds(status.code(), items.size());
 }
 
-void Scheduler::CountEnds(const absl::Status& status, size_t items) {
+void Scheduler::CountEnds(absl::StatusCode code, size_t items) {
   if (items == 0) return;
   MutexLock lock(mutex_);
   stats_.in_hand -= static_cast<int64_t>(items);
-  FindCounter(status) += static_cast<int64_t>(items);
+  FindCounter(code) += static_cast<int64_t>(items);
   if (queue_.empty() && stats_.in_hand == 0) drained_.NotifyAll();
 }
 
-int64_t& Scheduler::FindCounter(const absl::Status& status) {
-  switch (status.code()) {
+int64_t& Scheduler::FindCounter(absl::StatusCode code) {
+  switch (code) {
     case absl::StatusCode::kOk:
       return stats_.run;
     case absl::StatusCode::kDeadlineExceeded:

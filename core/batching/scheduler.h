@@ -126,9 +126,9 @@ class Scheduler {
   absl::Time NextDeadline() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WatchDeadlines();
   void EndAll(std::vector<WorkItem> items, const absl::Status& status);
-  void CountEnds(const absl::Status& status, size_t items);
+  void CountEnds(absl::StatusCode code, size_t items);
   Load MeasureLoad(uint32_t priority, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  int64_t& FindCounter(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int64_t& FindCounter(absl::StatusCode code) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const SchedulerOptions options_;
   const Clock& clock_;

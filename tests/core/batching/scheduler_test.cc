@@ -76,8 +76,8 @@ class TestWork final : public Work {
     runner_->Add(executor, name_);
   }
   void End(absl::StatusOr<Timing> result) override {
-    outcome_->status = result.status();
     if (result.ok()) outcome_->timing = *result;
+    outcome_->status = std::move(result).status();
     ++outcome_->ends;
     outcome_->ended.Set();
   }

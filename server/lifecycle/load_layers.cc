@@ -7,10 +7,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "core/attention/attention.h"
 #include "core/base/status.h"
 #include "core/linalg/linear_engine.h"
-#include "core/linalg/panel_prefetch.h"
 #include "core/simd/cpu.h"
 #include "core/weights/load.h"
 #include "server/telemetry/log.h"
@@ -38,9 +36,6 @@ absl::Status Add(std::unique_ptr<const Layer> layer, LayerRegistry& registry) {
 }  // namespace
 
 absl::Status LoadLayers(const LayersConfig& config, LayerRegistry& registry) {
-  // Both are measured here and not by the first call.
-  Log(LogLevel::kInfo, "chose prefetch",
-      {{"decode", ToString(GetDecodePrefetch())}, {"projections", ToString(GetPanelPrefetch())}});
   for (ModelSpec spec : config.models) {
     spec.matmul = spec.matmul.value_or(config.matmul);
     ATTEND_ASSIGN_OR_RETURN(std::vector<std::unique_ptr<const Layer>> layers, LoadModel(spec));

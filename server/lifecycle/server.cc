@@ -9,8 +9,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/attention/attention.h"
 #include "core/base/memory_budget.h"
 #include "core/base/status.h"
+#include "core/linalg/panel_prefetch.h"
 #include "core/simd/cpu.h"
 #include "server/lifecycle/grpc_front.h"
 #include "server/lifecycle/load_layers.h"
@@ -80,6 +82,9 @@ class ServerImpl final : public Server {
                                   [this] { return ready_.load(); }));
       Log(LogLevel::kInfo, "serving metrics", {{"address", http_->address()}});
     }
+    // Both are measured here and not by the first call.
+    Log(LogLevel::kInfo, "chose prefetch",
+        {{"decode", ToString(GetDecodePrefetch())}, {"projections", ToString(GetPanelPrefetch())}});
     ATTEND_RETURN_IF_ERROR(LoadLayers(config_.layers, registry_));
     metrics_.SetLayerCount(static_cast<int64_t>(registry_.layers().size()));
     engine_ =

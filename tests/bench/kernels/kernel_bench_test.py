@@ -74,6 +74,7 @@ def test_a_quick_run_has_a_right_result_in_every_group(quick):
         assert result["correct"], result
         assert result["value"] > 0, result
         assert {"name", "unit", "share_of_peak", "peers", "target", "met"} <= set(result)
+    assert set(quick["machine"]["prefetch"]) == {"decode", "projections"}
     for peak in quick["peaks"]:
         assert peak["f32_gflops"] > 0 and peak["read_gb_per_second"] > 0
 

@@ -69,6 +69,15 @@ TEST(LifecycleTest, ComputesUniformAttentionAsTheMeanOfValues) {
   }
 }
 
+TEST(LifecycleTest, LogsThePrefetchThatItChose) {
+  ServerProcess server;
+  const std::string log = server.process().Output();
+  const std::string choice = "\"(none|(first|second) level, [0-9]+ KiB ahead)\"";
+  EXPECT_THAT(log, MatchesRegex("(.|\n)*chose prefetch decode=" + choice +
+                                " projections=" + choice + "\n(.|\n)*"))
+      << log;
+}
+
 TEST(LifecycleTest, ComputesEachLayerWithTheEngineThatItsOptionsOrTheFlagName) {
   ServerProcess server({"--matmul=panels", "--random-layer=a:embed_dim=64,num_heads=2",
                         "--random-layer=b:embed_dim=64,num_heads=2,matmul=onednn"});

@@ -74,9 +74,8 @@ absl::Span<const PrefetchPolicy> DecodePrefetchCandidates() {
 
 PrefetchPolicy ChooseDecodePrefetch() {
   DecodeStep step;
-  const auto time = [&](const PrefetchPolicy& policy) { return step.Time(policy); };
-  step.Time(DecodePrefetchCandidates()[0]);  // the arena allocates
-  return ChoosePrefetch(DecodePrefetchCandidates(), time);
+  return ChoosePrefetch(DecodePrefetchCandidates(),
+                        [&](const PrefetchPolicy& candidate) { return step.Time(candidate); });
 }
 
 }  // namespace attend::internal

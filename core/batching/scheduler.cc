@@ -157,6 +157,7 @@ std::optional<Scheduler::Batch> Scheduler::NextBatch(int executor) {
       Executor& own = executors_[executor];
       own.busy_until = batch.start;
       own.stop = false;
+      batch.stop = &own.stop;
       for (const WorkItem& item : batch.items) {
         own.busy_until += item.expected;
         own.running.push_back({item.id, item.deadline, absl::OkStatus()});
@@ -172,7 +173,7 @@ std::optional<Scheduler::Batch> Scheduler::NextBatch(int executor) {
 void Scheduler::RunBatch(int executor, Batch batch) {
   BatchRunner* const runner = batch.items.front().runner;
   for (const WorkItem& item : batch.items) item.work->Prepare(executor);
-  const bool computed = runner->Run(executor, FindStop(executor));
+  const bool computed = runner->Run(executor, *batch.stop);
   Timing timing;
   timing.compute = clock_.Now() - batch.start;
   timing.batch_requests = static_cast<int64_t>(batch.items.size());
@@ -186,12 +187,7 @@ void Scheduler::RunBatch(int executor, Batch batch) {
     item.work->End(ends[i].ok() ? absl::StatusOr<Timing>(timing) : std::move(ends[i]));
     item.work.reset();
   }
-  for (const absl::StatusCode code : codes) CountEnds(code, 1);
-}
-
-const std::atomic<bool>& Scheduler::FindStop(int executor) {
-  MutexLock lock(mutex_);
-  return executors_[executor].stop;
+  CountEnds(codes);
 }
 
 std::vector<absl::Status> Scheduler::FinishBatch(int executor, const Batch& batch, bool computed,
@@ -266,14 +262,14 @@ void Scheduler::EndAll(std::vector<WorkItem> items, const absl::Status& status) 
     item.work->End(status);
     item.work.reset();
   }
-  CountEnds(status.code(), items.size());
+  CountEnds(std::vector<absl::StatusCode>(items.size(), status.code()));
 }
 
-void Scheduler::CountEnds(absl::StatusCode code, size_t items) {
-  if (items == 0) return;
+void Scheduler::CountEnds(absl::Span<const absl::StatusCode> codes) {
+  if (codes.empty()) return;
   MutexLock lock(mutex_);
-  stats_.in_hand -= static_cast<int64_t>(items);
-  FindCounter(code) += static_cast<int64_t>(items);
+  stats_.in_hand -= static_cast<int64_t>(codes.size());
+  for (const absl::StatusCode code : codes) ++FindCounter(code);
   if (queue_.empty() && stats_.in_hand == 0) drained_.NotifyAll();
 }
 

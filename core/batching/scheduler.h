@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
 #include "core/batching/admission.h"
@@ -106,6 +107,7 @@ class Scheduler {
     std::vector<WorkItem> items;  // have one runner; not empty
     Cost cost;                    // sum over all items
     absl::Time start;
+    const std::atomic<bool>* stop = nullptr;  // the executor's
   };
 
   void Execute(int executor);
@@ -113,7 +115,6 @@ class Scheduler {
   std::optional<Batch> NextBatch(int executor);
   void AwaitWork(int executor) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunBatch(int executor, Batch batch);
-  const std::atomic<bool>& FindStop(int executor);
   // Forgets the executor's running items and returns how each of them ends, in order.
   std::vector<absl::Status> FinishBatch(int executor, const Batch& batch, bool computed,
                                         absl::Duration compute);
@@ -126,7 +127,8 @@ class Scheduler {
   absl::Time NextDeadline() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WatchDeadlines();
   void EndAll(std::vector<WorkItem> items, const absl::Status& status);
-  void CountEnds(absl::StatusCode code, size_t items);
+  // Counts one item per code, all at once.
+  void CountEnds(absl::Span<const absl::StatusCode> codes);
   Load MeasureLoad(uint32_t priority, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int64_t& FindCounter(absl::StatusCode code) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

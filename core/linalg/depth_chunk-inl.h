@@ -43,11 +43,9 @@ template <Prefetch kInto>
 struct PrefetchPanel {
   uintptr_t line;
   HWY_INLINE void operator()() {
-    if constexpr (kInto == Prefetch::kNone) return;
     ATTEND_UNROLL for (int i = 0; i < kWordLines; ++i) {
       const void* const at = reinterpret_cast<const std::byte*>(line) + i * 64;
-      if constexpr (kInto == Prefetch::kFirst) __builtin_prefetch(at, 0, 3);
-      if constexpr (kInto == Prefetch::kSecond) __builtin_prefetch(at, 0, 2);
+      __builtin_prefetch(at, 0, kInto == Prefetch::kFirst ? 3 : 2);
     }
     line += kPanelWidth * sizeof(float);
   }

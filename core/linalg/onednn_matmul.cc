@@ -29,6 +29,12 @@ void StayOnThisThread() {
   omp_set_num_threads(1);
 }
 
+// For a matmul that ran when the weights were packed: memory may have run out since.
+[[noreturn]] void Fail(dnnl_status_t status) {
+  if (status == dnnl_out_of_memory) throw std::bad_alloc();
+  throw dnnl::error(status, "oneDNN failed to run a matmul");
+}
+
 }  // namespace
 
 const dnnl::engine& CpuEngine() {
@@ -99,8 +105,7 @@ std::unique_ptr<Matmul::Operands> Matmul::Take() const {
   try {
     return std::make_unique<Operands>(*this);
   } catch (const dnnl::error& error) {
-    if (error.status == dnnl_out_of_memory) throw std::bad_alloc();
-    throw;
+    Fail(error.status);
   }
 }
 
@@ -126,11 +131,7 @@ void Matmul::Run(const std::byte* x, const dnnl::memory& weights, const float* b
   };
   const dnnl_status_t status =
       dnnl_primitive_execute(primitive_.get(), operands->stream.get(), 5, arguments);
-  if (status != dnnl_success) {
-    // The same operands ran when the weights were packed; memory may have run out since.
-    if (status == dnnl_out_of_memory) throw std::bad_alloc();
-    throw dnnl::error(status, "oneDNN failed to run a matmul");
-  }
+  if (status != dnnl_success) Fail(status);
   Give(std::move(operands));
 }
 

@@ -50,6 +50,8 @@ HWY_INLINE void MultiplyRows(const DepthChunk& chunk, int64_t row) {
   if constexpr (kPrefetch == Prefetch::kNextLines) {
     AddProducts<Multiplier, kPanelWidth>(chunk.panel, rows, chunk.words, sums,
                                          PrefetchLine{FindNextLines<kRows>(chunk, row)});
+  } else if constexpr (kPrefetch == Prefetch::kNone) {
+    AddProducts<Multiplier, kPanelWidth>(chunk.panel, rows, chunk.words, sums, NoPrefetch());
   } else {
     const auto ahead = reinterpret_cast<uintptr_t>(chunk.panel) +
                        static_cast<uintptr_t>(chunk.product->prefetch.bytes);

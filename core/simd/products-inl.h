@@ -32,7 +32,7 @@ struct WordRows {
   const std::byte* row(int64_t r) const { return data + r * stride; }
 };
 
-// Prefetches nothing: rows and panel are in near caches.
+// Prefetches nothing: rows and panel are in near caches, or the hardware follows them.
 struct NoPrefetch {
   HWY_INLINE void operator()() {}
 };

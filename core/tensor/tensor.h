@@ -17,7 +17,7 @@ namespace attend {
 enum class DataType { kFloat32, kBFloat16, kFloat16, kBool };
 
 // Bytes of one element.
-inline constexpr size_t ElementSize(DataType type) {
+constexpr size_t ElementSize(DataType type) {
   switch (type) {
     case DataType::kFloat32:
       return 4;

@@ -59,10 +59,8 @@ struct TileMemory {
   void TakeOwn(ArenaFrame& frame, const HeadShape& heads) {
     queries = frame.Take<float>(PaddedWidth(heads.head_dim) * kTileRows);
     outputs = frame.Take<float>(PaddedWidth(heads.value_head_dim) * kTileRows);
-    float* rows = frame.Take<float>(6 * kTileRows);
     for (float** one : {&max, &sum, &alpha, &factor, &alibi_slope, &alibi_row}) {
-      *one = rows;
-      rows += kTileRows;
+      *one = frame.Take<float>(kTileRows);
     }
   }
 

@@ -107,7 +107,7 @@ class Scheduler {
     std::vector<WorkItem> items;  // have one runner; not empty
     Cost cost;                    // sum over all items
     absl::Time start;
-    const std::atomic<bool>* stop = nullptr;  // the executor's
+    const std::atomic<bool>* stop = nullptr;  // the stop flag of its executor
   };
 
   void Execute(int executor);

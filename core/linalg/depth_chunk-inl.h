@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// One depth block of a panel product: what it reads, what it prefetches beside its
-// multiplications, and how its last sums are written.
+// A depth block of a panel product: its operands, the prefetches beside its multiplications,
+// and the last step, which writes sums to y.
 
 #if defined(ATTEND_CORE_LINALG_DEPTH_CHUNK_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ATTEND_CORE_LINALG_DEPTH_CHUNK_INL_H_

@@ -173,6 +173,8 @@ std::unique_ptr<Call> KeepBusy(const ServerProcess& server) {
   EXPECT_TRUE(Eventually([&] {
     return Sum(server.Metrics(), "attend_in_flight_bytes") > static_cast<double>(request.size());
   }));
+  // Otherwise the tests could take this call for the one that they queue behind it.
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 0; }));
   return call;
 }
 

@@ -15,46 +15,62 @@ namespace {
 // items end in time.
 constexpr double kHeadroom = 1.25;
 
+// How much of its expected time an item may really take in the best case. What could not even
+// end in that is refused whatever the load.
+constexpr double kBestCase = 1.0 / 1.5;
+
+// How many times its own time an item may wait behind a standing queue. Long work has no use for
+// a delay that only short work can keep.
+constexpr double kMaxSlowdown = 16.0;
+
 constexpr absl::Duration kMinPushback = absl::Milliseconds(1);
 constexpr absl::Duration kMaxPushback = absl::Seconds(5);
-constexpr absl::Duration kUnknownPushback = absl::Milliseconds(100);
 
 absl::Duration Pushback(absl::Duration wait) {
-  return wait == absl::ZeroDuration() ? kUnknownPushback
-                                      : std::clamp(wait, kMinPushback, kMaxPushback);
-}
-
-bool IsFull(const Arrival& item, const Load& load, const QueueLimits& limits) {
-  // The counts are subtracted, because the sum of two int64 may overflow.
-  return load.queue_requests >= limits.max_requests ||
-         item.bytes > limits.max_bytes - load.queue_bytes;
-}
-
-bool IsUnreachable(const Arrival& item, const Load& load) {
-  if (load.executor_idle || item.expected == absl::ZeroDuration()) return false;
-  if (item.expected > item.time_left) return false;
-  // The item ends with its batch, which others may join while it waits.
-  const absl::Duration end = load.until_free + load.ahead + std::max(item.expected, load.batch);
-  return kHeadroom * end > item.time_left;
+  return std::clamp(wait, kMinPushback, kMaxPushback);
 }
 
 }  // namespace
 
 absl::Status CheckAdmission(const Arrival& item, const Load& load, const QueueLimits& limits) {
   if (item.time_left <= absl::ZeroDuration()) return ExpiredError();
-  if (IsFull(item, load, limits)) {
-    return Overloaded("QUEUE_FULL",
-                      absl::StrCat("the queue is full with ", load.queue_requests,
-                                   " requests; try again later or use another server"),
-                      Pushback(load.until_free + load.queued));
+  if (kBestCase * item.expected > item.time_left) {
+    return MakeError(
+        absl::StatusCode::kDeadlineExceeded, "DEADLINE_TOO_SHORT", "",
+        absl::StrCat("the request alone needs about ",
+                     absl::FormatDuration(absl::Trunc(item.expected, absl::Milliseconds(1))),
+                     ", and its deadline leaves ",
+                     absl::FormatDuration(absl::Trunc(item.time_left, absl::Milliseconds(1))),
+                     "; allow more time"));
   }
-  if (IsUnreachable(item, load)) {
+  if (load.wait == absl::ZeroDuration()) return absl::OkStatus();
+  if (kHeadroom * (load.wait + item.expected) > item.time_left) {
     return Overloaded("DEADLINE_UNREACHABLE",
-                      "at the current load the deadline cannot be met; allow more time or use "
+                      "the server is too busy to meet this deadline; allow more time or try "
                       "another server",
-                      Pushback(load.until_free + load.ahead));
+                      Pushback(load.wait));
+  }
+  if (load.standing && load.wait > std::max(limits.target_delay, kMaxSlowdown * item.expected)) {
+    return Overloaded("QUEUE_FULL",
+                      "the server has more work than it can do; try again later or use another "
+                      "server",
+                      Pushback(load.wait));
   }
   return absl::OkStatus();
+}
+
+absl::Status QueueFullError(int64_t requests, absl::Duration drain_time) {
+  return Overloaded("QUEUE_FULL",
+                    absl::StrCat("the queue is full with ", requests,
+                                 " requests; try again later or use another server"),
+                    Pushback(drain_time));
+}
+
+absl::Status DisplacedError(absl::Duration drain_time) {
+  return Overloaded("QUEUE_FULL",
+                    "the queue is full, and the request gave way to one of a higher priority or "
+                    "of a caller with fewer requests; try again later or use another server",
+                    Pushback(drain_time));
 }
 
 }  // namespace attend

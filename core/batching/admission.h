@@ -9,40 +9,48 @@
 
 namespace attend {
 
-// The most items and bytes that may wait.
+// What may wait.
 struct QueueLimits {
   int64_t max_requests = 1024;
   int64_t max_bytes = int64_t{1} << 30;
+  absl::Duration max_expected = absl::Minutes(2);  // the expected time of all that waits
+
+  // While there is a standing queue, an item is refused if it would wait for longer than this
+  // and for many times its own time: a queue that does not drain only delays.
+  absl::Duration target_delay = absl::Milliseconds(100);
+  // A queue that has not been empty for so long is a standing one.
+  absl::Duration standing_after = absl::Milliseconds(100);
 };
 
-// The load that a new item finds. Times are expected times; zero where nothing is known.
+// The load that a new item finds.
 struct Load {
-  int64_t queue_requests = 0;
-  int64_t queue_bytes = 0;
-  bool executor_idle = false;
-  absl::Duration until_free;  // time until an executor takes its next batch
-  absl::Duration queued;      // time to run all queued items, on all executors
-  absl::Duration ahead;       // time to run the items ahead of this one, on all executors
-  absl::Duration batch;       // time to run one batch, from recent ones
+  bool standing = false;  // there is a standing queue of the item's class
+  absl::Duration wait;    // expected until the item begins; zero: it begins at once
 };
 
 // The properties of an item that admission depends on.
 struct Arrival {
-  int64_t bytes = 0;
   absl::Duration time_left = absl::InfiniteDuration();  // time until its deadline
-  absl::Duration expected;                              // time to run it alone; zero: unknown
+  absl::Duration expected;                              // time to run it alone
 };
 
-// Decides whether an item may join the queue. Pure: the same arguments give the same answer.
+// Decides whether an item may join a queue that has room for it. Pure: the same arguments give
+// the same answer.
 //
 //  1. DEADLINE_EXCEEDED EXPIRED: no time is left.
-//  2. RESOURCE_EXHAUSTED QUEUE_FULL: the item does not fit into the queue. The pushback is the
-//     time in which the queue should drain.
+//  2. DEADLINE_EXCEEDED DEADLINE_TOO_SHORT: on an idle machine the item would not end in time.
 //  3. RESOURCE_EXHAUSTED DEADLINE_UNREACHABLE: because of the work ahead of it, the item would
-//     end after its deadline. The pushback is the time in which that work should have run. Never
-//     returned if an executor is idle, if the item's own time is unknown, or if it alone takes
-//     longer than the time that is left, whatever the load.
+//     end after its deadline.
+//  4. RESOURCE_EXHAUSTED QUEUE_FULL: there is a standing queue, and the item would wait for
+//     too long.
+// The pushback of the latter two is the time in which the work ahead should have run. An item
+// that begins at once is never refused by them.
 absl::Status CheckAdmission(const Arrival& item, const Load& load, const QueueLimits& limits);
+
+// RESOURCE_EXHAUSTED QUEUE_FULL with pushback, for an item that finds no room and one that gives
+// up its room. `drain_time` is the expected time until the queue is empty.
+absl::Status QueueFullError(int64_t requests, absl::Duration drain_time);
+absl::Status DisplacedError(absl::Duration drain_time);
 
 }  // namespace attend
 

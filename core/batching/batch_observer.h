@@ -8,14 +8,24 @@
 
 namespace attend {
 
+// A batch that has run.
+struct BatchRecord {
+  int64_t requests = 0;
+  int64_t tokens = 0;       // 0 if the batch was stopped or failed
+  double flops = 0.0;       // likewise
+  absl::Duration expected;  // predicted time, corrected by what past work took
+  absl::Duration compute;   // time in which it was computed, without suspensions
+  bool computed = false;    // as a whole
+};
+
 // Observes each batch that has run.
 class BatchObserver {
  public:
   virtual ~BatchObserver() = default;
 
-  // Called on an executor's thread after the batch and before its items end. A batch that was
-  // stopped or failed counts neither tokens nor operations. Must be quick and thread-safe.
-  virtual void OnBatch(int64_t requests, int64_t tokens, double flops, absl::Duration compute) = 0;
+  // Called on the lane's thread after the batch and before its items end. Must be quick and
+  // thread-safe.
+  virtual void OnBatch(const BatchRecord& batch) = 0;
 };
 
 }  // namespace attend

@@ -2,27 +2,27 @@
 #ifndef ATTEND_CORE_BATCHING_WORK_ITEM_H_
 #define ATTEND_CORE_BATCHING_WORK_ITEM_H_
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core/base/task_gate.h"
+#include "core/batching/priority.h"
 
 namespace attend {
 
 // The resources that running an item takes, as far as batching is concerned.
 struct Cost {
-  // The time that the item should take, in floating-point operations: the larger of its own
-  // operations and of those that last as long as its reading of memory. Bounds batches and
-  // predicts how long they take.
-  double work = 0.0;
+  // The predicted time of the item on an executor whose workers do nothing else, without the time
+  // that its batch takes in any case (BatchRunner::batch_seconds).
+  double seconds = 0.0;
   double flops = 0.0;  // floating-point operations; only reported
   int64_t tokens = 0;  // query rows
   int64_t bytes = 0;   // memory that the item holds while it waits and runs
 
   Cost& operator+=(const Cost& other) {
-    work += other.work;
+    seconds += other.seconds;
     flops += other.flops;
     tokens += other.tokens;
     bytes += other.bytes;
@@ -43,38 +43,47 @@ class Work {
  public:
   virtual ~Work() = default;
 
-  // Called once, on the executor's thread that will run the work, right before the Run of its
+  // Called once, on the thread of the lane that will run the work, right before the Run of its
   // runner. Hands the data to compute over to that runner. Must not throw.
-  virtual void Prepare(int executor) = 0;
+  virtual void Prepare(int lane) = 0;
 
   // Called exactly once by the scheduler that owns the work, which then destroys it. If the
   // batch has run and the result is still wanted, `result` is the timing; otherwise it is the
-  // reason why the work has no result and never will: DEADLINE_EXCEEDED, CANCELLED or UNAVAILABLE.
-  // Runs on one of the scheduler's threads, or on a thread that is inside Cancel, Drain or the
-  // destructor. The scheduler holds no lock then, so End may call Submit and Cancel. Must not
-  // block.
+  // reason why the work has no result and never will: DEADLINE_EXCEEDED, CANCELLED, UNAVAILABLE
+  // or RESOURCE_EXHAUSTED (other items took its place in the queue). Runs on one of the
+  // scheduler's threads, or on a thread that is inside Submit, Cancel, Drain or the destructor.
+  // The scheduler holds no lock then, so End may call Submit and Cancel. Must not block.
   virtual void End(absl::StatusOr<Timing> result) = 0;
 };
 
-// Computes batches of one group: the items that have the same runner.
+// Computes batches of one kind of work, such as all requests of one layer.
 class BatchRunner {
  public:
   virtual ~BatchRunner() = default;
 
-  // Computes what the items of one batch handed over when they were prepared on this executor,
-  // and blocks until done. An item that cannot be computed learns it from the runner, before its
-  // End. Executors may call it at the same time. Must not throw.
+  // The predicted time that a batch takes besides that of its items, for instance to read the
+  // weights of a layer.
+  virtual double batch_seconds() const { return 0.0; }
+
+  // Computes what the items of one batch handed over when they were prepared on this lane, and
+  // blocks until done. An item that cannot be computed learns it from the runner, before its End.
+  // Lanes may call it at the same time. Must not throw.
   //
-  // Any thread may set `stop` while it runs: nobody wants the results any more, and it returns
-  // at the next task's end, usually within some milliseconds. Returns whether the batch was
-  // computed as a whole, in one go: only then its duration tells what its work takes.
-  virtual bool Run(int executor, const std::atomic<bool>& stop) = 0;
+  // Passes `gate`, which any thread may close or stop, before each task. A task is usually some
+  // milliseconds long. Once the gate is stopped nobody wants the results any more. Returns
+  // whether the batch was computed as a whole, in one go: only then its duration tells what its
+  // work takes.
+  virtual bool Run(int lane, TaskGate& gate) = 0;
 };
+
+// Short work is what an executor finishes at once; long work is suspended to let it pass.
+enum class WorkClass : uint8_t { kShort, kLong };
 
 // One entry of the queue.
 struct WorkItem {
   BatchRunner* runner = nullptr;  // outlives the item; items of one runner may share a batch
-  uint32_t priority = 0;          // 0 is served before 1
+  Priority priority = Priority::kNormal;
+  uint32_t caller = 0;  // items of callers are served in turn
   Cost cost;
   absl::Time deadline = absl::InfiniteFuture();  // time of the scheduler's clock
   std::unique_ptr<Work> work;
@@ -82,7 +91,9 @@ struct WorkItem {
   // The scheduler sets these when it takes the item.
   uint64_t id = 0;
   absl::Time enqueued;
-  absl::Duration expected;  // how long it should run, by the estimate of its group; 0: unknown
+  WorkClass work_class = WorkClass::kShort;
+  absl::Duration expected;        // Cost::seconds, corrected by what past work took
+  absl::Duration batch_expected;  // BatchRunner::batch_seconds, corrected likewise
 };
 
 }  // namespace attend

@@ -28,8 +28,13 @@ constexpr int kExecutors = 1;
 // Executors may keep 1/kRetainedShare of the budget.
 constexpr int64_t kRetainedShare = 8;
 
+// The lanes of an executor that keep their memory: that of short batches, and the one long lane
+// that is used if there is a single long batch. On others, batches are rare and long.
+constexpr int kRetainingLanes = 2;
+
 RetainedMemory ChooseRetained(int64_t budget_bytes, int workers) {
-  return RetainedMemory::Within(budget_bytes / kRetainedShare / kExecutors, workers);
+  return RetainedMemory::Within(budget_bytes / kRetainedShare / kRetainingLanes / kExecutors,
+                                workers);
 }
 
 EngineOptions Resolve(EngineOptions options) {
@@ -50,20 +55,26 @@ SchedulerOptions MakeSchedulerOptions(const EngineOptions& options, const Memory
   SchedulerOptions scheduling;
   scheduling.batch.max_requests = options.batching ? options.max_batch_requests : 1;
   scheduling.batch.max_tokens = options.max_batch_tokens;
-  scheduling.batch.max_work = options.max_batch_flops;
+  scheduling.batch.target = options.batch_target;
+  scheduling.batch.max_time = options.short_limit;
+  scheduling.short_limit = options.short_limit;
+  scheduling.turns.long_share = options.long_share;
+  scheduling.aging = options.priority_aging;
   scheduling.queue.max_requests = options.max_queue_requests;
+  scheduling.queue.target_delay = options.max_queue_delay;
   scheduling.queue.max_bytes = budget.request_bytes();
   scheduling.executors = kExecutors;
   return scheduling;
 }
 
-// One context per executor. The memory that they retain is reserved.
+// One context per lane. The memory that they retain is reserved.
 std::deque<ExecutionContext> MakeContexts(int workers, MemoryBudget& budget) {
   const RetainedMemory retained = ChooseRetained(budget.request_bytes(), workers);
-  budget.Reserve(kExecutors * retained.TotalBytes(workers));
+  budget.Reserve(kExecutors * kRetainingLanes * retained.TotalBytes(workers));
   std::deque<ExecutionContext> contexts;
-  for (int executor = 0; executor < kExecutors; ++executor) {
-    contexts.emplace_back(workers, retained);
+  for (int lane = 0; lane < kExecutors * kLanes; ++lane) {
+    contexts.emplace_back(workers,
+                          lane % kLanes < kRetainingLanes ? retained : RetainedMemory{0, 0});
   }
   return contexts;
 }
@@ -106,7 +117,7 @@ class Engine::Impl {
     }
     WorkItem item;
     item.runner = &(*operation)->runner();
-    item.priority = priority;
+    item.priority = static_cast<Priority>(std::min<uint32_t>(priority, kPriorities - 1));
     item.cost = (*operation)->cost();
     item.cost.bytes = charge.bytes();
     item.deadline = deadline;
@@ -156,7 +167,7 @@ class Engine::Impl {
   const EngineOptions options_;
   const ShapeLimits limits_;
   MemoryBudget& budget_;
-  std::deque<ExecutionContext> contexts_;  // indexed by executor
+  std::deque<ExecutionContext> contexts_;  // indexed by lane
   OperatorRunner operator_runner_;
   std::map<std::string, LayerRunner, std::less<>> layer_runners_;  // keyed by the layer's name
   Scheduler scheduler_;  // last: its threads use all of the above
@@ -164,7 +175,7 @@ class Engine::Impl {
 
 int64_t EngineRetainedBytes(const EngineOptions& options, int64_t budget_bytes) {
   const int workers = Resolve(options).num_workers;
-  return kExecutors * ChooseRetained(budget_bytes, workers).TotalBytes(workers);
+  return kExecutors * kRetainingLanes * ChooseRetained(budget_bytes, workers).TotalBytes(workers);
 }
 
 Engine::Engine(const EngineOptions& options, const LayerRegistry& layers, MemoryBudget& budget,
@@ -192,7 +203,14 @@ void Engine::Drain(absl::Time deadline) {
 
 EngineStats Engine::stats() const {
   const SchedulerStats scheduler = impl_->scheduler().stats();
-  return {scheduler.queue_requests, scheduler.queue_bytes, impl_->budget().used_bytes()};
+  EngineStats stats;
+  stats.queue_requests = scheduler.queue_requests;
+  stats.queue_bytes = scheduler.queue_bytes;
+  stats.in_flight_bytes = impl_->budget().used_bytes();
+  stats.queue_expected = scheduler.queue_expected;
+  stats.queue_oldest = scheduler.queue_oldest;
+  stats.batch_overrun = scheduler.overrun;
+  return stats;
 }
 
 const EngineOptions& Engine::options() const {

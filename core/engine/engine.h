@@ -21,9 +21,18 @@ struct EngineOptions {
   // A batch stops growing at these limits; a single request may exceed the latter two.
   int64_t max_batch_requests = 256;
   int64_t max_batch_tokens = 4096;
-  double max_batch_flops = 5e10;  // bounds Cost::work; about 0.2 s on one AVX-512 core
+  absl::Duration batch_target = absl::Milliseconds(5);  // of its predicted time
+
+  // Requests that are predicted to take longer than this are suspended to let shorter ones pass,
+  // but keep at least `long_share` of the time while both wait.
+  absl::Duration short_limit = absl::Milliseconds(10);
+  double long_share = 0.25;
+
+  // A request that has waited for so long is served as the next higher priority.
+  absl::Duration priority_aging = absl::Seconds(1);
 
   int64_t max_queue_requests = 1024;
+  absl::Duration max_queue_delay = absl::Milliseconds(100);  // QueueLimits::target_delay
 
   // Rows of one sequence, padding included. The larger of this and max_batch_tokens bounds both
   // the valid rows of a request, all sequences together, and the number of its sequences.
@@ -32,7 +41,7 @@ struct EngineOptions {
   uint32_t priority_levels = 3;
 };
 
-// Bytes of a budget that an engine keeps between batches: its executor's working memory, at most
+// Bytes of a budget that an engine keeps between batches: its lanes' working memory, at most
 // an eighth of the budget, so that a small budget is not spent on memory that no request holds.
 int64_t EngineRetainedBytes(const EngineOptions& options, int64_t budget_bytes);
 
@@ -41,6 +50,9 @@ struct EngineStats {
   int64_t queue_requests = 0;
   int64_t queue_bytes = 0;
   int64_t in_flight_bytes = 0;
+  absl::Duration queue_expected;  // time that the queued requests should take
+  absl::Duration queue_oldest;    // how long the oldest of them has waited
+  absl::Duration batch_overrun;   // how much longer a running batch takes than expected, at most
 };
 
 // Validates requests, queues them, runs them in batches and answers each exactly once.
@@ -67,12 +79,14 @@ class Engine {
   // Takes the request and ends it by calling `done` exactly once: with the response, or with a
   // status of the wire contract. Checks the request, predicts its cost, charges its memory and
   // queues it; does not block and allocates no output. `done` may run before Submit returns (a
-  // refusal) or on an executor's thread; it must not block. `deadline` is a time of the engine's
-  // clock: a request that is queued or being computed then ends with DEADLINE_EXCEEDED. Under
-  // load a request is refused at once (RESOURCE_EXHAUSTED with pushback) if the queue is full,
-  // or if waiting would use up its deadline. Returns the ticket for Cancel; 0 if the request was
-  // refused. `charge` must come from budget(); it grows by the memory of outputs and computation
-  // and travels in Response until the response is dropped.
+  // refusal) or on a thread of the engine's; it must not block. `deadline` is a time of the
+  // engine's clock: a request that is queued or being computed then ends with DEADLINE_EXCEEDED. A
+  // request that cannot end in time even on an idle machine is refused at once
+  // (DEADLINE_EXCEEDED). Under load a request is refused at once (RESOURCE_EXHAUSTED with
+  // pushback) if the queue is full or does not drain, or if waiting would use up its deadline.
+  // Returns the ticket for Cancel; 0 if the request was refused. `charge` must come from budget();
+  // it grows by the memory of outputs and computation and travels in Response until the response is
+  // dropped.
   Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done);
 
   // Tells the engine that the caller has gone: if the request is still queued, it ends with

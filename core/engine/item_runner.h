@@ -2,36 +2,36 @@
 #ifndef ATTEND_CORE_ENGINE_ITEM_RUNNER_H_
 #define ATTEND_CORE_ENGINE_ITEM_RUNNER_H_
 
-#include <atomic>
 #include <deque>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "core/base/task_gate.h"
 #include "core/batching/work_item.h"
 #include "core/engine/failures.h"
 #include "core/exec/execution_context.h"
 
 namespace attend {
 
-// Runs batches of one kind of item. An operation that is prepared on an executor adds its item
-// to that executor's batch; Run computes the batch and forgets its items.
+// Runs batches of one kind of item. An operation that is prepared on a lane adds its item to that
+// lane's batch; Run computes the batch and forgets its items.
 //
 // A batch that fails says nothing about its items, so each of them is then computed by itself:
 // only an item that fails alone fails. Its neighbours' results have the same bits either way.
 //
-// Thread-safe as BatchRunner asks: each executor's thread uses its own batch and context.
+// Thread-safe as BatchRunner asks: each lane's thread uses its own batch and context.
 template <typename Item>
 class ItemRunner : public BatchRunner {
  public:
-  // One context per executor; they outlive the runner.
+  // One context per lane; they outlive the runner.
   explicit ItemRunner(std::deque<ExecutionContext>& contexts)
       : contexts_(contexts), batches_(contexts.size()) {}
 
   // The item must stay unchanged until the batch has run, and `failure` must outlive the run,
   // which sets it if it cannot compute the item.
-  void Add(int executor, const Item& item, absl::Status& failure) {
-    Batch& batch = batches_[executor];
+  void Add(int lane, const Item& item, absl::Status& failure) {
+    Batch& batch = batches_[lane];
     batch.failures.resize(batch.items.size());  // drops the entry of an Add that threw
     batch.failures.push_back(&failure);
     batch.items.push_back(&item);
@@ -39,13 +39,13 @@ class ItemRunner : public BatchRunner {
 
   // Where a batch is stopped, the failures of its items mean nothing: the scheduler ends them for
   // reasons of its own.
-  bool Run(int executor, const std::atomic<bool>& stop) final {
-    Batch& batch = batches_[executor];
-    ExecutionContext& context = contexts_[executor];
-    const WorkerPool::Interruptible interruptible(context.pool(), stop);
+  bool Run(int lane, TaskGate& gate) final {
+    Batch& batch = batches_[lane];
+    ExecutionContext& context = contexts_[lane];
+    const WorkerPool::Interruptible interruptible(context.pool(), gate);
     const absl::Span<const Item* const> items = batch.items;
     const absl::Status status = TryToCompute(items, context);
-    for (size_t i = 0; !status.ok() && !stop && i < items.size(); ++i) {
+    for (size_t i = 0; !status.ok() && !gate.stopped() && i < items.size(); ++i) {
       *batch.failures[i] = items.size() == 1 ? status : TryToCompute(items.subspan(i, 1), context);
     }
     batch.items.clear();
@@ -71,7 +71,7 @@ class ItemRunner : public BatchRunner {
   }
 
   std::deque<ExecutionContext>& contexts_;
-  std::vector<Batch> batches_;  // indexed by executor
+  std::vector<Batch> batches_;  // indexed by lane
 };
 
 }  // namespace attend

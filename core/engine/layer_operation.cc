@@ -126,7 +126,7 @@ Operation::Prediction LayerOperation::Predict(const CheckedRequest& checked) con
   return prediction;
 }
 
-void LayerOperation::HandOver(int executor, Response& response, absl::Status& failure) {
+void LayerOperation::HandOver(int lane, Response& response, absl::Status& failure) {
   const Tensor& query = request_->query;
   const Tensor& key = request_->key.has_value() ? *request_->key : query;
   const Tensor& value = request_->value.has_value() ? *request_->value : key;
@@ -158,7 +158,7 @@ void LayerOperation::HandOver(int executor, Response& response, absl::Status& fa
     sequence.value = row(value, placed.key_begin);
     item_.sequences.push_back(sequence);
   }
-  if (!item_.sequences.empty()) runner_.Add(executor, item_, failure);
+  if (!item_.sequences.empty()) runner_.Add(lane, item_, failure);
 }
 
 }  // namespace attend

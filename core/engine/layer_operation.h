@@ -42,7 +42,7 @@ class LayerOperation final : public Operation {
   LayerOperation(MultiHeadAttentionRequest request, LayerRunner& runner);
 
   Prediction Predict(const CheckedRequest& checked) const;
-  void HandOver(int executor, Response& response, absl::Status& failure) override;
+  void HandOver(int lane, Response& response, absl::Status& failure) override;
   void DropRequest() override { request_.reset(); }
 
   LayerRunner& runner_;

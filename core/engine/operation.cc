@@ -11,7 +11,7 @@ namespace attend {
 void Operation::SetUp(CheckedRequest checked, const Prediction& prediction) {
   checked_ = std::move(checked);
   working_bytes_ = prediction.working_bytes;
-  cost_.work = prediction.work;
+  cost_.seconds = prediction.work * 1e-11;
   cost_.flops = prediction.flops;
   cost_.tokens = checked_.shape.query_rows;
   cost_.bytes = CountOutputBytes(checked_) + prediction.description_bytes + working_bytes_;
@@ -22,10 +22,10 @@ void Operation::Accept(MemoryCharge charge, ResponseCallback done) {
   done_ = std::move(done);
 }
 
-void Operation::Prepare(int executor) {
+void Operation::Prepare(int lane) {
   failure_ = CatchFailures([&] {
     AllocateOutputs(checked_, response_);
-    HandOver(executor, response_, failure_);
+    HandOver(lane, response_, failure_);
   });
 }
 

@@ -16,7 +16,7 @@ namespace attend {
 //  1. Create checks the request and predicts its cost from shapes and options alone. It
 //     allocates nothing but the description of the work.
 //  2. Accept passes the memory that it may use and the callback that answers it.
-//  3. Prepare, on the thread of the executor that runs it, allocates the outputs, fills their
+//  3. Prepare, on the thread of the lane that runs it, allocates the outputs, fills their
 //     padding and hands the work over to the runner.
 //  4. End answers.
 // Each kind of request has its own operation, which knows its own runner. To be used by one
@@ -33,7 +33,7 @@ class Operation : public Work {
 
   // If this fails, say for want of memory, only this operation does: it hands nothing over, and
   // End answers as CatchFailures says.
-  void Prepare(int executor) final;
+  void Prepare(int lane) final;
 
   // Answers with the response or the error. Frees the request's memory first.
   void End(absl::StatusOr<Timing> result) final;
@@ -56,7 +56,7 @@ class Operation : public Work {
   // Hands the work over to the runner, with outputs in `response`, whose tensors are allocated;
   // hands over nothing if the request has no query rows. The runner sets `failure` if it cannot
   // compute the work. May throw std::bad_alloc.
-  virtual void HandOver(int executor, Response& response, absl::Status& failure) = 0;
+  virtual void HandOver(int lane, Response& response, absl::Status& failure) = 0;
 
   // Frees the request's tensors.
   virtual void DropRequest() = 0;

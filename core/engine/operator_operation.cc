@@ -179,7 +179,7 @@ Operation::Prediction OperatorOperation::Predict(const CheckedRequest& checked) 
   return prediction;
 }
 
-void OperatorOperation::HandOver(int executor, Response& response, absl::Status& failure) {
+void OperatorOperation::HandOver(int lane, Response& response, absl::Status& failure) {
   const Axes axes = FindAxes(request_->query, request_->layout);
   const BatchShape& shape = checked().shape;
   Tensor& output = response.output;
@@ -202,7 +202,7 @@ void OperatorOperation::HandOver(int executor, Response& response, absl::Status&
   if (sequences_.empty()) return;
   const DataType type = checked().type;
   problem_ = {checked().heads, type, type, &checked().options.params, sequences_};
-  runner_.Add(executor, problem_, failure);
+  runner_.Add(lane, problem_, failure);
 }
 
 }  // namespace attend

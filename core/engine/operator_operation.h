@@ -37,7 +37,7 @@ class OperatorOperation final : public Operation {
   OperatorOperation(ScaledDotProductAttentionRequest request, OperatorRunner& runner);
 
   static Prediction Predict(const CheckedRequest& checked);
-  void HandOver(int executor, Response& response, absl::Status& failure) override;
+  void HandOver(int lane, Response& response, absl::Status& failure) override;
   void DropRequest() override { request_.reset(); }
 
   OperatorRunner& runner_;

@@ -50,7 +50,7 @@ struct WorkerPool::State {
   int64_t count = 0;
 
   // Written between loops, like the body.
-  const std::atomic<bool>* interrupt = nullptr;
+  TaskGate* gate = nullptr;
 
   // Set once per loop, by the thread whose exchange of `failed` gave false. The caller reads it
   // after all workers have left.
@@ -73,7 +73,7 @@ struct WorkerPool::State {
   void Iterate(int worker) {
     try {
       for (int64_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) {
-        CheckInterrupt();
+        PassGate();
         (*body)(i, worker);
       }
     } catch (...) {
@@ -82,8 +82,8 @@ struct WorkerPool::State {
     }
   }
 
-  void CheckInterrupt() const {
-    if (interrupt != nullptr && interrupt->load(std::memory_order_relaxed)) throw Interrupted();
+  void PassGate() const {
+    if (gate != nullptr && !gate->Pass()) throw Interrupted();
   }
 
   void Rethrow() {
@@ -153,19 +153,18 @@ int WorkerPool::size() const {
   return state_->size;
 }
 
-WorkerPool::Interruptible::Interruptible(WorkerPool& pool, const std::atomic<bool>& stop)
-    : pool_(pool) {
-  pool_.state_->interrupt = &stop;
+WorkerPool::Interruptible::Interruptible(WorkerPool& pool, TaskGate& gate) : pool_(pool) {
+  pool_.state_->gate = &gate;
 }
 
 WorkerPool::Interruptible::~Interruptible() {
-  pool_.state_->interrupt = nullptr;
+  pool_.state_->gate = nullptr;
 }
 
 void WorkerPool::ParallelFor(int64_t n, absl::FunctionRef<void(int64_t i, int worker)> body) {
   if (n <= 1 || state_->size == 1) {
     for (int64_t i = 0; i < n; ++i) {
-      state_->CheckInterrupt();
+      state_->PassGate();
       body(i, 0);
     }
     return;

@@ -2,10 +2,10 @@
 #ifndef ATTEND_CORE_EXEC_WORKER_POOL_H_
 #define ATTEND_CORE_EXEC_WORKER_POOL_H_
 
-#include <atomic>
 #include <cstdint>
 
 #include "absl/functional/function_ref.h"
+#include "core/base/task_gate.h"
 
 namespace attend {
 
@@ -20,7 +20,7 @@ namespace attend {
 // If a call of the body throws, no further iterations start, and ParallelFor throws the first
 // exception once the others in progress have ended.
 //
-// A loop can be interrupted between its iterations: see Interruptible.
+// A loop can be suspended or stopped between its iterations: see Interruptible.
 //
 // The executor that owns the pool runs one ParallelFor at a time. ParallelFor is not re-entrant.
 class WorkerPool {
@@ -34,14 +34,15 @@ class WorkerPool {
   int size() const;
   void ParallelFor(int64_t n, absl::FunctionRef<void(int64_t i, int worker)> body);
 
-  // ParallelFor throws this where it was interrupted. No std::exception, because nothing failed.
+  // ParallelFor throws this where its gate was stopped. No std::exception, because nothing failed.
   struct Interrupted {};
 
-  // As long as it lives, ParallelFor starts no iteration once `stop`, which any thread may set,
-  // is true. To be made and destroyed by the pool's caller between loops; not to be nested.
+  // As long as it lives, every iteration passes `gate` before it starts, so that any thread may
+  // suspend or stop the loop between its iterations. To be made and destroyed by the pool's
+  // caller between loops; not to be nested.
   class Interruptible {
    public:
-    Interruptible(WorkerPool& pool, const std::atomic<bool>& stop);
+    Interruptible(WorkerPool& pool, TaskGate& gate);
     ~Interruptible();
     Interruptible(const Interruptible&) = delete;
     Interruptible& operator=(const Interruptible&) = delete;

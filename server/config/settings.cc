@@ -147,9 +147,22 @@ void AddBatching(EngineOptions& engine, std::vector<Setting>& settings) {
   settings.push_back(IntSetting(
       Base("Batching", "max-batch-tokens", "N", "query rows in a batch of several requests"),
       engine.max_batch_tokens, 1, int64_t{1} << 40));
-  settings.push_back(NumberSetting(Base("Batching", "max-batch-flops", "N",
-                                        "floating-point operations in a batch of several requests"),
-                                   engine.max_batch_flops, 1, 1e18));
+  settings.push_back(
+      DurationSetting(Base("Batching", "batch-target", "DURATION",
+                           "predicted time at which a batch of several requests stops growing"),
+                      engine.batch_target, absl::Microseconds(1), absl::Minutes(1)));
+  settings.push_back(DurationSetting(
+      Base("Batching", "short-limit", "DURATION",
+           "requests predicted to take longer are suspended to let shorter ones pass"),
+      engine.short_limit, absl::Microseconds(1), absl::Minutes(1)));
+  settings.push_back(
+      NumberSetting(Base("Batching", "long-share", "X",
+                         "share of the time that long requests keep while short ones wait"),
+                    engine.long_share, 0, 0.9));
+  settings.push_back(DurationSetting(
+      Base("Batching", "priority-aging", "DURATION",
+           "a request that has waited for so long is served as the next higher priority"),
+      engine.priority_aging, absl::Milliseconds(1), kDay));
 }
 
 void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
@@ -169,6 +182,10 @@ void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
                    config.max_in_flight_bytes, int64_t{1} << 20));
   settings.push_back(IntSetting(Base("Limits", "max-queue-requests", "N", "requests waiting"),
                                 engine.max_queue_requests, 1, int64_t{1} << 30));
+  settings.push_back(DurationSetting(
+      Base("Limits", "max-queue-delay", "DURATION",
+           "while the queue does not drain, short requests that would wait longer are refused"),
+      engine.max_queue_delay, absl::Milliseconds(1), kDay));
   settings.push_back(IntSetting(Base("Limits", "max-sequence-length", "N", "rows of one sequence"),
                                 engine.max_sequence_length, 1, int64_t{1} << 30));
   settings.push_back(BytesSetting(

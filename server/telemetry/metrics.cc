@@ -42,6 +42,7 @@ constexpr std::pair<const char*, const char*> kRejections[] = {
     {"TOO_LARGE", "too_large"},
     {"EXPIRED", "expired"},
     {"DEADLINE_UNREACHABLE", "deadline_unreachable"},
+    {"DEADLINE_TOO_SHORT", "deadline_too_short"},
     {"DRAINING", "draining"},
     {"INVALID_ARGUMENT", "invalid_argument"},
     {"UNDECODABLE", "undecodable"},
@@ -81,6 +82,14 @@ class Metrics::Gauges {
                     static_cast<double>(stats.queue_requests)),
         GaugeFamily("attend_queue_bytes", "Bytes of the requests waiting for an executor.",
                     static_cast<double>(stats.queue_bytes)),
+        GaugeFamily("attend_queue_expected_seconds",
+                    "Time that the requests waiting for an executor should take.",
+                    absl::ToDoubleSeconds(stats.queue_expected)),
+        GaugeFamily("attend_queue_oldest_seconds", "Time that the oldest of them has waited.",
+                    absl::ToDoubleSeconds(stats.queue_oldest)),
+        GaugeFamily("attend_batch_overrun_seconds",
+                    "Time by which a running batch takes longer than predicted, at most.",
+                    absl::ToDoubleSeconds(stats.batch_overrun)),
         GaugeFamily("attend_in_flight_bytes", "Bytes charged to requests being served.",
                     static_cast<double>(stats.in_flight_bytes)),
         GaugeFamily("attend_layers", "Layers that the server holds.", static_cast<double>(layers)),
@@ -170,6 +179,12 @@ void Metrics::RegisterBatches() {
            .Help("Query rows that ran together; 0 for a batch that was stopped or failed.")
            .Register(registry_)
            .Add({}, Buckets{1, 4, 16, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384});
+  prediction_ratio_ =
+      &BuildHistogram()
+           .Name("attend_batch_prediction_ratio")
+           .Help("Time that batches took, divided by the time that was predicted for them.")
+           .Register(registry_)
+           .Add({}, Buckets{0.1, 0.25, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 4, 10});
   busy_seconds_ = &BuildCounter()
                        .Name("attend_executor_busy_seconds_total")
                        .Help("Time that executors spent on batches.")
@@ -215,11 +230,14 @@ void Metrics::OnStage(Stage stage, absl::Duration duration) {
   stages_[static_cast<size_t>(stage)]->Observe(absl::ToDoubleSeconds(duration));
 }
 
-void Metrics::OnBatch(int64_t requests, int64_t tokens, double flops, absl::Duration compute) {
-  batch_requests_->Observe(static_cast<double>(requests));
-  batch_tokens_->Observe(static_cast<double>(tokens));
-  busy_seconds_->Increment(absl::ToDoubleSeconds(compute));
-  flops_->Increment(flops);
+void Metrics::OnBatch(const BatchRecord& batch) {
+  batch_requests_->Observe(static_cast<double>(batch.requests));
+  batch_tokens_->Observe(static_cast<double>(batch.tokens));
+  busy_seconds_->Increment(absl::ToDoubleSeconds(batch.compute));
+  flops_->Increment(batch.flops);
+  if (batch.computed && batch.expected > absl::ZeroDuration()) {
+    prediction_ratio_->Observe(absl::FDivDuration(batch.compute, batch.expected));
+  }
 }
 
 void Metrics::SetEngine(const Engine* engine) {

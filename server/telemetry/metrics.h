@@ -36,7 +36,7 @@ class Metrics final : public BatchObserver {
 
   void OnStage(Stage stage, absl::Duration duration);
 
-  void OnBatch(int64_t requests, int64_t tokens, double flops, absl::Duration compute) override;
+  void OnBatch(const BatchRecord& batch) override;
 
   // Where the gauges come from when they are scraped; nullptr before and after
   // the engine's life: they are 0 then. Blocks while a scrape runs.
@@ -69,6 +69,7 @@ class Metrics final : public BatchObserver {
   prometheus::Counter* rejected_other_;
   prometheus::Histogram* batch_requests_;
   prometheus::Histogram* batch_tokens_;
+  prometheus::Histogram* prediction_ratio_;
   prometheus::Counter* busy_seconds_;
   prometheus::Counter* flops_;
   std::shared_ptr<Gauges> gauges_;

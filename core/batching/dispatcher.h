@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ATTEND_CORE_BATCHING_DISPATCHER_H_
+#define ATTEND_CORE_BATCHING_DISPATCHER_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/base/task_gate.h"
+#include "core/batching/admission.h"
+#include "core/batching/correction.h"
+#include "core/batching/fair_queue.h"
+#include "core/batching/lane_turns.h"
+#include "core/batching/work_item.h"
+
+namespace attend {
+
+struct SchedulerOptions {
+  BatchLimits batch;
+  QueueLimits queue;
+  TurnOptions turns;
+  absl::Duration short_limit = absl::Milliseconds(10);  // work that takes longer is long
+  absl::Duration aging = absl::Seconds(1);              // see FairQueue
+  int executors = 1;                                    // with kLanes lanes each
+};
+
+// Counts since the start, and the present state. Between calls:
+// accepted == queued + in_hand + run + expired + cancelled + dropped + displaced.
+struct SchedulerStats {
+  int64_t queue_requests = 0;  // queued
+  int64_t queue_bytes = 0;
+  absl::Duration queue_expected;  // time that the queued items should take
+  absl::Duration queue_oldest;    // how long the oldest of them has waited
+  absl::Duration overrun;         // how much longer a running batch takes than expected, at most
+  int64_t in_hand = 0;            // taken from the queue, End not yet returned
+  int64_t accepted = 0;           // Submit returned OK
+  int64_t refused = 0;            // Submit did not
+  int64_t run = 0;                // ended OK
+  int64_t expired = 0;            // ended DEADLINE_EXCEEDED
+  int64_t cancelled = 0;          // ended CANCELLED
+  int64_t dropped = 0;            // ended UNAVAILABLE
+  int64_t displaced = 0;          // ended RESOURCE_EXHAUSTED
+};
+
+// The items that a lane runs next.
+struct Batch {
+  std::vector<WorkItem> items;  // have one runner; not empty
+  Cost cost;                    // sum over all items
+  double predicted_seconds = 0.0;
+  absl::Time start;
+};
+
+// An item that ends without a result of its batch.
+struct EndedItem {
+  WorkItem item;
+  absl::Status status;
+};
+
+// All decisions of a scheduler, as a state machine without threads and without a clock: each
+// call is told the time, decides at once what follows from it, and leaves the rest to its
+// caller, which runs the batches and ends the items. Simulations drive it as the scheduler does.
+//
+// Lanes are numbered executor * kLanes + lane. Thread-compatible; the gates may be used by other
+// threads at the same time.
+class Dispatcher {
+ public:
+  explicit Dispatcher(const SchedulerOptions& options);
+
+  // Takes the item and returns its id, or says why not and leaves the item as it was. Items that
+  // give up their place for it are added to `ended`.
+  absl::StatusOr<uint64_t> Offer(WorkItem& item, absl::Time now, std::vector<EndedItem>& ended);
+
+  // Ends the item if it is queued. If it runs, it ends with its batch, which stops soon if nobody
+  // else wants it.
+  void Cancel(uint64_t id, absl::Time now, std::vector<EndedItem>& ended);
+
+  // Expires what is due and passes turns on. To be called at NextTick() at the latest.
+  void Tick(absl::Time now, std::vector<EndedItem>& ended);
+  absl::Time NextTick() const;
+
+  // Ends everything that is queued, and stops everything that runs, with the status that
+  // `make_status` makes.
+  void StopAll(absl::Status (*make_status)(), absl::Time now, std::vector<EndedItem>& ended);
+  void Refuse() { draining_ = true; }  // new items, from now on
+
+  // The lanes that were given a batch since the last call.
+  std::vector<int> TakeStarted() { return std::exchange(started_, {}); }
+  bool HasBatch(int lane) const { return !lanes_[lane].batch.items.empty(); }
+  // The batch to run. Precondition: HasBatch(lane).
+  Batch TakeBatch(int lane);
+  TaskGate& gate(int lane) { return lanes_[lane].gate; }
+
+  // How the items of a batch end, in order, how long the batch had the turn, and how long it was
+  // expected to have it.
+  struct Finished {
+    std::vector<absl::Status> ends;
+    absl::Duration ran;
+    absl::Duration expected;
+  };
+  Finished Finish(int lane, const Batch& batch, bool computed, absl::Time now,
+                  std::vector<EndedItem>& ended);
+
+  // Counts an item whose End has returned.
+  void CountEnd(absl::StatusCode code);
+  bool empty() const { return queue_.empty() && stats_.in_hand == 0; }
+  SchedulerStats stats(absl::Time now) const;
+
+  // CheckRoom says what Offer would refuse whatever the item is.
+  absl::Status CheckRoom() const;
+
+ private:
+  // An item in a batch that runs, as the other threads see it.
+  struct RunningItem {
+    uint64_t id;
+    uint32_t caller;
+    absl::Time deadline;
+    absl::Status status;  // OK: its result is wanted
+  };
+  struct Lane {
+    Batch batch;  // until it is taken
+    std::vector<RunningItem> running;
+    absl::Duration expected;  // of the batch
+    bool open = false;        // the gate
+    TaskGate gate;
+  };
+
+  void Predict(WorkItem& item) const;
+  absl::Status MakeRoom(const WorkItem& item, std::vector<EndedItem>& ended);
+  Load MeasureLoad(const WorkItem& item, absl::Time now) const;
+  absl::Duration Remaining(int lane) const;
+  absl::Duration DrainTime() const;
+  void Dispatch(absl::Time now, std::vector<EndedItem>& ended);
+  int FindShortLane() const;
+  int FindLongLane() const;
+  bool StartBatch(int lane, WorkClass work_class, absl::Time now, std::vector<EndedItem>& ended);
+  bool MayRunLong(int executor, uint32_t caller) const;
+  void SetGates();
+  void StopRunning(absl::FunctionRef<bool(const RunningItem&)> matches,
+                   absl::Status (*make_status)());
+  void EndQueued(std::vector<WorkItem> items, absl::Status (*make_status)(),
+                 std::vector<EndedItem>& ended);
+  absl::Time NextDeadline() const;
+
+  const SchedulerOptions options_;
+  FairQueue queue_;
+  Correction correction_;
+  std::vector<LaneTurns> turns_;  // indexed by executor
+  std::deque<Lane> lanes_;
+  std::vector<int> started_;
+  SchedulerStats stats_;  // without the queue's part
+  uint64_t next_id_ = 1;
+  absl::Time standing_since_[2];  // since when items of the class wait; InfiniteFuture: none does
+  // No item that is queued, or runs and is wanted, expires earlier.
+  absl::Time next_deadline_ = absl::InfiniteFuture();
+  bool draining_ = false;
+};
+
+}  // namespace attend
+
+#endif  // ATTEND_CORE_BATCHING_DISPATCHER_H_

@@ -27,6 +27,7 @@ class TaskGate {
 
   // Ends the computation at the next Pass of each thread.
   void Stop() { Set(kStopped); }
+  bool open() const { return state_.load(std::memory_order_relaxed) == kOpen; }
   bool stopped() const { return state_.load(std::memory_order_relaxed) == kStopped; }
 
   // Prepares the gate for another computation. No thread may be in Pass.

@@ -274,6 +274,7 @@ Dispatcher::Finished Dispatcher::Finish(int lane, const Batch& batch, bool compu
   finished.expected = lanes_[lane].expected;
   bool expired = false;
   for (RunningItem& item : lanes_[lane].running) {
+    if (item.status.ok() && item.deadline <= now) item.status = ExpiredError();
     expired |= absl::IsDeadlineExceeded(item.status);
     finished.ends.push_back(std::move(item.status));
   }

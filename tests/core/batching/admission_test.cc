@@ -1,123 +1,189 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/batching/admission.h"
 
-#include <limits>
 #include <string>
 #include <vector>
 
 #include "core/base/status.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace attend {
 namespace {
 
-constexpr int64_t kMaxBytes = 1000;
-constexpr int64_t kMaxRequests = 10;
+using ::testing::HasSubstr;
 
-absl::Duration Ms(int64_t milliseconds) {
+constexpr absl::Duration kForEver = absl::InfiniteDuration();
+constexpr absl::Duration kMoment = absl::Microseconds(1);
+
+absl::Duration Ms(double milliseconds) {
   return absl::Milliseconds(milliseconds);
-}
-
-// One executor, busy for 10 ms more; 30 ms of work are queued, 20 ms of them before the item.
-Load BusyLoad() {
-  Load load;
-  load.queue_requests = 3;
-  load.queue_bytes = 300;
-  load.until_free = Ms(10);
-  load.queued = Ms(30);
-  load.ahead = Ms(20);
-  load.batch = Ms(5);
-  return load;
-}
-
-Load FullLoad() {
-  Load load = BusyLoad();
-  load.queue_requests = kMaxRequests;
-  return load;
-}
-
-Load IdleLoad() {
-  Load load = BusyLoad();
-  load.executor_idle = true;
-  return load;
-}
-
-Load UnknownLoad() {
-  Load load = FullLoad();
-  load.until_free = load.queued = load.ahead = load.batch = absl::ZeroDuration();
-  return load;
-}
-
-Load HugeLoad() {
-  Load load = FullLoad();
-  load.queued = absl::Hours(1);
-  return load;
-}
-
-Load TinyLoad() {
-  Load load = FullLoad();
-  load.until_free = absl::ZeroDuration();
-  load.queued = absl::Nanoseconds(1);
-  return load;
-}
-
-Load LongBatches() {
-  Load load = BusyLoad();
-  load.batch = Ms(50);
-  return load;
 }
 
 struct Case {
   std::string name;
-  Arrival item;  // bytes, time left, expected
-  Load load = BusyLoad();
+  Load load;     // standing, wait
+  Arrival item;  // time left, expected
   std::string reason = "";  // reason of the refusal; empty: admitted
-  absl::Duration pushback = -absl::Nanoseconds(1);
+  absl::Duration pushback = absl::ZeroDuration();  // zero: none
+  QueueLimits limits;
 };
 
-std::vector<Case> Cases() {
-  const absl::Duration ever = absl::InfiniteDuration();
-  constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
+QueueLimits NoDelay() {
+  QueueLimits limits;
+  limits.target_delay = absl::ZeroDuration();
+  return limits;
+}
+
+// An item that begins at once is refused by its deadline alone.
+std::vector<Case> CasesWithoutLoad() {
   return {
-      {"AnItemWithoutDeadlineIsAdmitted", {100, ever, Ms(10)}},
-      {"NoTimeIsLeft", {100, Ms(0), Ms(10)}, IdleLoad(), "EXPIRED"},
-      {"NoTimeIsLeftInAFullQueueEither", {100, Ms(-1), Ms(10)}, FullLoad(), "EXPIRED"},
-      {"TooManyRequestsWait", {1, ever, Ms(10)}, FullLoad(), "QUEUE_FULL", Ms(40)},
-      {"TheLastBytesFit", {700, ever, Ms(10)}},
-      {"TooManyBytesWait", {701, ever, Ms(10)}, BusyLoad(), "QUEUE_FULL", Ms(40)},
-      {"BytesDoNotOverflow", {kHuge, ever, Ms(10)}, BusyLoad(), "QUEUE_FULL", Ms(40)},
-      {"AnUnknownWaitHasADefaultPushback", {1, ever, {}}, UnknownLoad(), "QUEUE_FULL", Ms(100)},
-      {"PushbackIsNotForEver", {1, ever, {}}, HugeLoad(), "QUEUE_FULL", absl::Seconds(5)},
-      {"PushbackIsNotTooShort", {1, ever, {}}, TinyLoad(), "QUEUE_FULL", Ms(1)},
-      // 10 ms until free, 20 ms ahead, 10 ms its own, and a quarter more of headroom: 50 ms.
-      {"TheDeadlineIsJustReached", {100, Ms(50), Ms(10)}},
-      {"TheDeadlineIsJustMissed",
-       {100, Ms(49), Ms(10)},
-       BusyLoad(),
-       "DEADLINE_UNREACHABLE",
-       Ms(30)},
-      {"ItEndsWithItsBatch", {100, Ms(99), Ms(10)}, LongBatches(), "DEADLINE_UNREACHABLE", Ms(30)},
-      {"ItEndsWithItsBatchInTime", {100, Ms(100), Ms(10)}, LongBatches()},
-      {"AnIdleExecutorTriesAnyDeadline", {100, Ms(11), Ms(10)}, IdleLoad()},
-      {"NothingIsKnownOfTheItem", {100, Ms(1), Ms(0)}},
-      {"LoadIsNotTheReason", {100, Ms(49), Ms(50)}},
+      {"AnItemWithoutDeadlineIsAdmitted", {false, {}}, {kForEver, Ms(10)}},
+      {"NoTimeIsLeft", {false, {}}, {Ms(0), Ms(10)}, "EXPIRED"},
+      {"TheDeadlineHasPassed", {false, {}}, {Ms(-1), Ms(0)}, "EXPIRED"},
+      {"AnItemThatTakesNoTimeIsAdmitted", {false, {}}, {kMoment, Ms(0)}},
+      // In the best case an item takes two thirds of its expected time.
+      {"TheBestCaseEndsInTime", {false, {}}, {Ms(10) + kMoment, Ms(15)}},
+      {"NotEvenTheBestCaseEndsInTime", {false, {}}, {Ms(10) - kMoment, Ms(15)}, "DEADLINE_TOO_SHORT"},
+      {"NothingEndsInNoTime", {false, {}}, {kMoment, absl::Hours(1)}, "DEADLINE_TOO_SHORT"},
+      {"AnItemWithoutEndIsAdmittedWithoutDeadline", {false, {}}, {kForEver, absl::Hours(999)}},
+      // A fifth of the time to spare is asked only of an item that waits.
+      {"AnIdleExecutorTriesATightDeadline", {false, {}}, {Ms(11), Ms(10)}},
+      {"SoItDoesBesideAStandingQueue", {true, {}}, {Ms(11), Ms(10)}},
+      {"AnItemThatBeginsAtOnceIsNeverDelayed", {true, {}}, {kForEver, Ms(10)}, "", {}, NoDelay()},
   };
 }
 
-TEST(CheckAdmission, FollowsTheTable) {
-  for (const Case& test : Cases()) {
+std::vector<Case> CasesUnderLoad() {
+  return {
+      {"WaitingIsNoReasonToRefuse", {false, absl::Hours(1)}, {kForEver, Ms(1)}},
+      {"NoTimeIsLeftUnderLoadEither", {true, Ms(500)}, {Ms(0), Ms(10)}, "EXPIRED"},
+      {"ItsOwnTimeIsTheReasonAndNotTheLoad", {true, Ms(500)}, {Ms(9), Ms(15)}, "DEADLINE_TOO_SHORT"},
+      // 30 ms of waiting, 10 ms of its own, and a quarter more of headroom: 50 ms.
+      {"TheDeadlineIsJustReached", {false, Ms(30)}, {Ms(50), Ms(10)}},
+      {"TheDeadlineIsJustMissed",
+       {false, Ms(30)},
+       {Ms(50) - kMoment, Ms(10)},
+       "DEADLINE_UNREACHABLE",
+       Ms(30)},
+      {"AStandingQueueMakesNoDifferenceToIt", {true, Ms(30)}, {Ms(50), Ms(10)}},
+      {"TheDeadlineIsTheReasonBeforeTheQueue",
+       {true, Ms(500)},
+       {Ms(100), Ms(1)},
+       "DEADLINE_UNREACHABLE",
+       Ms(500)},
+      // The target delay is 100 ms.
+      {"AStandingQueueDelaysShortWorkNotTooLong", {true, Ms(100)}, {kForEver, Ms(1)}},
+      {"AStandingQueueDelaysShortWorkTooLong",
+       {true, Ms(100) + kMoment},
+       {kForEver, Ms(1)},
+       "QUEUE_FULL",
+       Ms(100) + kMoment},
+      {"AQueueThatDrainsDelaysNobodyTooLong", {false, Ms(100) + kMoment}, {kForEver, Ms(1)}},
+      // Longer work may wait for sixteen times its own time.
+      {"AStandingQueueDelaysLongWorkNotTooLong", {true, Ms(160)}, {kForEver, Ms(10)}},
+      {"AStandingQueueDelaysLongWorkTooLong",
+       {true, Ms(160) + kMoment},
+       {kForEver, Ms(10)},
+       "QUEUE_FULL",
+       Ms(160) + kMoment},
+      {"AFarDeadlineHelpsNotAgainstAStandingQueue",
+       {true, Ms(101)},
+       {absl::Hours(1), Ms(1)},
+       "QUEUE_FULL",
+       Ms(101)},
+  };
+}
+
+std::vector<Case> CasesOfPushback() {
+  return {
+      {"PushbackIsNotTooShort", {false, kMoment}, {Ms(10), Ms(10)}, "DEADLINE_UNREACHABLE", Ms(1)},
+      {"PushbackIsNotForEver",
+       {false, absl::Hours(1)},
+       {Ms(100), Ms(1)},
+       "DEADLINE_UNREACHABLE",
+       absl::Seconds(5)},
+      {"PushbackOfAQueueIsNotTooShort",
+       {true, kMoment},
+       {kForEver, Ms(0)},
+       "QUEUE_FULL",
+       Ms(1),
+       NoDelay()},
+      {"PushbackOfAQueueIsNotForEver",
+       {true, absl::Hours(1)},
+       {kForEver, Ms(1)},
+       "QUEUE_FULL",
+       absl::Seconds(5)},
+  };
+}
+
+void Check(const std::vector<Case>& cases) {
+  for (const Case& test : cases) {
     SCOPED_TRACE(test.name);
-    const absl::Status status =
-        CheckAdmission(test.item, test.load, QueueLimits{kMaxRequests, kMaxBytes});
+    const absl::Status status = CheckAdmission(test.item, test.load, test.limits);
+    EXPECT_EQ(status.ok(), test.reason.empty()) << status;
     EXPECT_EQ(GetErrorInfo(status).reason, test.reason) << status;
-    EXPECT_EQ(status.ok(), test.reason.empty());
     if (test.pushback > absl::ZeroDuration()) {
       EXPECT_EQ(GetRetryPushback(status), test.pushback);
       EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
     } else {
       EXPECT_LT(GetRetryPushback(status), absl::ZeroDuration());
+      if (!test.reason.empty()) EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
     }
   }
+}
+
+TEST(CheckAdmission, RefusesWithoutLoadWhatCannotEndInTime) {
+  Check(CasesWithoutLoad());
+}
+
+TEST(CheckAdmission, RefusesUnderLoadWhatWouldWaitTooLong) {
+  Check(CasesUnderLoad());
+}
+
+TEST(CheckAdmission, TellsWhenToTryAgain) {
+  Check(CasesOfPushback());
+}
+
+TEST(CheckAdmission, SaysHowMuchTimeARequestNeeds) {
+  const absl::Status status = CheckAdmission({Ms(20.5), Ms(60.7)}, {}, {});
+  EXPECT_EQ(status.message(),
+            "the request alone needs about 60ms, and its deadline leaves 20ms; allow more time");
+}
+
+TEST(CheckAdmission, SaysWhatToDoAboutABusyServer) {
+  EXPECT_THAT(std::string(CheckAdmission({Ms(20), Ms(10)}, {false, Ms(30)}, {}).message()),
+              HasSubstr("too busy to meet this deadline; allow more time or try another server"));
+  EXPECT_THAT(std::string(CheckAdmission({kForEver, Ms(1)}, {true, Ms(500)}, {}).message()),
+              HasSubstr("more work than it can do; try again later or use another server"));
+}
+
+// The errors of an item that finds no room and of one that gives up its room.
+TEST(QueueFull, CarriesReasonAndBoundedPushback) {
+  const struct {
+    absl::Duration drain_time, pushback;
+  } kCases[] = {
+      {Ms(40), Ms(40)},
+      {absl::ZeroDuration(), Ms(1)},
+      {absl::Hours(1), absl::Seconds(5)},
+      {kForEver, absl::Seconds(5)},
+  };
+  for (const auto& test : kCases) {
+    SCOPED_TRACE(absl::FormatDuration(test.drain_time));
+    for (const absl::Status& status :
+         {QueueFullError(3, test.drain_time), DisplacedError(test.drain_time)}) {
+      EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+      EXPECT_EQ(GetErrorInfo(status).reason, "QUEUE_FULL");
+      EXPECT_EQ(GetRetryPushback(status), test.pushback);
+    }
+  }
+}
+
+TEST(QueueFull, SaysWhatHappened) {
+  EXPECT_THAT(std::string(QueueFullError(3, Ms(1)).message()),
+              HasSubstr("the queue is full with 3 requests"));
+  EXPECT_THAT(std::string(DisplacedError(Ms(1)).message()),
+              HasSubstr("gave way to one of a higher priority or of a caller with fewer requests"));
 }
 
 }  // namespace

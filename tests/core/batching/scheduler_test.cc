@@ -48,22 +48,22 @@ struct Outcome {
   Event ended;
 };
 
-// Hands over names; `on_run` is called with the names of a batch and its stop flag.
+// Hands over names; `on_run` is called with the names of a batch and its gate.
 class TestRunner final : public BatchRunner {
  public:
-  using OnRun = std::function<void(const std::vector<int>& names, const std::atomic<bool>& stop)>;
-  explicit TestRunner(OnRun on_run = [](const std::vector<int>&, const std::atomic<bool>&) {})
+  using OnRun = std::function<void(const std::vector<int>& names, TaskGate& gate)>;
+  explicit TestRunner(OnRun on_run = [](const std::vector<int>&, TaskGate&) {})
       : on_run_(std::move(on_run)) {}
 
-  void Add(int executor, int name) { names_[executor].push_back(name); }
-  bool Run(int executor, const std::atomic<bool>& stop) override {
-    on_run_(std::exchange(names_[executor], {}), stop);
-    return !stop;
+  void Add(int lane, int name) { names_[lane].push_back(name); }
+  bool Run(int lane, TaskGate& gate) override {
+    on_run_(std::exchange(names_[lane], {}), gate);
+    return !gate.stopped();
   }
 
  private:
   const OnRun on_run_;
-  std::vector<int> names_[2];  // indexed by executor, used by its thread alone
+  std::vector<int> names_[2 * kLanes];  // indexed by lane, used by its thread alone
 };
 
 class TestWork final : public Work {
@@ -71,9 +71,9 @@ class TestWork final : public Work {
   TestWork(TestRunner* runner, int name, Outcome* outcome)
       : runner_(runner), name_(name), outcome_(outcome) {}
 
-  void Prepare(int executor) override {
+  void Prepare(int lane) override {
     ++outcome_->runs;
-    runner_->Add(executor, name_);
+    runner_->Add(lane, name_);
   }
   void End(absl::StatusOr<Timing> result) override {
     if (result.ok()) outcome_->timing = *result;
@@ -88,36 +88,33 @@ class TestWork final : public Work {
   Outcome* const outcome_;
 };
 
+// The predicted time of an item.
+constexpr double kItemSeconds = 1e-4;
+
 WorkItem MakeItem(TestRunner* runner, int name, Outcome* outcome,
                   absl::Time deadline = absl::InfiniteFuture()) {
   WorkItem item;
   item.runner = runner;
-  item.cost = {1e6, 2e6, 1, 100};
+  item.cost = {kItemSeconds, 2e6, 1, 100};
   item.deadline = deadline;
   item.work = std::make_unique<TestWork>(runner, name, outcome);
   return item;
 }
 
-struct SeenBatch {
-  int64_t requests, tokens;
-  double flops;
-  absl::Duration compute;
-};
-
 class RecordingObserver final : public BatchObserver {
  public:
-  void OnBatch(int64_t requests, int64_t tokens, double flops, absl::Duration compute) override {
+  void OnBatch(const BatchRecord& batch) override {
     MutexLock lock(mutex_);
-    batches_.push_back({requests, tokens, flops, compute});
+    batches_.push_back(batch);
   }
-  std::vector<SeenBatch> batches() {
+  std::vector<BatchRecord> batches() {
     MutexLock lock(mutex_);
     return batches_;
   }
 
  private:
   Mutex mutex_;
-  std::vector<SeenBatch> batches_ ABSL_GUARDED_BY(mutex_);
+  std::vector<BatchRecord> batches_ ABSL_GUARDED_BY(mutex_);
 };
 
 // A scheduler whose executor runs only the batches that Allow() admits.
@@ -131,19 +128,20 @@ class SchedulerTest : public ::testing::Test {
     return MakeItem(&runner_, name, outcome, deadline);
   }
 
-  void RunBatch(const std::vector<int>& names, const std::atomic<bool>& stop) {
+  void RunBatch(const std::vector<int>& names, TaskGate& gate) {
     MutexLock lock(mutex_);
     batches_.push_back(names);
     changed_.NotifyAll();
     while (allowed_ == 0) changed_.Wait(mutex_);
     --allowed_;
-    if (stop) ++stopped_batches_;
+    if (gate.stopped()) ++stopped_batches_;
     clock_.Advance(takes_);
   }
 
   static SchedulerOptions Options() {
     SchedulerOptions options;
-    options.batch = {16, 1000, 1e12};
+    options.batch.max_requests = 16;
+    options.batch.max_tokens = 1000;
     return options;
   }
 
@@ -178,9 +176,8 @@ class SchedulerTest : public ::testing::Test {
   absl::Duration takes_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::vector<int>> batches_ ABSL_GUARDED_BY(mutex_);
   int stopped_batches_ ABSL_GUARDED_BY(mutex_) = 0;
-  TestRunner runner_{[this](const std::vector<int>& names, const std::atomic<bool>& stop) {
-    RunBatch(names, stop);
-  }};
+  TestRunner runner_{
+      [this](const std::vector<int>& names, TaskGate& gate) { RunBatch(names, gate); }};
   RecordingObserver observer_;
   std::optional<Scheduler> scheduler_;
 };
@@ -214,7 +211,7 @@ TEST_F(SchedulerTest, ServesHigherPriorityFirst) {
   Outcome first, low, high;
   Occupy(&first);
   WorkItem item = Item(1, &low);
-  item.priority = 1;
+  item.priority = Priority::kLow;
   Submit(std::move(item));
   Submit(Item(2, &high));
   Allow(3);
@@ -354,8 +351,8 @@ TEST_F(SchedulerTest, RunsTheNextBatchAfterOneThatWasStopped) {
 }
 
 // A runner that ends its batch when it is stopped, and not before.
-void AwaitStop(const std::vector<int>& /*names*/, const std::atomic<bool>& stop) {
-  while (!stop) std::this_thread::yield();
+void AwaitStop(const std::vector<int>& /*names*/, TaskGate& gate) {
+  while (gate.Pass()) std::this_thread::yield();
 }
 
 TEST_F(SchedulerTest, StopsARunningBatchAtTheDeadlineOfItsItem) {
@@ -363,7 +360,7 @@ TEST_F(SchedulerTest, StopsARunningBatchAtTheDeadlineOfItsItem) {
   TestRunner endless(AwaitStop);
   Outcome outcome;
   Submit(MakeItem(&endless, 1, &outcome, clock_.Now() + absl::Milliseconds(1)));
-  while (scheduler_->stats().in_hand == 0) std::this_thread::yield();
+  while (outcome.runs == 0) std::this_thread::yield();
   clock_.Advance(absl::Milliseconds(1));
   outcome.ended.Wait();
   EXPECT_EQ(outcome.status.code(), absl::StatusCode::kDeadlineExceeded);
@@ -377,19 +374,19 @@ TEST_F(SchedulerTest, LearnsFromBatchesThatExpireWhileTheyRun) {
   TestRunner endless(AwaitStop);
   // Nothing is refused while the executor is idle, and the clock stands until the item runs.
   const auto run = [&](int name, Outcome* outcome) {
-    while (scheduler_->stats().idle_executors == 0) std::this_thread::yield();
+    while (scheduler_->stats().in_hand > 0) std::this_thread::yield();
     Submit(MakeItem(&endless, name, outcome, clock_.Now() + absl::Milliseconds(10)));
-    while (scheduler_->stats().in_hand == 0) std::this_thread::yield();
+    while (outcome->runs == 0) std::this_thread::yield();
   };
-  for (int i = 0; i < 6; ++i) {
+  for (int i = 0; i < 30; ++i) {
     Outcome outcome;
     run(i, &outcome);
     clock_.Advance(absl::Milliseconds(10));
     outcome.ended.Wait();
   }
   Outcome running, waiting;
-  run(6, &running);
-  WorkItem item = MakeItem(&endless, 7, &waiting, clock_.Now() + absl::Milliseconds(15));
+  run(30, &running);
+  WorkItem item = MakeItem(&endless, 31, &waiting, clock_.Now() + absl::Microseconds(1500));
   EXPECT_EQ(GetErrorInfo(scheduler_->Submit(item).status()).reason, "DEADLINE_UNREACHABLE");
   clock_.Advance(absl::Milliseconds(10));
   running.ended.Wait();
@@ -400,7 +397,7 @@ TEST_F(SchedulerTest, StopsARunningBatchWhenTheDrainEnds) {
   TestRunner endless(AwaitStop);
   Outcome outcome;
   Submit(MakeItem(&endless, 1, &outcome));
-  while (scheduler_->stats().in_hand == 0) std::this_thread::yield();
+  while (outcome.runs == 0) std::this_thread::yield();
   scheduler_->Drain(clock_.Now());
   outcome.ended.Wait();
   EXPECT_EQ(outcome.status.code(), absl::StatusCode::kUnavailable);
@@ -412,7 +409,7 @@ TEST_F(SchedulerTest, DestructionStopsARunningBatch) {
   TestRunner endless(AwaitStop);
   Outcome outcome;
   Submit(MakeItem(&endless, 1, &outcome));
-  while (scheduler_->stats().in_hand == 0) std::this_thread::yield();
+  while (outcome.runs == 0) std::this_thread::yield();
   scheduler_.reset();
   EXPECT_EQ(outcome.status.code(), absl::StatusCode::kCancelled);
 }
@@ -464,52 +461,82 @@ TEST_F(SchedulerTest, RefusesADeadlineThatOnlyLoadMakesUnreachable) {
   SchedulerOptions options = Options();
   options.batch.max_requests = 1;
   Start(options);
-  {
-    MutexLock lock(mutex_);
-    takes_ = absl::Milliseconds(10);
-  }
-  for (int i = 0; i < 6; ++i) {  // learns that an item takes 10 ms
-    Outcome outcome;
-    Allow(1);
-    Submit(Item(i, &outcome));
-    outcome.ended.Wait();
-  }
-  Outcome first, second, tight, wide;
-  Submit(Item(10, &first));
-  WaitForBatches(7);
-  Submit(Item(11, &second));
-  // 10 ms running, 10 ms queued, 10 ms its own.
-  WorkItem item = Item(12, &tight, clock_.Now() + absl::Milliseconds(25));
+  const auto item_of_8_ms = [this](int name, Outcome* outcome, absl::Duration time_left) {
+    WorkItem item = Item(name, outcome, clock_.Now() + time_left);
+    item.cost.seconds = 0.008;
+    return item;
+  };
+  Outcome first, second, tight, wide, alone;
+  Submit(item_of_8_ms(0, &first, absl::Hours(1)));
+  WaitForBatches(1);
+  Submit(item_of_8_ms(1, &second, absl::Hours(1)));
+  // 8 ms running, 8 ms queued, 8 ms its own.
+  WorkItem item = item_of_8_ms(2, &tight, absl::Milliseconds(23));
   const absl::Status status = scheduler_->Submit(item).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(GetErrorInfo(status).reason, "DEADLINE_UNREACHABLE");
-  EXPECT_EQ(GetRetryPushback(status), absl::Milliseconds(20));
-  Submit(Item(13, &wide, clock_.Now() + absl::Milliseconds(100)));
-  // The item's own work takes longer than its deadline allows: load is not the reason.
-  Outcome own;
-  WorkItem heavy = Item(14, &own, clock_.Now() + absl::Milliseconds(25));
-  heavy.cost.work = 3e6;
-  Submit(std::move(heavy));
-  Allow(4);
+  EXPECT_EQ(GetRetryPushback(status), absl::Milliseconds(16));
+  Submit(item_of_8_ms(3, &wide, absl::Milliseconds(100)));
+  // Its own work takes longer than its deadline allows: load is not the reason.
+  item = item_of_8_ms(4, &alone, absl::Milliseconds(5));
+  EXPECT_EQ(GetErrorInfo(scheduler_->Submit(item).status()).reason, "DEADLINE_TOO_SHORT");
+  Allow(3);
   scheduler_->Drain(absl::InfiniteFuture());
   EXPECT_TRUE(wide.status.ok());
-  EXPECT_EQ(own.ends, 1);
 }
 
-TEST_F(SchedulerTest, NeverRefusesADeadlineWhileAnExecutorIsIdle) {
+TEST_F(SchedulerTest, AdmitsADeadlineThatMayBeMetWhileNothingElseRuns) {
   Start();
-  {
-    MutexLock lock(mutex_);
-    takes_ = absl::Seconds(10);
-  }
   Allow(8);
   for (int i = 0; i < 8; ++i) {
     Outcome outcome;
-    Submit(Item(i, &outcome, clock_.Now() + absl::Milliseconds(1)));
+    Submit(Item(i, &outcome, clock_.Now() + absl::Seconds(kItemSeconds * 0.7)));
     outcome.ended.Wait();
     EXPECT_EQ(outcome.runs, 1);
-    while (scheduler_->stats().idle_executors == 0) std::this_thread::yield();
+    while (scheduler_->stats().in_hand > 0) std::this_thread::yield();
   }
+}
+
+// The long batch ends once the short one has.
+TEST_F(SchedulerTest, SuspendsLongWorkForShortWork) {
+  Start();
+  Outcome long_outcome, short_outcome;
+  std::atomic<TaskGate*> long_gate{nullptr};
+  TestRunner long_runner([&](const std::vector<int>&, TaskGate& gate) {
+    long_gate = &gate;
+    while (short_outcome.ends == 0) {
+      EXPECT_TRUE(gate.Pass());
+      std::this_thread::yield();
+    }
+  });
+  WorkItem item = MakeItem(&long_runner, 1, &long_outcome);
+  item.cost.seconds = 1.0;
+  Submit(std::move(item));
+  while (long_gate == nullptr) std::this_thread::yield();
+  EXPECT_TRUE(long_gate.load()->open());
+  Submit(Item(2, &short_outcome));
+  EXPECT_FALSE(long_gate.load()->open());
+  WaitForBatches(1);
+  EXPECT_EQ(long_outcome.ends, 0);
+  Allow(1);
+  long_outcome.ended.Wait();
+  EXPECT_EQ(short_outcome.ends, 1);
+  EXPECT_TRUE(long_outcome.status.ok()) << long_outcome.status;
+}
+
+// With the fake clock standing still, only the threads of two lanes can end both.
+TEST_F(SchedulerTest, RunsTwoExecutorsAtTheSameTime) {
+  SchedulerOptions options = Options();
+  options.executors = 2;
+  options.batch.max_requests = 1;
+  Start(options);
+  Outcome first, second;
+  Submit(Item(1, &first));
+  Submit(Item(2, &second));
+  WaitForBatches(2);
+  Allow(2);
+  first.ended.Wait();
+  second.ended.Wait();
 }
 
 TEST_F(SchedulerTest, EndMaySubmitAndCancel) {
@@ -552,7 +579,7 @@ TEST_F(SchedulerTest, TellsTheObserverAndEachItemHowTheBatchRan) {
   EXPECT_EQ(third.timing.compute, absl::Milliseconds(7));
   EXPECT_EQ(third.timing.batch_requests, 2);
   EXPECT_EQ(third.timing.batch_tokens, 2);
-  const std::vector<SeenBatch> seen = observer_.batches();
+  const std::vector<BatchRecord> seen = observer_.batches();
   ASSERT_EQ(seen.size(), 2u);
   EXPECT_EQ(seen[1].requests, 2);
   EXPECT_EQ(seen[1].tokens, 2);
@@ -563,9 +590,8 @@ TEST_F(SchedulerTest, TellsTheObserverAndEachItemHowTheBatchRan) {
 TEST_F(SchedulerTest, RunsWorkOfDifferentRunnersInBatchesOfTheirOwn) {
   Start();
   std::atomic<int> others{0};
-  TestRunner other([&](const std::vector<int>& names, const std::atomic<bool>&) {
-    others += static_cast<int>(names.size());
-  });
+  TestRunner other(
+      [&](const std::vector<int>& names, TaskGate&) { others += static_cast<int>(names.size()); });
   Outcome first, second, third, fourth;
   Occupy(&first);
   Submit(Item(1, &second));
@@ -585,7 +611,8 @@ TEST(Scheduler, EndsEachItemExactlyOnceUnderContention) {
   constexpr int kThreads = 8;
   constexpr int kItemsPerThread = 500;
   SchedulerOptions options;
-  options.batch = {8, 1000, 1e12};
+  options.batch.max_requests = 8;
+  options.batch.max_tokens = 1000;
   options.queue.max_requests = 32;
   options.executors = 2;
   std::vector<Outcome> outcomes(kThreads * kItemsPerThread);
@@ -601,7 +628,8 @@ TEST(Scheduler, EndsEachItemExactlyOnceUnderContention) {
         for (int i = 0; i < kItemsPerThread; ++i) {
           Outcome* outcome = &outcomes[t * kItemsPerThread + i];
           WorkItem item = MakeItem(&runners[random() % 2], i, outcome);
-          item.priority = random() % 3;
+          item.priority = static_cast<Priority>(random() % 3);
+          item.caller = random() % 4;
           if (random() % 4 == 0) {
             item.deadline = Clock::Steady().Now() + absl::Microseconds(random() % 200);
           }
@@ -632,7 +660,7 @@ TEST(Scheduler, EndsEachItemExactlyOnceUnderContention) {
   EXPECT_EQ(stats.cancelled, cancelled);
   EXPECT_EQ(stats.refused, refused);
   EXPECT_EQ(stats.accepted + stats.refused, kThreads * kItemsPerThread);
-  EXPECT_EQ(stats.accepted, ok + expired + cancelled);
+  EXPECT_EQ(stats.accepted, ok + expired + cancelled + stats.displaced);
   EXPECT_EQ(stats.in_hand, 0);
   EXPECT_EQ(stats.queue_requests, 0);
   EXPECT_EQ(stats.queue_bytes, 0);

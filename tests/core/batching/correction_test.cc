@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/batching/correction.h"
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace attend {
+namespace {
+
+class IdleRunner final : public BatchRunner {
+  bool Run(int, TaskGate&) override { return true; }
+};
+
+const IdleRunner kRunner;
+const IdleRunner kOther;
+
+// Some batches in a row whose times stand in one ratio to their predictions.
+struct Batches {
+  int count = 0;
+  double ratio = 1.0;
+  double predicted_seconds = 0.01;
+};
+
+struct Case {
+  std::string name;
+  std::vector<Batches> batches;
+  double factor;
+};
+
+std::vector<Case> Cases() {
+  const double from_one_to_two = std::exp2(1.0 - std::pow(0.9, 10));
+  return {
+      {"PredictionsAreTrustedAtFirst", {}, 1.0},
+      {"TheFirstBatchHasHalfOfTheWeight", {{1, 4.0}}, 2.0},
+      {"TheNextOneHasAThird", {{1, 4.0}, {1, 2.0}}, 2.0},
+      {"EarlyBatchesWeighTheSame", {{4, 2.0}}, std::pow(2.0, 4.0 / 5.0)},
+      {"FasterBatchesLowerTheFactor", {{1, 0.25}}, 0.5},
+      {"TheMeanIsGeometric", {{1, 3.0}, {1, 1.0 / 3.0}}, std::pow(3.0, -1.0 / 3.0 + 1.0 / 3.0)},
+      {"OneBatchIsBoundedAbove", {{1, 1e6}}, std::sqrt(8.0)},
+      {"OneBatchIsBoundedBelow", {{1, 1e-6}}, std::sqrt(1.0 / 8.0)},
+      {"AStrangeBatchHasLittleWeight", {{500, 1.0}, {1, 1e6}}, std::pow(8.0, 0.1)},
+      {"AChangeShowsAfterTenBatches", {{500, 1.0}, {10, 2.0}}, from_one_to_two},
+      {"AChangeIsFollowed", {{500, 1.0}, {100, 2.0}}, 2.0},
+      {"AHugeBatchCountsNoMoreThanASmallOne", {{1, 4.0, 1e3}, {1, 1.0, 1e-6}}, std::cbrt(4.0)},
+      {"ABatchWithoutPredictionCountsNothing", {{9, 4.0, 0.0}}, 1.0},
+      {"ABatchWithoutTimeCountsNothing", {{9, 0.0}}, 1.0},
+      {"ANegativeTimeCountsNothing", {{9, -1.0}}, 1.0},
+  };
+}
+
+TEST(Correction, FollowsTheTable) {
+  for (const Case& test : Cases()) {
+    SCOPED_TRACE(test.name);
+    Correction correction;
+    for (const Batches& batches : test.batches) {
+      for (int i = 0; i < batches.count; ++i) {
+        correction.Observe(&kRunner, batches.predicted_seconds,
+                           batches.predicted_seconds * batches.ratio);
+      }
+    }
+    EXPECT_NEAR(correction.Factor(&kRunner), test.factor, 1e-3 * test.factor);
+    EXPECT_EQ(correction.Factor(&kOther), 1.0) << "runners share a factor";
+  }
+}
+
+TEST(Correction, KeepsRunnersApart) {
+  Correction correction;
+  for (int i = 0; i < 200; ++i) {
+    correction.Observe(&kRunner, 1.0, 4.0);
+    correction.Observe(&kOther, 1.0, 0.5);
+  }
+  EXPECT_NEAR(correction.Factor(&kRunner), 4.0, 1e-3);
+  EXPECT_NEAR(correction.Factor(&kOther), 0.5, 1e-3);
+}
+
+}  // namespace
+}  // namespace attend

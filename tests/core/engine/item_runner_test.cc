@@ -8,6 +8,7 @@
 #include <new>
 #include <optional>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 #include "core/base/status.h"
@@ -23,7 +24,8 @@ struct Item {
   enum class Fault { kNone, kMemory, kLibrary };
   Fault fault = Fault::kNone;
   mutable int computed = 0;
-  std::atomic<bool>* stop = nullptr;  // set once the item is computed
+  TaskGate* close = nullptr;  // closed once the item is computed
+  TaskGate* stop = nullptr;   // stopped once the item is computed
 };
 
 // Computes items on the workers, as real runners do; a fault throws in the middle of a batch.
@@ -45,7 +47,8 @@ class FaultyRunner final : public ItemRunner<Item> {
       if (item.fault == Item::Fault::kMemory) throw std::bad_alloc();
       if (item.fault == Item::Fault::kLibrary) throw std::runtime_error("could not execute");
       ++item.computed;
-      if (item.stop != nullptr) *item.stop = true;
+      if (item.close != nullptr) item.close->Close();
+      if (item.stop != nullptr) item.stop->Stop();
     });
   }
 };
@@ -62,11 +65,11 @@ class ItemRunnerTest : public ::testing::Test {
     std::vector<absl::Status> failures(items.size());
     for (size_t i = 0; i < items.size(); ++i) runner_->Add(0, items[i], failures[i]);
     runner_->batches.clear();
-    computed_ = runner_->Run(0, stop_);
+    computed_ = runner_->Run(0, gate_);
     return failures;
   }
 
-  std::atomic<bool> stop_{false};
+  TaskGate gate_;
   bool computed_ = false;  // the last batch as a whole
   std::deque<ExecutionContext> contexts_;
   std::optional<FaultyRunner> runner_;
@@ -108,18 +111,36 @@ TEST_F(ItemRunnerTest, ForgetsAFailedBatch) {
   EXPECT_THAT(runner_->batches, ElementsAre(2));
 }
 
+// A batch that waits for its turn has not failed: it goes on where it was and is not retried.
+TEST_F(ItemRunnerTest, ComputesASuspendedBatchOnce) {
+  std::vector<Item> items(100);
+  for (size_t i = 0; i < items.size(); i += 9) items[i].close = &gate_;
+  std::atomic<bool> ended{false};
+  std::thread opener([&] {
+    while (!ended.load()) {
+      gate_.Open();
+      std::this_thread::yield();
+    }
+  });
+  for (const absl::Status& failure : Run(items)) EXPECT_TRUE(failure.ok()) << failure;
+  ended.store(true);
+  opener.join();
+  EXPECT_THAT(runner_->batches, ElementsAre(100));
+  EXPECT_TRUE(computed_);
+  for (const Item& item : items) EXPECT_EQ(item.computed, 1);
+}
+
 TEST_F(ItemRunnerTest, StartsNoTaskOfABatchThatIsStoppedAndRetriesNothing) {
   std::vector<Item> items(100);
-  items[0].stop = &stop_;
+  items[0].stop = &gate_;
   for (const absl::Status& failure : Run(items)) EXPECT_TRUE(failure.ok()) << failure;
   EXPECT_THAT(runner_->batches, ElementsAre(100));
-  // The other worker may compute until it sees the flag, but nothing begins with it set.
-  stop_ = true;
+  // The other worker may compute until it sees the stopped gate, but nothing begins after.
   const std::vector<Item> late(100);
   Run(late);
   EXPECT_FALSE(computed_);
   for (const Item& item : late) EXPECT_EQ(item.computed, 0);
-  stop_ = false;
+  gate_.Reset(true);
   const std::vector<Item> after(3);
   Run(after);
   for (const Item& item : after) EXPECT_EQ(item.computed, 1);

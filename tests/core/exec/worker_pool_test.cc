@@ -2,12 +2,16 @@
 #include "core/exec/worker_pool.h"
 
 #include <atomic>
+#include <functional>
 #include <new>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "core/base/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -105,18 +109,18 @@ TEST(WorkerPool, ThrowsOneExceptionWhereEveryIterationThrows) {
   }
 }
 
-TEST(WorkerPool, StartsNoIterationOnceItIsInterrupted) {
+TEST(WorkerPool, StartsNoIterationOnceItsGateIsStopped) {
   for (const int size : {1, 2, 5}) {
     WorkerPool pool(size);
-    std::atomic<bool> stop{false};
+    TaskGate gate;
     std::atomic<int> calls{0};
     {
-      const WorkerPool::Interruptible interruptible(pool, stop);
+      const WorkerPool::Interruptible interruptible(pool, gate);
       pool.ParallelFor(3, [&](int64_t, int) { calls.fetch_add(1); });
       EXPECT_EQ(calls, 3);
       const auto body = [&](int64_t, int) {
         calls.fetch_add(1);
-        stop = true;
+        gate.Stop();
       };
       EXPECT_THROW(pool.ParallelFor(1000, body), WorkerPool::Interrupted);
       EXPECT_LE(calls, 3 + size);  // each worker is in one iteration at most
@@ -127,7 +131,130 @@ TEST(WorkerPool, StartsNoIterationOnceItIsInterrupted) {
       EXPECT_EQ(calls, 0);
     }
     pool.ParallelFor(7, [&](int64_t, int) { calls.fetch_add(1); });
-    EXPECT_EQ(calls, 7) << "the flag still counts";
+    EXPECT_EQ(calls, 7) << "the gate still counts";
+  }
+}
+
+// Closes a gate in the iterations of a loop, and changes it from a thread of its own while the
+// loop is suspended.
+class Suspender {
+ public:
+  // `change` is called while the gate is closed.
+  Suspender(TaskGate& gate, int workers, std::function<void()> change)
+      : gate_(gate), workers_(workers), change_(std::move(change)), thread_([this] { Watch(); }) {}
+
+  ~Suspender() {
+    ended_.store(true);
+    thread_.join();
+  }
+
+  // To be called by each iteration; closes the gate if `suspends` is set.
+  void OnIteration(bool suspends) {
+    begun_.fetch_add(1);
+    if (!suspends) return;
+    MutexLock lock(mutex_);
+    gate_.Close();
+    begun_at_close_ = begun_.load();
+    ++closed_;
+  }
+
+  int64_t closed() const {
+    MutexLock lock(mutex_);
+    return closed_;
+  }
+
+ private:
+  void Watch() {
+    while (!ended_.load()) {
+      // A loop that does not wait gets the time to begin too many iterations.
+      for (int i = 0; i < 20; ++i) std::this_thread::yield();
+      MutexLock lock(mutex_);
+      if (begun_at_close_ < 0) continue;
+      // The other workers may have passed the gate before it was closed.
+      EXPECT_LE(begun_.load() - begun_at_close_, workers_ - 1);
+      begun_at_close_ = -1;
+      change_();
+    }
+  }
+
+  TaskGate& gate_;
+  const int64_t workers_;
+  const std::function<void()> change_;
+  std::atomic<int64_t> begun_{0};  // iterations
+  std::atomic<bool> ended_{false};
+  mutable Mutex mutex_;
+  int64_t begun_at_close_ ABSL_GUARDED_BY(mutex_) = -1;  // < 0: the gate is open
+  int64_t closed_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::thread thread_;  // last: it uses all of the above
+};
+
+TEST(WorkerPool, RunsEachIterationOnceThoughItIsSuspendedAtRandomOnes) {
+  constexpr unsigned kSeed = 20251128;
+  constexpr int64_t kCount = 300;
+  SCOPED_TRACE(testing::Message() << "seed " << kSeed);
+  std::mt19937 random(kSeed);
+  for (const int size : {1, 2, 5}) {
+    SCOPED_TRACE(testing::Message() << "workers " << size);
+    WorkerPool pool(size);
+    TaskGate gate;
+    const WorkerPool::Interruptible interruptible(pool, gate);
+    Suspender suspender(gate, size, [&] { gate.Open(); });
+    for (int round = 0; round < 10; ++round) {
+      std::vector<char> suspends(kCount);
+      for (char& one : suspends) one = random() % 10 == 0;
+      suspends[random() % kCount] = true;
+      std::vector<int> calls(kCount, 0);  // not atomic: one worker touches each
+      std::vector<int64_t> results(kCount, 0);
+      pool.ParallelFor(kCount, [&](int64_t i, int) {
+        suspender.OnIteration(suspends[i] != 0);
+        ++calls[i];
+        results[i] = i * i;
+      });
+      EXPECT_THAT(calls, Each(1));
+      for (int64_t i = 0; i < kCount; ++i) ASSERT_EQ(results[i], i * i);
+    }
+    EXPECT_GE(suspender.closed(), 10);
+  }
+}
+
+TEST(WorkerPool, EndsASuspendedLoopWhenItsGateIsStopped) {
+  for (const int size : {1, 2, 5}) {
+    SCOPED_TRACE(testing::Message() << "workers " << size);
+    WorkerPool pool(size);
+    for (const int64_t at : {0, 3, 50}) {
+      TaskGate gate;
+      const WorkerPool::Interruptible interruptible(pool, gate);
+      Suspender suspender(gate, size, [&] { gate.Stop(); });
+      const auto body = [&](int64_t i, int) { suspender.OnIteration(i == at); };
+      EXPECT_THROW(pool.ParallelFor(1000, body), WorkerPool::Interrupted);
+      EXPECT_EQ(suspender.closed(), 1);
+    }
+  }
+}
+
+// The gate is closed before the loop begins, so that not even the first iteration may run.
+TEST(WorkerPool, BeginsALoopOnlyOnceItsGateIsOpen) {
+  for (const int size : {1, 2, 5}) {
+    WorkerPool pool(size);
+    for (const int64_t n : {1, 2, 7}) {
+      TaskGate gate;
+      gate.Close();
+      const WorkerPool::Interruptible interruptible(pool, gate);
+      std::atomic<bool> opened{false};
+      std::thread opener([&] {
+        for (int i = 0; i < 100; ++i) std::this_thread::yield();
+        opened.store(true);
+        gate.Open();
+      });
+      std::atomic<int> early{0}, calls{0};
+      pool.ParallelFor(n, [&](int64_t, int) {
+        calls.fetch_add(1);
+        early.fetch_add(opened.load() ? 0 : 1);
+      });
+      opener.join();
+      EXPECT_EQ(early, 0);
+      EXPECT_EQ(calls, n);
+    }
   }
 }
 

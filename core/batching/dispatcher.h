@@ -3,19 +3,15 @@
 #define ATTEND_CORE_BATCHING_DISPATCHER_H_
 
 #include <cstdint>
-#include <deque>
-#include <functional>
 #include <utility>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "core/base/task_gate.h"
 #include "core/batching/admission.h"
 #include "core/batching/correction.h"
 #include "core/batching/fair_queue.h"
-#include "core/batching/lane_turns.h"
+#include "core/batching/lanes.h"
 #include "core/batching/work_item.h"
 
 namespace attend {
@@ -47,14 +43,6 @@ struct SchedulerStats {
   int64_t displaced = 0;          // ended RESOURCE_EXHAUSTED
 };
 
-// The items that a lane runs next.
-struct Batch {
-  std::vector<WorkItem> items;  // have one runner; not empty
-  Cost cost;                    // sum over all items
-  double predicted_seconds = 0.0;
-  absl::Time start;
-};
-
 // An item that ends without a result of its batch.
 struct EndedItem {
   WorkItem item;
@@ -65,8 +53,7 @@ struct EndedItem {
 // call is told the time, decides at once what follows from it, and leaves the rest to its
 // caller, which runs the batches and ends the items. Simulations drive it as the scheduler does.
 //
-// Lanes are numbered executor * kLanes + lane. Thread-compatible; the gates may be used by other
-// threads at the same time.
+// Thread-compatible; the gates of the lanes may be used by other threads at the same time.
 class Dispatcher {
  public:
   explicit Dispatcher(const SchedulerOptions& options);
@@ -90,20 +77,16 @@ class Dispatcher {
 
   // The lanes that were given a batch since the last call.
   std::vector<int> TakeStarted() { return std::exchange(started_, {}); }
-  bool HasBatch(int lane) const { return !lanes_[lane].batch.items.empty(); }
+  bool HasBatch(int lane) const { return lanes_.HasBatch(lane); }
   // The batch to run. Precondition: HasBatch(lane).
-  Batch TakeBatch(int lane);
-  TaskGate& gate(int lane) { return lanes_[lane].gate; }
+  Batch TakeBatch(int lane) { return lanes_.TakeBatch(lane); }
+  TaskGate& gate(int lane) { return lanes_.gate(lane); }
 
-  // How the items of a batch end, in order, how long the batch had the turn, and how long it was
-  // expected to have it.
-  struct Finished {
-    std::vector<absl::Status> ends;
-    absl::Duration ran;
-    absl::Duration expected;
-  };
-  Finished Finish(int lane, const Batch& batch, bool computed, absl::Time now,
-                  std::vector<EndedItem>& ended);
+  // The lane's batch has been run. Others may run now, but this lane only once it is ready again,
+  // that is, when its thread has ended the items.
+  Lanes::Finished Finish(int lane, const Batch& batch, bool computed, absl::Time now,
+                         std::vector<EndedItem>& ended);
+  void MakeReady(int lane, absl::Time now, std::vector<EndedItem>& ended);
 
   // Counts an item whose End has returned.
   void CountEnd(absl::StatusCode code);
@@ -114,43 +97,20 @@ class Dispatcher {
   absl::Status CheckRoom() const;
 
  private:
-  // An item in a batch that runs, as the other threads see it.
-  struct RunningItem {
-    uint64_t id;
-    uint32_t caller;
-    absl::Time deadline;
-    absl::Status status;  // OK: its result is wanted
-  };
-  struct Lane {
-    Batch batch;  // until it is taken
-    std::vector<RunningItem> running;
-    absl::Duration expected;  // of the batch
-    bool open = false;        // the gate
-    TaskGate gate;
-  };
-
   void Predict(WorkItem& item) const;
   absl::Status MakeRoom(const WorkItem& item, std::vector<EndedItem>& ended);
   Load MeasureLoad(const WorkItem& item, absl::Time now) const;
-  absl::Duration Remaining(int lane) const;
   absl::Duration DrainTime() const;
   void Dispatch(absl::Time now, std::vector<EndedItem>& ended);
-  int FindShortLane() const;
-  int FindLongLane() const;
-  bool StartBatch(int lane, WorkClass work_class, absl::Time now, std::vector<EndedItem>& ended);
-  bool MayRunLong(int executor, uint32_t caller) const;
-  void SetGates();
-  void StopRunning(absl::FunctionRef<bool(const RunningItem&)> matches,
-                   absl::Status (*make_status)());
+  // Gives free lanes batches of the class.
+  void StartBatches(WorkClass work_class, absl::Time now, std::vector<EndedItem>& ended);
   void EndQueued(std::vector<WorkItem> items, absl::Status (*make_status)(),
                  std::vector<EndedItem>& ended);
-  absl::Time NextDeadline() const;
 
   const SchedulerOptions options_;
   FairQueue queue_;
   Correction correction_;
-  std::vector<LaneTurns> turns_;  // indexed by executor
-  std::deque<Lane> lanes_;
+  Lanes lanes_;
   std::vector<int> started_;
   SchedulerStats stats_;  // without the queue's part
   uint64_t next_id_ = 1;

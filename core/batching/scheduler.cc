@@ -96,6 +96,13 @@ void Scheduler::RunLane(int lane) {
 }
 
 std::optional<Batch> Scheduler::NextBatch(int lane) {
+  std::vector<EndedItem> ended;
+  {
+    MutexLock lock(mutex_);
+    dispatcher_.MakeReady(lane, clock_.Now(), ended);
+    Wake();
+  }
+  EndAll(std::move(ended));
   MutexLock lock(mutex_);
   while (!dispatcher_.HasBatch(lane)) {
     if (stopping_) return std::nullopt;
@@ -117,7 +124,7 @@ void Scheduler::RunBatch(int lane, Batch batch) {
     record.computed = runner->Run(lane, *gate);
   }
   std::vector<EndedItem> others;
-  Dispatcher::Finished finished;
+  Lanes::Finished finished;
   {
     MutexLock lock(mutex_);
     finished = dispatcher_.Finish(lane, batch, record.computed, clock_.Now(), others);

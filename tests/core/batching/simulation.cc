@@ -168,7 +168,7 @@ void Simulation::FinishBatch(int index) {
   Batch batch = std::exchange(lane.batch, {});
   std::vector<EndedItem> ended;
   const bool computed = !lane.fails && !dispatcher_.gate(index).stopped();
-  Dispatcher::Finished finished = dispatcher_.Finish(index, batch, computed, now_, ended);
+  Lanes::Finished finished = dispatcher_.Finish(index, batch, computed, now_, ended);
   for (size_t i = 0; i < batch.items.size(); ++i) {
     SimulatedItem& record = static_cast<SimulatedWork&>(*batch.items[i].work).item();
     const absl::Status& status = finished.ends[i];
@@ -178,6 +178,7 @@ void Simulation::FinishBatch(int index) {
     batch.items[i].work->End(status.ok() ? absl::StatusOr<Timing>(Timing()) : status);
     dispatcher_.CountEnd(status.code());
   }
+  dispatcher_.MakeReady(index, now_, ended);
   End(std::move(ended));
   StartBatches();
   Check();

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/batching/lanes.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/batching/end_status.h"
+
+namespace attend {
+namespace {
+
+// The long lanes of an executor that one caller may hold, so that others find one.
+constexpr int kLongLanesPerCaller = kLongLanes - 1;
+
+}  // namespace
+
+Lanes::Lanes(int executors, const TurnOptions& options)
+    : turns_(static_cast<size_t>(executors), LaneTurns(options)),
+      lanes_(static_cast<size_t>(executors * kLanes)) {}
+
+void Lanes::Advance(absl::Time now) {
+  for (LaneTurns& turns : turns_) turns.Advance(now);
+}
+
+void Lanes::SetTurns() {
+  for (LaneTurns& turns : turns_) turns.Rotate();
+  for (int i = 0; i < static_cast<int>(lanes_.size()); ++i) {
+    Lane& lane = lanes_[i];
+    const bool open = turns_[i / kLanes].turn() == i % kLanes;
+    if (lane.running.empty() || open == lane.open) continue;
+    lane.open = open;
+    open ? lane.gate.Open() : lane.gate.Close();
+  }
+}
+
+int Lanes::FindFree(WorkClass work_class) const {
+  int best = -1, least = 0;
+  for (int i = 0; i < static_cast<int>(lanes_.size()); ++i) {
+    const LaneTurns& turns = turns_[i / kLanes];
+    const bool is_short_lane = i % kLanes == kShortLane;
+    if (is_short_lane != (work_class == WorkClass::kShort)) continue;
+    if (!lanes_[i].ready || turns.busy(i % kLanes)) continue;
+    if (is_short_lane && !turns.MayBeginShort()) continue;
+    if (best < 0 || turns.CountLong() < least) {
+      best = i;
+      least = turns.CountLong();
+    }
+  }
+  return best;
+}
+
+bool Lanes::MayRunLong(int lane, uint32_t caller) const {
+  const int first = lane / kLanes * kLanes;
+  int held = 0;
+  for (int i = first + 1; i < first + kLanes; ++i) {
+    const std::vector<RunningItem>& running = lanes_[i].running;
+    held += std::any_of(running.begin(), running.end(),
+                        [caller](const RunningItem& item) { return item.caller == caller; });
+  }
+  return held < kLongLanesPerCaller;
+}
+
+void Lanes::Start(int lane, Batch batch) {
+  Lane& own = lanes_[lane];
+  LaneTurns& turns = turns_[lane / kLanes];
+  for (const WorkItem& item : batch.items) {
+    own.running.push_back({item.id, item.caller, item.deadline, absl::OkStatus()});
+  }
+  own.expected = batch.expected;
+  own.ready = false;
+  own.batch = std::move(batch);
+  turns.Begin(lane % kLanes);
+  own.open = turns.turn() == lane % kLanes;
+  own.gate.Reset(own.open);
+}
+
+Batch Lanes::TakeBatch(int lane) {
+  return std::exchange(lanes_[lane].batch, {});
+}
+
+Lanes::Finished Lanes::Finish(int lane, absl::Time now) {
+  Finished finished;
+  finished.ran = turns_[lane / kLanes].End(lane % kLanes);
+  finished.expected = lanes_[lane].expected;
+  for (RunningItem& item : lanes_[lane].running) {
+    if (item.status.ok() && item.deadline <= now) item.status = ExpiredError();
+    finished.ends.push_back(std::move(item.status));
+  }
+  lanes_[lane].running.clear();
+  return finished;
+}
+
+void Lanes::StopRunning(absl::FunctionRef<bool(const RunningItem&)> matches,
+                        absl::Status (*make_status)()) {
+  for (Lane& lane : lanes_) {
+    bool wanted = lane.running.empty();
+    for (RunningItem& item : lane.running) {
+      if (item.status.ok() && matches(item)) item.status = make_status();
+      wanted |= item.status.ok();
+    }
+    if (!wanted) lane.gate.Stop();
+  }
+}
+
+// The time that the lane's batch should still need. One that is overdue is assumed to need as
+// long again as it has run.
+absl::Duration Lanes::Remaining(int lane) const {
+  if (lanes_[lane].running.empty()) return absl::ZeroDuration();
+  const absl::Duration ran = turns_[lane / kLanes].ran(lane % kLanes);
+  const absl::Duration expected = lanes_[lane].expected;
+  return ran < expected ? expected - ran : ran;
+}
+
+absl::Duration Lanes::ExpectedWait(WorkClass work_class, absl::Duration own) const {
+  absl::Duration least = absl::InfiniteDuration();
+  for (int first = 0; first < static_cast<int>(lanes_.size()); first += kLanes) {
+    absl::Duration wait;
+    if (work_class == WorkClass::kShort) {
+      wait = Remaining(first + kShortLane);
+    } else {
+      // Long batches take turns, so each delays this one by at most as long as it takes itself.
+      for (int i = first + 1; i < first + kLanes; ++i) wait += std::min(Remaining(i), own);
+    }
+    least = std::min(least, wait);
+  }
+  return least;
+}
+
+absl::Duration Lanes::ExpectedRemaining() const {
+  absl::Duration remaining;
+  for (int i = 0; i < static_cast<int>(lanes_.size()); ++i) remaining += Remaining(i);
+  return remaining;
+}
+
+bool Lanes::all_share_with_long() const {
+  return std::all_of(turns_.begin(), turns_.end(),
+                     [](const LaneTurns& turns) { return turns.CountLong() > 0; });
+}
+
+absl::Duration Lanes::Overrun() const {
+  absl::Duration overrun;
+  for (int i = 0; i < static_cast<int>(lanes_.size()); ++i) {
+    if (lanes_[i].running.empty()) continue;
+    overrun = std::max(overrun, turns_[i / kLanes].ran(i % kLanes) - lanes_[i].expected);
+  }
+  return overrun;
+}
+
+bool Lanes::idle() const {
+  return std::all_of(turns_.begin(), turns_.end(),
+                     [](const LaneTurns& turns) { return turns.turn() < 0; });
+}
+
+absl::Time Lanes::NextChange() const {
+  absl::Time next = absl::InfiniteFuture();
+  for (const LaneTurns& turns : turns_) next = std::min(next, turns.NextChange());
+  return next;
+}
+
+absl::Time Lanes::NextDeadline() const {
+  absl::Time next = absl::InfiniteFuture();
+  for (const Lane& lane : lanes_) {
+    for (const RunningItem& item : lane.running) {
+      if (item.status.ok()) next = std::min(next, item.deadline);
+    }
+  }
+  return next;
+}
+
+}  // namespace attend

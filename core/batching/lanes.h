@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ATTEND_CORE_BATCHING_LANES_H_
+#define ATTEND_CORE_BATCHING_LANES_H_
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "core/base/task_gate.h"
+#include "core/batching/lane_turns.h"
+#include "core/batching/work_item.h"
+
+namespace attend {
+
+// The items that a lane runs next.
+struct Batch {
+  std::vector<WorkItem> items;  // have one runner; not empty
+  Cost cost;                    // sum over all items
+  double predicted_seconds = 0.0;
+  absl::Duration expected;  // the predicted time, corrected by what past work took
+  absl::Time start;
+};
+
+// The lanes of all executors and what runs on them. Lanes are numbered executor * kLanes + lane.
+// Thread-compatible; the gates may be used by other threads at the same time.
+class Lanes {
+ public:
+  Lanes(int executors, const TurnOptions& options);
+
+  // An item in a batch that runs.
+  struct RunningItem {
+    uint64_t id;
+    uint32_t caller;
+    absl::Time deadline;
+    absl::Status status;  // OK: its result is wanted
+  };
+
+  // Counts the time until `now`; precedes the other calls.
+  void Advance(absl::Time now);
+  // Passes turns on that are over, and opens the gates of the lanes that have the turn.
+  void SetTurns();
+
+  // A lane that may begin a batch of the class now; -1: none. An executor with little or no long
+  // work comes first.
+  int FindFree(WorkClass work_class) const;
+  // Whether the lane's executor may run one more long batch of this caller. Nobody may hold all
+  // of its long lanes.
+  bool MayRunLong(int lane, uint32_t caller) const;
+
+  void Start(int lane, Batch batch);
+  bool HasBatch(int lane) const { return !lanes_[lane].batch.items.empty(); }
+  Batch TakeBatch(int lane);
+  TaskGate& gate(int lane) { return lanes_[lane].gate; }
+
+  // How the items of a batch end, in order, how long the batch had the turn, and how long it was
+  // expected to have it.
+  struct Finished {
+    std::vector<absl::Status> ends;
+    absl::Duration ran;
+    absl::Duration expected;
+  };
+  // The lane's batch has been run. The lane gets none until it is ready again.
+  Finished Finish(int lane, absl::Time now);
+  void MakeReady(int lane) { lanes_[lane].ready = true; }
+
+  // Gives the running items that `matches` accepts the status that `make_status` makes, and stops
+  // the batches that nobody wants any more. Each item gets a status of its own: ThreadSanitizer
+  // does not see how Abseil counts the owners of a shared one.
+  void StopRunning(absl::FunctionRef<bool(const RunningItem&)> matches,
+                   absl::Status (*make_status)());
+
+  // How long an item of this class that takes `own` would be kept waiting by what runs now, on
+  // the executor where that is the shortest time.
+  absl::Duration ExpectedWait(WorkClass work_class, absl::Duration own) const;
+  absl::Duration ExpectedRemaining() const;  // of all batches
+  bool all_share_with_long() const;          // every executor has long work
+  absl::Duration Overrun() const;            // the most that a batch ran beyond its expected time
+
+  bool idle() const;
+  absl::Time NextChange() const;    // when SetTurns would change something by itself
+  absl::Time NextDeadline() const;  // of the running items that are wanted
+
+ private:
+  struct Lane {
+    Batch batch;  // until it is taken
+    std::vector<RunningItem> running;
+    absl::Duration expected;  // of the batch
+    bool ready = true;        // for a batch
+    bool open = false;        // the gate
+    TaskGate gate;
+  };
+
+  absl::Duration Remaining(int lane) const;
+
+  std::vector<LaneTurns> turns_;  // indexed by executor
+  std::deque<Lane> lanes_;
+};
+
+}  // namespace attend
+
+#endif  // ATTEND_CORE_BATCHING_LANES_H_

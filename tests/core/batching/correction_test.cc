@@ -35,10 +35,10 @@ std::vector<Case> Cases() {
   return {
       {"PredictionsAreTrustedAtFirst", {}, 1.0},
       {"TheFirstBatchHasHalfOfTheWeight", {{1, 4.0}}, 2.0},
-      {"TheNextOneHasAThird", {{1, 4.0}, {1, 2.0}}, 2.0},
+      {"TheNextOneHasAThird", {{1, 4.0}, {1, 1.0}}, std::cbrt(4.0)},
       {"EarlyBatchesWeighTheSame", {{4, 2.0}}, std::pow(2.0, 4.0 / 5.0)},
       {"FasterBatchesLowerTheFactor", {{1, 0.25}}, 0.5},
-      {"TheMeanIsGeometric", {{1, 3.0}, {1, 1.0 / 3.0}}, std::pow(3.0, -1.0 / 3.0 + 1.0 / 3.0)},
+      {"TheMeanIsGeometric", {{1, 3.0}, {1, 1.0 / 3.0}}, 1.0},
       {"OneBatchIsBoundedAbove", {{1, 1e6}}, std::sqrt(8.0)},
       {"OneBatchIsBoundedBelow", {{1, 1e-6}}, std::sqrt(1.0 / 8.0)},
       {"AStrangeBatchHasLittleWeight", {{500, 1.0}, {1, 1e6}}, std::pow(8.0, 0.1)},

@@ -8,13 +8,18 @@
 namespace attend {
 namespace {
 
-// When an item that arrived with `priority` may be served as one of `served`, which is higher.
-absl::Time PromotionTime(const WorkItem& item, Priority served, absl::Duration aging) {
-  return item.enqueued + aging * (static_cast<int>(item.priority) - static_cast<int>(served));
-}
-
 Priority Above(Priority priority) {
   return static_cast<Priority>(static_cast<int>(priority) - 1);
+}
+
+// The priority at which an item is served by now: one higher for each `aging` that it has waited.
+Priority FindPriority(const WorkItem& item, absl::Time now, absl::Duration aging) {
+  Priority served = item.priority;
+  for (absl::Time next = item.enqueued + aging; served != Priority::kHigh && next <= now;
+       next += aging) {
+    served = Above(served);
+  }
+  return served;
 }
 
 // The size of a batch while it grows.
@@ -78,19 +83,20 @@ void FairQueue::Insert(FlowKey key, WorkItem item) {
 }
 
 void FairQueue::PromoteAged(absl::Time now) {
-  // From high to low: an item then moves by one priority at a time, and the moved ones come first
-  // into flows that were looked at already.
-  for (int level = 1; level < kPriorities; ++level) {
-    for (auto& [key, flow] : flows_) {
-      if (static_cast<int>(key.priority) != level) continue;
+  // Flows of higher priorities come first, so the items that move are not looked at again.
+  for (auto& [key, flow] : flows_) {
+    for (size_t i = 0; i < flow.items.size() && flow.items[i].enqueued + aging_ <= now;) {
       FlowKey above = key;
-      above.priority = Above(key.priority);
-      while (!flow.items.empty() &&
-             PromotionTime(flow.items.front(), above.priority, aging_) <= now) {
-        flow.totals.Remove(flow.items.front());
-        Insert(above, std::move(flow.items.front()));
-        flow.items.pop_front();
+      above.priority = FindPriority(flow.items[i], now, aging_);
+      if (above.priority == key.priority) {
+        ++i;
+        continue;
       }
+      const auto place = flow.items.begin() + static_cast<ptrdiff_t>(i);
+      WorkItem item = std::move(*place);
+      flow.items.erase(place);
+      flow.totals.Remove(item);
+      Insert(above, std::move(item));
     }
   }
 }

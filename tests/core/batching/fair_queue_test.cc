@@ -448,6 +448,29 @@ TEST(FairQueue, PromotesALowItemTwice) {
   EXPECT_EQ(queue.Take(Wide(1)).front().caller, 1u);
 }
 
+// Nothing was taken meanwhile, so that nothing was promoted step by step.
+TEST(FairQueue, ServesALowItemAsHighOnceItHasWaitedForTwoTimes) {
+  Queue queue(absl::Seconds(1));
+  queue.Push(OfCaller(1, 1.0, kLow));
+  queue.now += absl::Seconds(2);
+  queue.Push(OfCaller(2, 1.0));
+  EXPECT_THAT(queue.TakeOneByOne(), ElementsAre(1, 2));
+}
+
+// An older item of the same caller, which was low, waits for its second promotion.
+TEST(FairQueue, PromotesAnItemBehindOneThatHasToWaitLonger) {
+  Queue queue(absl::Seconds(1));
+  queue.Push(OfCaller(1, 1.0, kLow));  // 1
+  queue.now += Ms(500);
+  queue.Push(OfCaller(1, 1.0, kNormal));  // 2
+  queue.Push(OfCaller(2, 1.0, kHigh));    // 3
+  queue.now += Ms(500);
+  EXPECT_THAT(Ids(queue.Take(Wide(1))), ElementsAre(3));  // promotes 1
+  queue.now += Ms(500);
+  queue.Push(OfCaller(2, 1.0, kHigh));  // 4
+  EXPECT_THAT(queue.TakeOneByOne(), ElementsAre(2, 4, 1));
+}
+
 TEST(FairQueue, KeepsTheOrderOfArrivalAmongPromotedItems) {
   Queue queue(absl::Seconds(1));
   for (int i = 0; i < 3; ++i) queue.Push(OfCaller(1, 1.0, kNormal));  // 1, 2, 3

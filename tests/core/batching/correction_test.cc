@@ -45,7 +45,6 @@ std::vector<Case> Cases() {
       {"AChangeShowsAfterTenBatches", {{500, 1.0}, {10, 2.0}}, from_one_to_two},
       {"AChangeIsFollowed", {{500, 1.0}, {100, 2.0}}, 2.0},
       {"AHugeBatchCountsNoMoreThanASmallOne", {{1, 4.0, 1e3}, {1, 1.0, 1e-6}}, std::cbrt(4.0)},
-      {"ABatchWithoutPredictionCountsNothing", {{9, 4.0, 0.0}}, 1.0},
       {"ABatchWithoutTimeCountsNothing", {{9, 0.0}}, 1.0},
       {"ANegativeTimeCountsNothing", {{9, -1.0}}, 1.0},
   };
@@ -64,6 +63,15 @@ TEST(Correction, FollowsTheTable) {
     EXPECT_NEAR(correction.Factor(&kRunner), test.factor, 1e-3 * test.factor);
     EXPECT_EQ(correction.Factor(&kOther), 1.0) << "runners share a factor";
   }
+}
+
+TEST(Correction, CountsNoBatchWithoutPrediction) {
+  Correction correction;
+  correction.Observe(&kRunner, 0.0, 1.0);
+  correction.Observe(&kRunner, -1.0, 1.0);
+  EXPECT_EQ(correction.Factor(&kRunner), 1.0);
+  correction.Observe(&kRunner, 1.0, 4.0);
+  EXPECT_NEAR(correction.Factor(&kRunner), 2.0, 1e-9) << "the first batch that counts";
 }
 
 TEST(Correction, KeepsRunnersApart) {

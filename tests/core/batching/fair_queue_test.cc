@@ -360,18 +360,22 @@ TEST(FairQueue, LetsACallerThatWasAwaySaveNoTime) {
   EXPECT_EQ(of_first, 5);
 }
 
-// A caller that waits for each answer has an empty flow most of the time.
+// A caller that sends the next item some time after each answer has an empty flow meanwhile.
 TEST(FairQueue, LetsACallerWithoutBacklogGetItsShareAndNoMore) {
-  Queue queue;
-  for (int i = 0; i < 1000; ++i) queue.Push(OfCaller(1, 1.0));
-  queue.Push(OfCaller(2, 10.0));
-  absl::Duration served[3];
-  for (int i = 0; i < 500; ++i) {
-    const std::vector<WorkItem> batch = queue.Take(Wide(1));
-    served[batch.front().caller] += batch.front().expected;
-    if (batch.front().caller == 2) queue.Push(OfCaller(2, 10.0));
+  for (const int pause : {0, 1, 5}) {
+    SCOPED_TRACE(testing::Message() << "batches of others before its next item: " << pause);
+    Queue queue;
+    for (int i = 0; i < 1000; ++i) queue.Push(OfCaller(1, 1.0));
+    absl::Duration served[3];
+    int until_push = 0;
+    for (int i = 0; i < 500; ++i) {
+      if (until_push-- == 0) queue.Push(OfCaller(2, 10.0));
+      const std::vector<WorkItem> batch = queue.Take(Wide(1));
+      served[batch.front().caller] += batch.front().expected;
+      if (batch.front().caller == 2) until_push = pause;
+    }
+    EXPECT_NEAR(absl::FDivDuration(served[2], served[1]), 1.0, 0.05);
   }
-  EXPECT_NEAR(absl::FDivDuration(served[2], served[1]), 1.0, 0.05);
 }
 
 TEST(FairQueue, ForgetsWhoWasServedWhenToldSo) {

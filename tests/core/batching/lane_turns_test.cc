@@ -194,6 +194,13 @@ TEST(LaneTurns, LetLongWorkEarnOnlyWhileItWaits) {
   EXPECT_FALSE(turns.MayBeginShort());
 }
 
+TEST(LaneTurns, LetLongWorkEarnFromItsBeginningInAShortBatch) {
+  Turns turns;
+  turns.Begin(kShortLane).Pass(Ms(300)).Begin(1).Pass(Ms(18)).End(kShortLane);
+  EXPECT_FALSE(turns.MayBeginShort());
+  EXPECT_EQ(turns.UntilChange(), Ms(6));
+}
+
 TEST(LaneTurns, ForgetWhatLongWorkEarnedOnceItHasEnded) {
   Turns turns;
   turns.Begin(1).RunShort(Ms(300));
@@ -206,12 +213,12 @@ TEST(LaneTurns, ForgetWhatLongWorkEarnedOnceItHasEnded) {
 
 TEST(LaneTurns, GoOnPayingTheOtherLongBatchesWhenOneEnds) {
   Turns turns;
-  turns.Begin(1).Begin(2).RunShort(Ms(30)).Pass(Ms(4));
+  turns.Begin(1).Begin(2).RunShort(Ms(30)).Pass(Ms(7));
   turns.End(1);
   EXPECT_FALSE(turns.MayBeginShort());
   EXPECT_EQ(turns.turn(), 2);
-  EXPECT_EQ(turns.UntilChange(), Ms(6));
-  turns.Pass(Ms(6));
+  EXPECT_EQ(turns.UntilChange(), Ms(3));
+  turns.Pass(Ms(3));
   EXPECT_TRUE(turns.MayBeginShort());
 }
 
@@ -319,6 +326,15 @@ TEST(LaneTurns, GiveABatchThatFollowsAnotherOneAFullSlice) {
   EXPECT_EQ(turns.turn(), 2);
   EXPECT_EQ(turns.UntilChange(), Ms(20));
   turns.Pass(Ms(20)).Rotate();
+  EXPECT_EQ(turns.turn(), 1);
+  EXPECT_EQ(turns.UntilChange(), Ms(20));
+}
+
+TEST(LaneTurns, GiveABatchAFullSliceThoughItsLaneHasUsedSome) {
+  Turns turns;
+  turns.Begin(1).Pass(Ms(15));
+  turns.End(1);
+  turns.Begin(1).Begin(2);
   EXPECT_EQ(turns.turn(), 1);
   EXPECT_EQ(turns.UntilChange(), Ms(20));
 }

@@ -19,8 +19,8 @@ namespace attend {
 // A runner with a prediction that is wrong by `truth`; the simulation runs its batches.
 class SimulatedRunner final : public BatchRunner {
  public:
-  explicit SimulatedRunner(double batch_seconds = 0.0, double truth = 1.0)
-      : truth(truth), batch_seconds_(batch_seconds) {}
+  explicit SimulatedRunner(double batch_seconds = 0.0, double true_ratio = 1.0)
+      : truth(true_ratio), batch_seconds_(batch_seconds) {}
   double batch_seconds() const override { return batch_seconds_; }
   bool Run(int, TaskGate&) override { return false; }
 

@@ -27,12 +27,11 @@ using Sdpa = ScaledDotProductAttentionRequest;
 
 class CountingObserver final : public BatchObserver {
  public:
-  void OnBatch(int64_t batch_requests, int64_t batch_tokens, double batch_flops,
-               absl::Duration) override {
+  void OnBatch(const BatchRecord& batch) override {
     ++batches;
-    requests += batch_requests;
-    tokens += batch_tokens;
-    flops = batch_flops;
+    requests += batch.requests;
+    tokens += batch.tokens;
+    flops = batch.flops;
   }
   std::atomic<int64_t> batches{0}, requests{0}, tokens{0};
   std::atomic<double> flops{0.0};
@@ -290,7 +289,7 @@ EngineOptions WithoutLimits() {
   options.max_sequence_length = int64_t{1} << 40;
   options.max_weights_bytes = int64_t{1} << 60;
   options.max_batch_tokens = int64_t{1} << 40;
-  options.max_batch_flops = 1e30;
+  options.batch_target = options.short_limit = absl::Hours(1);
   return options;
 }
 

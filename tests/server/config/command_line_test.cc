@@ -92,7 +92,7 @@ TEST(CommandLineTest, NamesTheSettingWhoseValueIsWrong) {
       {"--listen=host:99999"},   {"--listen=::1:50051"},
       {"--listen=unix:"},        {"--metrics-listen=x"},
       {"--log-format=xml"},      {"--log-level=loud"},
-      {"--max-batch-flops=nan"}, {"--model=x"},
+      {"--long-share=nan"}, {"--model=x"},
       {"--random-layer=x"},      {"--max-concurrent-streams=0"},
       {"--matmul=fast"},
   };
@@ -129,7 +129,7 @@ TEST(CommandLineTest, PrintsAConfigurationThatReadsBackTheSame) {
                            "rotary_theta=1234567.8,rotary_interleaved=on,relative_buckets=8",
                            "--random-layer=t:embed_dim=64,num_heads=4,matmul=auto",
                            "--model=m=/path", "--model=n=/path:matmul=onednn", "--matmul=panels",
-                           "--listen=[::]:1", "--listen=unix:/s", "--max-batch-flops=3e9",
+                           "--listen=[::]:1", "--listen=unix:/s", "--long-share=0.5",
                            "--max-request-bytes=1000000", "--drain-delay=1500ms"});
   ASSERT_TRUE(line.ok()) << line.status();
   const std::string text = ConfigText(line->config);

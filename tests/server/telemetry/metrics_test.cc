@@ -82,13 +82,21 @@ TEST(MetricsTest, CountsNoRejectionForOkCancelledAndInternal) {
 
 TEST(MetricsTest, ObservesBatchesAndStages) {
   Metrics metrics;
-  metrics.OnBatch(3, 48, 1e9, absl::Milliseconds(500));
+  BatchRecord batch;
+  batch.requests = 3;
+  batch.tokens = 48;
+  batch.flops = 1e9;
+  batch.expected = absl::Milliseconds(400);
+  batch.compute = absl::Milliseconds(500);
+  batch.computed = true;
+  metrics.OnBatch(batch);
   metrics.OnStage(Stage::kQueue, absl::Microseconds(1));
   const std::string text = metrics.Text();
   EXPECT_THAT(text, HasSubstr("attend_batch_requests_sum 3"));
   EXPECT_THAT(text, HasSubstr("attend_batch_tokens_sum 48"));
   EXPECT_THAT(text, HasSubstr("attend_executor_busy_seconds_total 0.5"));
   EXPECT_THAT(text, HasSubstr("attend_compute_flops_total 1000000000"));
+  EXPECT_THAT(text, HasSubstr("attend_batch_prediction_ratio_sum 1.25"));
   EXPECT_THAT(text, HasSubstr("attend_stage_duration_seconds_count{stage=\"queue\"} 1"));
 }
 

@@ -120,7 +120,6 @@ int RunInfo(const std::vector<std::string>& arguments) {
   const v1::Limits& limits = info->limits();
   absl::PrintF("version                 %s\n", info->version());
   absl::PrintF("cpu features            %s\n", absl::StrJoin(info->cpu_features(), " "));
-  absl::PrintF("priority levels         %d\n", info->priority_levels());
   absl::PrintF("max request bytes       %d\n", limits.max_request_bytes());
   absl::PrintF("max in-flight bytes     %d\n", limits.max_in_flight_bytes());
   absl::PrintF("max queue requests      %d\n", limits.max_queue_requests());

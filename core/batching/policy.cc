@@ -10,7 +10,7 @@ BatchDecision DecideBatch(absl::Span<const WorkItem> queue, const BatchLimits& l
   BatchDecision decision;
   const WorkItem* head = nullptr;
   Cost total;
-  std::optional<uint32_t> passed;  // priority of the first item left waiting
+  std::optional<Priority> passed;  // priority of the first item left waiting
   for (size_t i = 0; i < queue.size(); ++i) {
     const WorkItem& item = queue[i];
     if (static_cast<int64_t>(decision.run.size()) >= limits.max_requests) break;

@@ -39,8 +39,8 @@ struct BatchDecision {
 //  4. Nobody joins past a waiting item of higher priority: the batch would keep
 //     that one waiting longer.
 //
-// Between priorities the order is strict: as long as there is work of priority
-// 0, none of priority 1 of another group begins; its deadline ends its wait.
+// Between priorities the order is strict: as long as there is work of high
+// priority, none of normal priority of another group begins; its deadline ends its wait.
 BatchDecision DecideBatch(absl::Span<const WorkItem> queue, const BatchLimits& limits,
                           absl::Time now);
 

@@ -71,8 +71,7 @@ absl::StatusOr<uint64_t> Scheduler::Submit(WorkItem& item) {
   return id;
 }
 
-Load Scheduler::MeasureLoad(uint32_t priority, absl::Time now) const {
-  constexpr uint32_t kLowestPriority = ~uint32_t{0};
+Load Scheduler::MeasureLoad(Priority priority, absl::Time now) const {
   absl::Time free = absl::InfiniteFuture();
   for (const Executor& executor : executors_) free = std::min(free, executor.busy_until);
   Load load;
@@ -80,7 +79,7 @@ Load Scheduler::MeasureLoad(uint32_t priority, absl::Time now) const {
   load.queue_bytes = queue_.bytes();
   load.executor_idle = idle_ > 0;
   load.until_free = std::max(free - now, absl::ZeroDuration());
-  load.queued = queue_.ExpectedUpTo(kLowestPriority) / options_.executors;
+  load.queued = queue_.ExpectedUpTo(Priority::kLow) / options_.executors;
   load.ahead = queue_.ExpectedUpTo(priority) / options_.executors;
   load.batch = estimate_.BatchDuration();
   return load;

@@ -129,7 +129,7 @@ class Scheduler {
   void EndAll(std::vector<WorkItem> items, const absl::Status& status);
   // Counts one item per code, all at once.
   void CountEnds(absl::Span<const absl::StatusCode> codes);
-  Load MeasureLoad(uint32_t priority, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Load MeasureLoad(Priority priority, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int64_t& FindCounter(absl::StatusCode code) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const SchedulerOptions options_;

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core/batching/priority.h"
 
 namespace attend {
 
@@ -74,7 +75,7 @@ class BatchRunner {
 // One entry of the queue.
 struct WorkItem {
   BatchRunner* runner = nullptr;  // outlives the item; items of one runner may share a batch
-  uint32_t priority = 0;          // 0 is served before 1
+  Priority priority = Priority::kNormal;
   Cost cost;
   absl::Time deadline = absl::InfiniteFuture();  // time of the scheduler's clock
   std::unique_ptr<Work> work;

@@ -13,8 +13,7 @@ void WorkQueue::Push(WorkItem item) {
     begin_ = 0;
   }
   bytes_ += item.cost.bytes;
-  if (expected_.size() <= item.priority) expected_.resize(item.priority + 1);
-  expected_[item.priority] += item.expected;
+  expected_[static_cast<size_t>(item.priority)] += item.expected;
 
   auto place = items_.end();
   const auto front = items_.begin() + static_cast<ptrdiff_t>(begin_);
@@ -22,11 +21,9 @@ void WorkQueue::Push(WorkItem item) {
   items_.insert(place, std::move(item));
 }
 
-absl::Duration WorkQueue::ExpectedUpTo(uint32_t priority) const {
+absl::Duration WorkQueue::ExpectedUpTo(Priority priority) const {
   absl::Duration sum;
-  for (size_t level = 0; level < expected_.size() && level <= priority; ++level) {
-    sum += expected_[level];
-  }
+  for (size_t level = 0; level <= static_cast<size_t>(priority); ++level) sum += expected_[level];
   return sum;
 }
 
@@ -60,7 +57,7 @@ std::vector<WorkItem> WorkQueue::TakeAt(absl::Span<const size_t> indices) {
   for (const size_t index : indices) {
     WorkItem& item = items_[begin_ + index];
     bytes_ -= item.cost.bytes;
-    expected_[item.priority] -= item.expected;
+    expected_[static_cast<size_t>(item.priority)] -= item.expected;
     taken.push_back(std::move(item));
   }
   // Closes the gaps towards the back: items are mostly taken from the front.

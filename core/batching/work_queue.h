@@ -2,6 +2,7 @@
 #ifndef ATTEND_CORE_BATCHING_WORK_QUEUE_H_
 #define ATTEND_CORE_BATCHING_WORK_QUEUE_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -27,7 +28,7 @@ class WorkQueue {
   int64_t bytes() const { return bytes_; }
 
   // The time that items of this priority and of more urgent ones need.
-  absl::Duration ExpectedUpTo(uint32_t priority) const;
+  absl::Duration ExpectedUpTo(Priority priority) const;
 
   // InfiniteFuture if nothing waits.
   absl::Time NextDeadline() const;
@@ -49,7 +50,7 @@ class WorkQueue {
   std::vector<WorkItem> items_;
   size_t begin_ = 0;
   int64_t bytes_ = 0;
-  std::vector<absl::Duration> expected_;  // indexed by priority
+  std::array<absl::Duration, kPriorities> expected_;  // indexed by priority
 };
 
 }  // namespace attend

@@ -74,7 +74,7 @@ absl::Status LayerNotFound(absl::string_view name) {
                                 "; LayerService.ListLayers lists the names"));
 }
 
-uint32_t GetPriority(const Request& request) {
+Priority GetPriority(const Request& request) {
   return std::visit([](const auto& typed) { return typed.priority; }, request);
 }
 
@@ -93,7 +93,7 @@ class Engine::Impl {
         scheduler_(MakeSchedulerOptions(options_, budget), clock, observer) {}
 
   Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done) {
-    const uint32_t priority = GetPriority(request);
+    const Priority priority = GetPriority(request);
     absl::StatusOr<std::unique_ptr<Operation>> operation = MakeOperation(std::move(request));
     // Everything is charged at once, so that no request holds a part and waits for another.
     if (operation.ok()) {
@@ -133,11 +133,6 @@ class Engine::Impl {
   }
 
   absl::StatusOr<std::unique_ptr<Operation>> MakeOperation(Request request) {
-    if (const uint32_t priority = GetPriority(request); priority >= options_.priority_levels) {
-      return InvalidField("priority",
-                          absl::StrCat("must be less than ", options_.priority_levels,
-                                       ", this server's number of levels; got ", priority));
-    }
     return std::visit(
         [this](auto&& typed) { return MakeTyped(std::forward<decltype(typed)>(typed)); },
         std::move(request));

@@ -29,7 +29,6 @@ struct EngineOptions {
   // the valid rows of a request, all sequences together, and the number of its sequences.
   int64_t max_sequence_length = 32768;
   int64_t max_weights_bytes = int64_t{256} << 20;
-  uint32_t priority_levels = 3;
 };
 
 // Bytes of a budget that an engine keeps between batches: its executor's working memory, at most

@@ -78,13 +78,6 @@ absl::Status ReadBool(WireReader& wire, const FieldPath& path, WireTag tag, bool
   return absl::OkStatus();
 }
 
-absl::Status ReadUint32(WireReader& wire, const FieldPath& path, WireTag tag, uint32_t& value) {
-  uint64_t bits = 0;
-  if (!ReadVarintField(wire, tag, bits)) return Undecodable(wire, path);
-  value = static_cast<uint32_t>(bits);
-  return absl::OkStatus();
-}
-
 absl::Status ReadInt64(WireReader& wire, const FieldPath& path, WireTag tag, int64_t& value) {
   if (tag.type != WireType::kVarint || !ReadElement(wire, value)) return Undecodable(wire, path);
   return absl::OkStatus();

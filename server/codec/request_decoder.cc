@@ -65,6 +65,20 @@ absl::StatusOr<Layout> DecodeLayout(int value) {
   }
 }
 
+absl::StatusOr<Priority> DecodePriority(int value) {
+  switch (value) {
+    case v1::PRIORITY_HIGH:
+      return Priority::kHigh;
+    case v1::PRIORITY_UNSPECIFIED:
+    case v1::PRIORITY_NORMAL:
+      return Priority::kNormal;
+    case v1::PRIORITY_LOW:
+      return Priority::kLow;
+    default:
+      return InvalidField("priority", absl::StrCat("has the unknown value ", value));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<MultiHeadAttentionRequest> DecodeMultiHeadAttentionRequest(
@@ -73,6 +87,7 @@ absl::StatusOr<MultiHeadAttentionRequest> DecodeMultiHeadAttentionRequest(
   WireReader wire(chunks);
   MultiHeadAttentionRequest request;
   OperandParts parts;
+  int priority = 0;
   ATTEND_RETURN_IF_ERROR(ReadMessage(wire, kRoot, [&](WireTag tag) {
     switch (tag.field) {
       case Wire::kLayerFieldNumber:
@@ -90,11 +105,12 @@ absl::StatusOr<MultiHeadAttentionRequest> DecodeMultiHeadAttentionRequest(
       case Wire::kOptionsFieldNumber:
         return ReadOptions(wire, kOptions, tag, parts.options);
       case Wire::kPriorityFieldNumber:
-        return ReadUint32(wire, kPriority, tag, request.priority);
+        return ReadEnum(wire, kPriority, tag, priority);
       default:
         return SkipUnknown(wire, kRoot, tag);
     }
   }));
+  ATTEND_ASSIGN_OR_RETURN(request.priority, DecodePriority(priority));
   ATTEND_ASSIGN_OR_RETURN(request.query, MakeRequired(wire, kQuery, parts.query));
   ATTEND_ASSIGN_OR_RETURN(request.key, MakeOptional(wire, kKey, parts.key));
   ATTEND_ASSIGN_OR_RETURN(request.value, MakeOptional(wire, kValue, parts.value));
@@ -109,6 +125,7 @@ absl::StatusOr<ScaledDotProductAttentionRequest> DecodeScaledDotProductAttention
   ScaledDotProductAttentionRequest request;
   OperandParts parts;
   int layout = 0;
+  int priority = 0;
   ATTEND_RETURN_IF_ERROR(ReadMessage(wire, kRoot, [&](WireTag tag) {
     switch (tag.field) {
       case Wire::kQueryFieldNumber:
@@ -126,12 +143,13 @@ absl::StatusOr<ScaledDotProductAttentionRequest> DecodeScaledDotProductAttention
       case Wire::kLayoutFieldNumber:
         return ReadEnum(wire, {nullptr, "layout"}, tag, layout);
       case Wire::kPriorityFieldNumber:
-        return ReadUint32(wire, kPriority, tag, request.priority);
+        return ReadEnum(wire, kPriority, tag, priority);
       default:
         return SkipUnknown(wire, kRoot, tag);
     }
   }));
   ATTEND_ASSIGN_OR_RETURN(request.layout, DecodeLayout(layout));
+  ATTEND_ASSIGN_OR_RETURN(request.priority, DecodePriority(priority));
   ATTEND_ASSIGN_OR_RETURN(request.query, MakeRequired(wire, kQuery, parts.query));
   ATTEND_ASSIGN_OR_RETURN(request.key, MakeRequired(wire, kKey, parts.key));
   ATTEND_ASSIGN_OR_RETURN(request.value, MakeRequired(wire, kValue, parts.value));

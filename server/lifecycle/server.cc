@@ -41,7 +41,6 @@ v1::ServerInfo MakeInfo(const ServerConfig& config, const EngineOptions& engine,
   limits.set_max_weights_bytes(engine.max_weights_bytes);
   limits.set_max_deadline_ms(absl::ToInt64Milliseconds(config.lifecycle.max_deadline));
   limits.set_max_concurrent_streams(config.transport.max_concurrent_streams);
-  info.set_priority_levels(engine.priority_levels);
   for (std::string& feature : CpuFeatureNames()) info.add_cpu_features(std::move(feature));
   return info;
 }

@@ -36,6 +36,10 @@ class FakeService : public v1::AttentionService::Service {
     std::lock_guard lock(mutex_);
     return last_options_;
   }
+  v1::Priority last_priority() const {
+    std::lock_guard lock(mutex_);
+    return last_priority_;
+  }
 
   grpc::Status MultiHeadAttention(grpc::ServerContext* context,
                                   const v1::MultiHeadAttentionRequest* request,
@@ -59,6 +63,7 @@ class FakeService : public v1::AttentionService::Service {
     {
       std::lock_guard lock(mutex_);
       last_options_ = request->options();
+      last_priority_ = request->priority();
     }
     response->set_layer_sha256("abc");
     response->mutable_timing()->set_queue_ns(1000);
@@ -74,6 +79,8 @@ class FakeService : public v1::AttentionService::Service {
     ++calls_;
     *response->mutable_output() = request->query();
     response->mutable_timing()->set_batch_requests(1);
+    std::lock_guard lock(mutex_);
+    last_priority_ = request->priority();
     return grpc::Status::OK;
   }
 
@@ -81,7 +88,8 @@ class FakeService : public v1::AttentionService::Service {
   mutable std::mutex mutex_;
   Hook hook_;
   std::atomic<int> calls_ = 0;
-  v1::AttentionOptions last_options_;  // those of the last layer call
+  v1::AttentionOptions last_options_;                      // those of the last layer call
+  v1::Priority last_priority_ = v1::PRIORITY_UNSPECIFIED;  // that of the last call
 };
 
 // Layers l0 .. l4, two per page.

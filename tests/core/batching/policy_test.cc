@@ -24,7 +24,7 @@ const absl::Time kNow = absl::UnixEpoch() + absl::Hours(1);
 
 struct Row {
   BatchRunner* runner = kA;
-  uint32_t priority = 0;
+  int priority = 0;  // of Priority
   int64_t tokens = 1;
   double work = 1.0;
   absl::Duration left = absl::InfiniteDuration();  // time until its deadline
@@ -104,7 +104,7 @@ TEST(DecideBatch, FollowsTheTable) {
     for (const Row& row : test.queue) {
       WorkItem item;
       item.runner = row.runner;
-      item.priority = row.priority;
+      item.priority = static_cast<Priority>(row.priority);
       item.cost = {row.work, 1e30, row.tokens, 0};
       item.deadline = kNow + row.left;
       queue.push_back(std::move(item));

@@ -214,7 +214,7 @@ TEST_F(SchedulerTest, ServesHigherPriorityFirst) {
   Outcome first, low, high;
   Occupy(&first);
   WorkItem item = Item(1, &low);
-  item.priority = 1;
+  item.priority = Priority::kLow;
   Submit(std::move(item));
   Submit(Item(2, &high));
   Allow(3);
@@ -601,7 +601,7 @@ TEST(Scheduler, EndsEachItemExactlyOnceUnderContention) {
         for (int i = 0; i < kItemsPerThread; ++i) {
           Outcome* outcome = &outcomes[t * kItemsPerThread + i];
           WorkItem item = MakeItem(&runners[random() % 2], i, outcome);
-          item.priority = random() % 3;
+          item.priority = static_cast<Priority>(random() % kPriorities);
           if (random() % 4 == 0) {
             item.deadline = Clock::Steady().Now() + absl::Microseconds(random() % 200);
           }

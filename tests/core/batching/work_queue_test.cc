@@ -15,11 +15,11 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-WorkItem Item(uint64_t id, uint32_t priority, int64_t bytes = 0,
+WorkItem Item(uint64_t id, int priority, int64_t bytes = 0,
               absl::Time deadline = absl::InfiniteFuture()) {
   WorkItem item;
   item.id = id;
-  item.priority = priority;
+  item.priority = static_cast<Priority>(priority);
   item.cost.bytes = bytes;
   item.deadline = deadline;
   item.expected = absl::Milliseconds(static_cast<int64_t>(id));
@@ -90,9 +90,9 @@ TEST(WorkQueue, SumsWhatIsAheadOfAPriority) {
   queue.Push(Item(1, 0));
   queue.Push(Item(2, 1));
   queue.Push(Item(4, 2));
-  EXPECT_EQ(queue.ExpectedUpTo(0), absl::Milliseconds(1));
-  EXPECT_EQ(queue.ExpectedUpTo(1), absl::Milliseconds(3));
-  EXPECT_EQ(queue.ExpectedUpTo(9), absl::Milliseconds(7));
+  EXPECT_EQ(queue.ExpectedUpTo(Priority::kHigh), absl::Milliseconds(1));
+  EXPECT_EQ(queue.ExpectedUpTo(Priority::kNormal), absl::Milliseconds(3));
+  EXPECT_EQ(queue.ExpectedUpTo(Priority::kLow), absl::Milliseconds(7));
 }
 
 TEST(WorkQueue, EqualsASortedListUnderRandomUse) {
@@ -100,11 +100,11 @@ TEST(WorkQueue, EqualsASortedListUnderRandomUse) {
   SCOPED_TRACE(testing::Message() << "seed " << seed);
   std::mt19937 random(seed);
   WorkQueue queue;
-  std::vector<std::pair<uint32_t, uint64_t>> model;
+  std::vector<std::pair<int, uint64_t>> model;
   uint64_t id = 0;
   for (int step = 0; step < 3000; ++step) {
     if (random() % 3 != 0 || model.empty()) {
-      const uint32_t priority = random() % 3;
+      const int priority = static_cast<int>(random() % kPriorities);
       queue.Push(Item(++id, priority));
       model.emplace_back(priority, id);
       std::sort(model.begin(), model.end());

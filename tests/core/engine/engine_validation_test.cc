@@ -139,8 +139,6 @@ TEST_F(EngineValidation, OfLayerRequests) {
            "LAYER_NOT_FOUND"},
           {"no layer", [](Mha& r) { r.layer = ""; }, "layer", "no layer is named \"\"",
            absl::StatusCode::kNotFound, "LAYER_NOT_FOUND"},
-          {"a priority beyond the levels", [](Mha& r) { r.priority = 3; }, "priority",
-           "less than 3, this server's number of levels; got 3"},
           {"no query", [](Mha& r) { r.query = Tensor(); }, "query",
            "[B, L, 16] or, packed, [T, 16]; got []"},
           {"a query of too many axes",
@@ -295,7 +293,6 @@ TEST_F(EngineValidation, OfOperatorRequests) {
              r.value = Zeros({1, 5, 2, 8});
            },
            "key", "as many sequences as query, 2; got 1"},
-          {"a priority beyond the levels", [](Sdpa& r) { r.priority = 99; }, "priority", "got 99"},
       },
       &GoodOperatorRequest);
 }

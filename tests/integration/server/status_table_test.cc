@@ -103,9 +103,9 @@ TEST_F(RefusalTest, AnswersAnUnknownEnumValueWithInvalidArgument) {
   ExpectInvalid(request, "options.weights");
 }
 
-TEST_F(RefusalTest, AnswersAPriorityBeyondTheLevelsWithInvalidArgument) {
+TEST_F(RefusalTest, AnswersAnUnknownPriorityWithInvalidArgument) {
   v1::MultiHeadAttentionRequest request = LayerRequest("small", 3, 16);
-  request.set_priority(3);
+  request.set_priority(static_cast<v1::Priority>(4));
   ExpectInvalid(request, "priority");
 }
 

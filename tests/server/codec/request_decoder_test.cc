@@ -88,11 +88,11 @@ TEST(RequestDecoderTest, MergesATensorGivenInTwoParts) {
 
 TEST(RequestDecoderTest, TakesTheLastOfTwoScalars) {
   v1::MultiHeadAttentionRequest second;
-  second.set_priority(2);
+  second.set_priority(v1::PRIORITY_LOW);
   second.set_layer("other");
   const auto request = Decode(Request().SerializeAsString() + second.SerializeAsString());
   ASSERT_TRUE(request.ok()) << request.status();
-  EXPECT_EQ(request->priority, 2u);
+  EXPECT_EQ(request->priority, Priority::kLow);
   EXPECT_EQ(request->layer, "other");
 }
 
@@ -173,6 +173,33 @@ TEST(RequestDecoderTest, RefusesUnknownEnumValuesOfOptions) {
   request.mutable_options()->clear_weights();
   request.mutable_options()->set_weights_stage(static_cast<v1::WeightsStage>(5));
   ExpectInvalid(Decode(request), "options.weights_stage", "5");
+}
+
+TEST(RequestDecoderTest, ReadsEveryPriorityAndRefusesOthers) {
+  v1::MultiHeadAttentionRequest request = Request();
+  const std::vector<std::pair<v1::Priority, Priority>> known = {
+      {v1::PRIORITY_UNSPECIFIED, Priority::kNormal},
+      {v1::PRIORITY_HIGH, Priority::kHigh},
+      {v1::PRIORITY_NORMAL, Priority::kNormal},
+      {v1::PRIORITY_LOW, Priority::kLow}};
+  for (const auto& [wire, core] : known) {
+    request.set_priority(wire);
+    const auto decoded = Decode(request);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(decoded->priority, core);
+  }
+  for (const int unknown : {4, -1}) {
+    request.set_priority(static_cast<v1::Priority>(unknown));
+    ExpectInvalid(Decode(request), "priority", absl::StrCat("unknown value ", unknown));
+  }
+}
+
+TEST(RequestDecoderTest, DoesNotMisreadThePriorityOfOldClientsWhichWasANumber) {
+  std::string bytes = Request().SerializeAsString();
+  AppendVarintField(8, 1, bytes);
+  const auto request = Decode(bytes);
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->priority, Priority::kNormal);
 }
 
 TEST(RequestDecoderTest, RefusesBooleansOtherThanZeroAndOne) {

@@ -43,6 +43,8 @@ ShapeLimits MakeShapeLimits(const EngineOptions& options) {
   limits.max_rows = std::max(options.max_sequence_length, options.max_batch_tokens);
   limits.max_sequences = limits.max_rows;
   limits.max_weights_bytes = options.max_weights_bytes;
+  limits.max_heads = options.max_heads;
+  limits.max_response_bytes = options.max_response_bytes;
   return limits;
 }
 
@@ -122,6 +124,15 @@ class Engine::Impl {
   const Scheduler& scheduler() const { return scheduler_; }
   MemoryBudget& budget() const { return budget_; }
   const EngineOptions& options() const { return options_; }
+  const ShapeLimits& shape_limits() const { return limits_; }
+
+  int64_t max_heads() const {
+    int64_t heads = limits_.max_heads;
+    for (const auto& [name, runner] : layer_runners_) {
+      heads = std::max(heads, runner.layer().config().num_heads);
+    }
+    return heads;
+  }
 
  private:
   std::map<std::string, LayerRunner, std::less<>> MakeLayerRunners(const LayerRegistry& layers) {
@@ -192,6 +203,14 @@ EngineStats Engine::stats() const {
 
 const EngineOptions& Engine::options() const {
   return impl_->options();
+}
+
+const ShapeLimits& Engine::shape_limits() const {
+  return impl_->shape_limits();
+}
+
+int64_t Engine::max_heads() const {
+  return impl_->max_heads();
 }
 
 }  // namespace attend

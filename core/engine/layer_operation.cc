@@ -87,7 +87,7 @@ absl::StatusOr<CheckedRequest> Check(const MultiHeadAttentionRequest& request,
       checked.options,
       ResolveOptions(request.options, layer.num_heads, GetDefaults(layer), limits, checked.shape));
   checked.heads = layer.heads();
-  ATTEND_RETURN_IF_ERROR(SetOutput(query.type(), query.shape(), checked));
+  ATTEND_RETURN_IF_ERROR(SetOutput(query.type(), query.shape(), limits, checked));
   return checked;
 }
 

@@ -65,6 +65,11 @@ std::string FieldPath::ToString() const {
 
 absl::Status Undecodable(const WireReader& wire, const FieldPath& path) {
   const std::string field = path.ToString();
+  if (wire.has_too_many_fields()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "UNDECODABLE", field,
+                     absl::StrCat("the message cannot be decoded: it has more than ",
+                                  wire.max_fields(), " fields"));
+  }
   return MakeError(absl::StatusCode::kInvalidArgument, "UNDECODABLE", field,
                    absl::StrCat("the message cannot be decoded", field.empty() ? "" : " in field ",
                                 field, " near byte ", wire.position(),
@@ -110,8 +115,8 @@ absl::Status ReadString(WireReader& wire, const FieldPath& path, WireTag tag, si
   WireSpan span;
   ATTEND_RETURN_IF_ERROR(ReadBytes(wire, path, tag, span));
   if (span.size > max_size) {
-    return InvalidField(path.ToString(), absl::StrCat("has ", span.size, " bytes, more than the ",
-                                                      max_size, " that any has"));
+    return InvalidField(path.ToString(),
+                        absl::StrCat("is ", span.size, " bytes long; the limit is ", max_size));
   }
   value.resize(span.size);
   wire.Copy(span, value.data());

@@ -9,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "attend/v1/attention.pb.h"
 #include "server/codec/fields.h"
-#include "server/codec/limits.h"
 #include "server/codec/options_decoder.h"
 #include "server/codec/tensor_decoder.h"
 #include "server/codec/wire_reader.h"
@@ -82,9 +81,9 @@ absl::StatusOr<Priority> DecodePriority(int value) {
 }  // namespace
 
 absl::StatusOr<MultiHeadAttentionRequest> DecodeMultiHeadAttentionRequest(
-    absl::Span<const absl::string_view> chunks) {
+    absl::Span<const absl::string_view> chunks, const DecodeLimits& limits) {
   using Wire = v1::MultiHeadAttentionRequest;
-  WireReader wire(chunks);
+  WireReader wire(chunks, limits.MaxFields());
   MultiHeadAttentionRequest request;
   OperandParts parts;
   int priority = 0;
@@ -99,11 +98,11 @@ absl::StatusOr<MultiHeadAttentionRequest> DecodeMultiHeadAttentionRequest(
       case Wire::kValueFieldNumber:
         return ReadOperand(wire, kValue, tag, parts.value);
       case Wire::kQueryLengthsFieldNumber:
-        return ReadInt64s(wire, kQueryLengths, tag, kMaxSequences, request.query_lengths);
+        return ReadInt64s(wire, kQueryLengths, tag, limits.max_sequences, request.query_lengths);
       case Wire::kKeyLengthsFieldNumber:
-        return ReadInt64s(wire, kKeyLengths, tag, kMaxSequences, request.key_lengths);
+        return ReadInt64s(wire, kKeyLengths, tag, limits.max_sequences, request.key_lengths);
       case Wire::kOptionsFieldNumber:
-        return ReadOptions(wire, kOptions, tag, parts.options);
+        return ReadOptions(wire, kOptions, tag, limits, parts.options);
       case Wire::kPriorityFieldNumber:
         return ReadEnum(wire, kPriority, tag, priority);
       default:
@@ -119,9 +118,9 @@ absl::StatusOr<MultiHeadAttentionRequest> DecodeMultiHeadAttentionRequest(
 }
 
 absl::StatusOr<ScaledDotProductAttentionRequest> DecodeScaledDotProductAttentionRequest(
-    absl::Span<const absl::string_view> chunks) {
+    absl::Span<const absl::string_view> chunks, const DecodeLimits& limits) {
   using Wire = v1::ScaledDotProductAttentionRequest;
-  WireReader wire(chunks);
+  WireReader wire(chunks, limits.MaxFields());
   ScaledDotProductAttentionRequest request;
   OperandParts parts;
   int layout = 0;
@@ -135,11 +134,11 @@ absl::StatusOr<ScaledDotProductAttentionRequest> DecodeScaledDotProductAttention
       case Wire::kValueFieldNumber:
         return ReadOperand(wire, kValue, tag, parts.value);
       case Wire::kQueryLengthsFieldNumber:
-        return ReadInt64s(wire, kQueryLengths, tag, kMaxSequences, request.query_lengths);
+        return ReadInt64s(wire, kQueryLengths, tag, limits.max_sequences, request.query_lengths);
       case Wire::kKeyLengthsFieldNumber:
-        return ReadInt64s(wire, kKeyLengths, tag, kMaxSequences, request.key_lengths);
+        return ReadInt64s(wire, kKeyLengths, tag, limits.max_sequences, request.key_lengths);
       case Wire::kOptionsFieldNumber:
-        return ReadOptions(wire, kOptions, tag, parts.options);
+        return ReadOptions(wire, kOptions, tag, limits, parts.options);
       case Wire::kLayoutFieldNumber:
         return ReadEnum(wire, {nullptr, "layout"}, tag, layout);
       case Wire::kPriorityFieldNumber:

@@ -33,14 +33,6 @@ absl::StatusOr<DataType> DecodeDataType(const FieldPath& tensor, int value) {
   return InvalidField(field, absl::StrCat("has the unknown value ", value));
 }
 
-absl::Status CheckBools(const FieldPath& path, const Tensor& tensor) {
-  const auto* data = tensor.as<uint8_t>();
-  uint8_t all = 0;
-  for (size_t i = 0; i < tensor.byte_size(); ++i) all |= data[i];
-  if (all <= 1) return absl::OkStatus();
-  return InvalidField(FieldPath{&path, "data"}.ToString(), "BOOL has bytes other than 0 and 1");
-}
-
 }  // namespace
 
 absl::Status ReadTensor(WireReader& wire, const FieldPath& path, WireTag tag, UnknownFields unknown,
@@ -75,7 +67,6 @@ absl::StatusOr<Tensor> MakeTensor(const WireReader& wire, const FieldPath& path,
   }
   Tensor tensor(type, Shape(parts.shape.begin(), parts.shape.end()));
   wire.Copy(parts.data, tensor.data());
-  if (type == DataType::kBool) ATTEND_RETURN_IF_ERROR(CheckBools(path, tensor));
   return tensor;
 }
 

@@ -3,6 +3,7 @@
 #define ATTEND_SERVER_CONFIG_SETTING_TYPES_H_
 
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -23,7 +24,8 @@ std::string FormatBytes(int64_t bytes);
 Setting IntSetting(Setting base, int64_t& field, int64_t min, int64_t max);
 Setting IntSetting(Setting base, int& field, int min, int max);
 Setting NumberSetting(Setting base, double& field, double min, double max);
-Setting BytesSetting(Setting base, int64_t& field, int64_t min);
+Setting BytesSetting(Setting base, int64_t& field, int64_t min,
+                     int64_t max = std::numeric_limits<int64_t>::max());
 Setting BoolSetting(Setting base, bool& field);
 Setting DurationSetting(Setting base, absl::Duration& field, absl::Duration min,
                         absl::Duration max);

@@ -18,6 +18,15 @@ namespace {
 
 constexpr absl::Duration kDay = absl::Hours(24);
 
+// The longest message that clients of any language parse: protobuf's sizes are signed and have 32
+// bits. A response is its tensors and up to a KiB of other fields.
+constexpr int64_t kMaxMessageBytes = std::numeric_limits<int32_t>::max();
+constexpr int64_t kMaxResponseBytes = kMaxMessageBytes / 1024 * 1024;
+static_assert(kMaxMessageBytes - kMaxResponseBytes == 1023);
+
+// gRPC takes the age in milliseconds as an int, which ends at 24.8 days.
+constexpr absl::Duration kMaxConnectionAge = absl::Hours(24 * 24);
+
 Setting Base(absl::string_view group, absl::string_view name, absl::string_view value,
              absl::string_view help) {
   Setting setting;
@@ -156,7 +165,7 @@ void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
   EngineOptions& engine = config.engine;
   TransportConfig& transport = config.transport;
   settings.push_back(BytesSetting(Base("Limits", "max-request-bytes", "BYTES", "a request message"),
-                                  transport.max_request_bytes, 1024));
+                                  transport.max_request_bytes, 1024, kMaxMessageBytes));
   settings.push_back(
       BytesSetting(Base("Limits", "max-receive-bytes", "BYTES",
                         "messages that gRPC is receiving, of all connections together; "
@@ -173,14 +182,22 @@ void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
                                 engine.max_sequence_length, 1, int64_t{1} << 30));
   settings.push_back(BytesSetting(
       Base("Limits", "max-weights-bytes", "BYTES", "attention weights returned by one request"),
-      engine.max_weights_bytes, 0));
+      engine.max_weights_bytes, 0, kMaxResponseBytes));
+  settings.push_back(BytesSetting(
+      Base("Limits", "max-response-bytes", "BYTES",
+           "tensors returned by one request: output, attention weights and log-sum-exp together"),
+      engine.max_response_bytes, 1, kMaxResponseBytes));
+  settings.push_back(
+      IntSetting(Base("Limits", "max-heads", "N",
+                      "query heads of a ScaledDotProductAttention request; layers have their own"),
+                 engine.max_heads, 1, int64_t{1} << 16));
   settings.push_back(
       IntSetting(Base("Limits", "max-concurrent-streams", "N", "calls of one connection at once"),
                  transport.max_concurrent_streams, 1, std::numeric_limits<int32_t>::max()));
   settings.push_back(
       DurationSetting(Base("Limits", "max-connection-age", "DURATION",
                            "after this a connection is closed and its caller makes a new one"),
-                      transport.max_connection_age, absl::Seconds(1), 365 * kDay));
+                      transport.max_connection_age, absl::Seconds(1), kMaxConnectionAge));
 }
 
 void AddSecurity(TlsConfig& tls, std::vector<Setting>& settings) {

@@ -138,7 +138,15 @@ class FakeInfo : public v1::ServerService::Service {
   grpc::Status GetServerInfo(grpc::ServerContext*, const v1::GetServerInfoRequest*,
                              v1::ServerInfo* response) override {
     response->set_version("9.8.7");
-    response->mutable_limits()->set_max_request_bytes(1 << 20);
+    v1::Limits& limits = *response->mutable_limits();
+    // Each limit has a value of its own: its field number and 1000.
+    for (int i = 0; i < v1::Limits::descriptor()->field_count(); ++i) {
+      const auto* field = v1::Limits::descriptor()->field(i);
+      if (field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_INT64) continue;
+      v1::Limits::GetReflection()->SetInt64(&limits, field, 1000 + field->number());
+    }
+    response->set_workers(3);
+    response->mutable_start_time()->set_seconds(1'700'000'000);
     response->add_cpu_features("avx512f");
     return grpc::Status::OK;
   }

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/arrays.h"
 #include "client/cli/random_tensor.h"
@@ -77,7 +78,19 @@ TEST_F(CommandTest, LayersListsThem) {
 }
 
 TEST_F(CommandTest, InfoAndHealth) {
-  EXPECT_THAT(Run(RunInfo, {}).out, HasSubstr("9.8.7"));
+  const std::string info = Run(RunInfo, {}).out;
+  EXPECT_THAT(info, HasSubstr("9.8.7"));
+  EXPECT_THAT(info, HasSubstr("workers                 3\n"));
+  EXPECT_THAT(info, HasSubstr("serving since           2023-11-14T22:13:20+00:00\n"));
+  EXPECT_THAT(info, HasSubstr("max deadline            1.006s\n"));
+  // Every limit is there once: those in milliseconds as a duration, the others as they are.
+  for (int i = 0; i < v1::Limits::descriptor()->field_count(); ++i) {
+    const auto* field = v1::Limits::descriptor()->field(i);
+    const std::string number = std::to_string(1000 + field->number());
+    const bool duration = absl::EndsWith(field->name(), "_ms");
+    EXPECT_THAT(info, HasSubstr(duration ? "1." + number.substr(1) + "s\n" : " " + number + "\n"))
+        << field->name();
+  }
   const Ran serving = Run(RunHealth, {});
   EXPECT_EQ(serving.exit, kOk);
   EXPECT_EQ(serving.out, "SERVING\n");

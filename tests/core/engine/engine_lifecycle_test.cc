@@ -312,6 +312,7 @@ EngineOptions WithoutLimits() {
   EngineOptions options = Options();
   options.max_sequence_length = int64_t{1} << 40;
   options.max_weights_bytes = int64_t{1} << 60;
+  options.max_response_bytes = int64_t{1} << 60;
   options.max_batch_tokens = int64_t{1} << 40;
   options.max_batch_flops = 1e30;
   return options;

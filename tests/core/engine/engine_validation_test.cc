@@ -256,7 +256,12 @@ TEST_F(EngineValidation, OfOperatorRequests) {
            [](Sdpa& r) {
              r.query = Zeros({2, 3, 0, 8});
            },
-           "query", "number of heads must be from 1 to 65536; got 0"},
+           "query", "number of heads must be from 1 to 1024 on this server; got 0"},
+          {"one head too many",
+           [](Sdpa& r) {
+             r.query = Zeros({1, 1, 1025, 1});
+           },
+           "query", "from 1 to 1024 on this server; got 1025 in shape [1, 1, 1025, 1]"},
           {"absurdly many heads of no rows",
            [](Sdpa& r) {
              r.query = Zeros({2, 0, int64_t{1} << 40, 8});
@@ -649,9 +654,9 @@ TEST_F(EngineValidation, OfSizes) {
            kInvalid, "TOO_LARGE"},
           {"more memory than there is",
            [](Sdpa& r) {
-             r.query = Zeros({1, 64, 4096, 1});
-             r.key = Zeros({1, 1, 1, 1});
-             r.value = Zeros({1, 1, 1, 1});
+             r.query = Zeros({1, 64, 1024, 4});
+             r.key = Zeros({1, 1, 1, 4});
+             r.value = Zeros({1, 1, 1, 4});
            },
            "", "needs more memory than the 943720 bytes", kExhausted, "TOO_LARGE"},
       },
@@ -662,6 +667,63 @@ TEST_F(EngineValidation, OfSizes) {
                            r.options.weights = WeightsOutput::kPerHead;
                          }}},
                        &GoodOperatorRequest);
+}
+
+// The sizes are known from shapes: a request of a few bytes may ask for an answer of a GiB.
+TEST_F(EngineValidation, RefusesAResponseAboveTheLimitBeforeItAllocates) {
+  EngineOptions options = Options();
+  options.max_weights_bytes = 1 << 20;
+  options.max_response_bytes = 8192;
+  Engine engine(options, layers_, budget_, Clock::Steady(), nullptr);
+  const auto expect_refused = [&](Request request, const std::string& field,
+                                  const std::string& words) {
+    const absl::Status status = Call(engine, std::move(request)).status();
+    EXPECT_EQ(status.code(), kInvalid);
+    EXPECT_EQ(std::string(status.message()), absl::StrCat(field, words));
+    EXPECT_EQ(GetErrorInfo(status).reason, "RESPONSE_TOO_LARGE");
+    EXPECT_EQ(GetErrorInfo(status).field, field);
+    EXPECT_EQ(engine.stats().in_flight_bytes, 0);
+  };
+  const auto make = [](Shape query, Shape key, Shape value, DataType type = DataType::kFloat32) {
+    Sdpa request;
+    request.query = Zeros(std::move(query), type);
+    request.key = Zeros(std::move(key), type);
+    request.value = Zeros(std::move(value), type);
+    return request;
+  };
+  expect_refused(make({1, 3, 1, 1}, {1, 1, 1, 1}, {1, 1, 1, 4096}), "query",
+                 ": the response may have 8192 bytes on this server; it would have 49152 bytes of "
+                 "output [1, 3, 1, 4096]");
+  Sdpa weights = make({1, 32, 1, 1}, {1, 64, 1, 1}, {1, 64, 1, 1});
+  weights.options.weights = WeightsOutput::kMean;
+  expect_refused(std::move(weights), "options.weights",
+                 ": the response may have 8192 bytes on this server; it would have 128 bytes of "
+                 "output [1, 32, 1, 1] and 8192 bytes of weights [1, 32, 64]");
+  Sdpa log_sum_exp = make({1, 32, 60, 1}, {1, 1, 1, 1}, {1, 1, 1, 1}, kBf16);
+  log_sum_exp.options.log_sum_exp = true;
+  expect_refused(std::move(log_sum_exp), "options.log_sum_exp",
+                 ": the response may have 8192 bytes on this server; it would have 3840 bytes of "
+                 "output [1, 32, 60, 1] and 7680 bytes of log-sum-exp [1, 60, 32]");
+  Mha layer;
+  layer.layer = "self";
+  layer.query = Zeros({1, 48, 16});
+  layer.options.weights = WeightsOutput::kMean;
+  expect_refused(std::move(layer), "options.weights",
+                 ": the response may have 8192 bytes on this server; it would have 3072 bytes of "
+                 "output [1, 48, 16] and 9216 bytes of weights [1, 48, 48]");
+  const absl::StatusOr<Response> largest =
+      Call(engine, make({1, 64, 1, 1}, {1, 1, 1, 1}, {1, 1, 1, 32}));
+  ASSERT_TRUE(largest.ok()) << largest.status();
+  EXPECT_EQ(largest->output.byte_size(), 8192u);
+}
+
+TEST_F(EngineValidation, KnowsTheMostHeadsOfAnyRequest) {
+  EngineOptions options = Options();
+  options.max_heads = 1;
+  const Engine few(options, layers_, budget_, Clock::Steady(), nullptr);
+  EXPECT_EQ(few.max_heads(), layers_.Find("self")->config().num_heads);
+  EXPECT_GT(few.max_heads(), 1);
+  EXPECT_EQ(engine_.max_heads(), 1024);
 }
 
 TEST_F(EngineValidation, LetsAnythingOfSizeZeroThrough) {

@@ -13,7 +13,6 @@
 #include "core/base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/codec/limits.h"
 #include "server/codec/wire_writer.h"
 #include "tests/server/codec/matches_proto.h"
 
@@ -26,9 +25,11 @@ using wire_writer::AppendTag;
 using wire_writer::AppendVarint;
 using wire_writer::AppendVarintField;
 
+constexpr DecodeLimits kLimits{100, 16};
+
 absl::StatusOr<MultiHeadAttentionRequest> Decode(const std::string& bytes) {
   const std::vector<absl::string_view> chunks = {bytes};
-  return DecodeMultiHeadAttentionRequest(chunks);
+  return DecodeMultiHeadAttentionRequest(chunks, kLimits);
 }
 
 absl::StatusOr<MultiHeadAttentionRequest> Decode(const v1::MultiHeadAttentionRequest& proto) {
@@ -108,11 +109,13 @@ TEST(RequestDecoderTest, RefusesAMissingKeyOrValueOfTheBareOperator) {
   *request.mutable_query() = Request().query();
   std::string bytes = request.SerializeAsString();
   std::vector<absl::string_view> chunks = {bytes};
-  EXPECT_EQ(GetErrorInfo(DecodeScaledDotProductAttentionRequest(chunks).status()).field, "key");
+  EXPECT_EQ(GetErrorInfo(DecodeScaledDotProductAttentionRequest(chunks, kLimits).status()).field,
+            "key");
   *request.mutable_key() = Request().query();
   bytes = request.SerializeAsString();
   chunks = {bytes};
-  EXPECT_EQ(GetErrorInfo(DecodeScaledDotProductAttentionRequest(chunks).status()).field, "value");
+  EXPECT_EQ(GetErrorInfo(DecodeScaledDotProductAttentionRequest(chunks, kLimits).status()).field,
+            "value");
 }
 
 TEST(RequestDecoderTest, RefusesDataThatAreNotTheShapesSize) {
@@ -149,10 +152,50 @@ TEST(RequestDecoderTest, RefusesMoreAxesThanAnyTensorHas) {
   ExpectInvalid(Decode(request), "query.shape", "more than 8");
 }
 
-TEST(RequestDecoderTest, RefusesMoreLengthsThanItsBound) {
-  v1::MultiHeadAttentionRequest request = Request();
-  for (size_t i = 0; i <= kMaxSequences; ++i) request.add_query_lengths(0);
-  ExpectInvalid(Decode(request), "query_lengths", "more than 65536");
+TEST(RequestDecoderTest, RefusesMoreListElementsThanItsBounds) {
+  v1::MultiHeadAttentionRequest lengths = Request(), offsets = Request(), gates = Request(),
+                                sinks = Request();
+  for (size_t i = 0; i <= kLimits.max_sequences; ++i) {
+    lengths.add_query_lengths(0);
+    offsets.mutable_options()->add_query_offsets(0);
+  }
+  for (size_t i = 0; i <= kLimits.max_heads; ++i) {
+    gates.mutable_options()->add_head_gates(1);
+    sinks.mutable_options()->add_sinks(1);
+  }
+  ExpectInvalid(Decode(lengths), "query_lengths", "more than 100");
+  ExpectInvalid(Decode(offsets), "options.query_offsets", "more than 100");
+  ExpectInvalid(Decode(gates), "options.head_gates", "more than 16");
+  ExpectInvalid(Decode(sinks), "options.sinks", "more than 16");
+}
+
+// Fields of two bytes would keep a network thread busy for seconds.
+TEST(RequestDecoderTest, RefusesMoreFieldsThanAnyRequestHas) {
+  using Wire = v1::MultiHeadAttentionRequest;
+  const auto repeat = [](size_t count, int field) {
+    std::string bytes;
+    for (size_t i = 0; i < count; ++i) AppendVarintField(field, 1, bytes);
+    return bytes;
+  };
+  const std::string start = Request().SerializeAsString();
+  const size_t few = kLimits.MaxFields() - 10;
+  for (const int field : {900, int{Wire::kPriorityFieldNumber}}) {
+    EXPECT_TRUE(Decode(start + repeat(few, field)).ok());
+    ExpectRefused(Decode(start + repeat(few + 11, field)), absl::StatusCode::kInvalidArgument,
+                  "UNDECODABLE", "", absl::StrCat("more than ", kLimits.MaxFields(), " fields"));
+  }
+  std::string group = start;
+  AppendTag(902, WireType::kStartGroup, group);
+  group += repeat(kLimits.MaxFields(), 1);
+  AppendTag(902, WireType::kEndGroup, group);
+  ExpectRefused(Decode(group), absl::StatusCode::kInvalidArgument, "UNDECODABLE", "", "more than");
+
+  // Lists that are as long as they may be, with a field for each element.
+  std::string lists = start + repeat(kLimits.max_sequences, Wire::kQueryLengthsFieldNumber) +
+                      repeat(kLimits.max_sequences, Wire::kKeyLengthsFieldNumber);
+  const auto request = Decode(lists + repeat(few - 2 * kLimits.max_sequences, 900));
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->key_lengths.size(), kLimits.max_sequences);
 }
 
 TEST(RequestDecoderTest, RefusesAMissingOrUnknownDataType) {
@@ -200,15 +243,6 @@ TEST(RequestDecoderTest, DoesNotMisreadThePriorityOfOldClientsWhichWasANumber) {
   const auto request = Decode(bytes);
   ASSERT_TRUE(request.ok()) << request.status();
   EXPECT_EQ(request->priority, Priority::kNormal);
-}
-
-TEST(RequestDecoderTest, RefusesBooleansOtherThanZeroAndOne) {
-  v1::MultiHeadAttentionRequest request = Request();
-  v1::Tensor& mask = *request.mutable_options()->mutable_mask();
-  mask.set_data_type(v1::DATA_TYPE_BOOL);
-  mask.add_shape(3);
-  mask.set_data(std::string("\0\2\1", 3));
-  ExpectInvalid(Decode(request), "options.mask.data", "0 and 1");
 }
 
 TEST(RequestDecoderTest, RefusesAnUnknownFieldInsideOptionsByItsNumber) {
@@ -270,7 +304,7 @@ TEST(RequestDecoderTest, RefusesANameThatIsNotUtf8OrTooLong) {
   ExpectInvalid(Decode(bytes), "layer", "UTF-8");
   v1::MultiHeadAttentionRequest request = Request();
   request.set_layer(std::string(kMaxNameBytes + 1, 'x'));
-  ExpectInvalid(Decode(request), "layer", "257 bytes");
+  ExpectInvalid(Decode(request), "layer", "is 257 bytes long; the limit is 256");
 }
 
 TEST(RequestDecoderTest, RefusesAFieldOfAnotherWireType) {

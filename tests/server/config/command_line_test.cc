@@ -85,16 +85,18 @@ TEST(CommandLineTest, RefusesAFlagGivenTwiceOrWithoutValue) {
 
 TEST(CommandLineTest, NamesTheSettingWhoseValueIsWrong) {
   const std::vector<std::vector<const char*>> wrong = {
-      {"--workers=many"},        {"--workers=-1"},
-      {"--batching=yes"},        {"--max-request-bytes=12XB"},
-      {"--max-request-bytes=1"}, {"--max-deadline=0s"},
-      {"--max-deadline=fast"},   {"--listen=50051"},
-      {"--listen=host:99999"},   {"--listen=::1:50051"},
-      {"--listen=unix:"},        {"--metrics-listen=x"},
-      {"--log-format=xml"},      {"--log-level=loud"},
-      {"--max-batch-flops=nan"}, {"--model=x"},
-      {"--random-layer=x"},      {"--max-concurrent-streams=0"},
-      {"--matmul=fast"},
+      {"--workers=many"},         {"--workers=-1"},
+      {"--batching=yes"},         {"--max-request-bytes=12XB"},
+      {"--max-request-bytes=1"},  {"--max-deadline=0s"},
+      {"--max-deadline=fast"},    {"--listen=50051"},
+      {"--listen=host:99999"},    {"--listen=::1:50051"},
+      {"--listen=unix:"},         {"--metrics-listen=x"},
+      {"--log-format=xml"},       {"--log-level=loud"},
+      {"--max-batch-flops=nan"},  {"--model=x"},
+      {"--random-layer=x"},       {"--max-concurrent-streams=0"},
+      {"--matmul=fast"},          {"--max-connection-age=720h"},
+      {"--max-heads=0"},          {"--max-heads=65537"},
+      {"--max-response-bytes=0"},
   };
   for (const std::vector<const char*>& arguments : wrong) {
     const std::string name =
@@ -102,6 +104,15 @@ TEST(CommandLineTest, NamesTheSettingWhoseValueIsWrong) {
     ExpectRefused(Parse(arguments), name + ":", "");
   }
   ExpectRefused(Parse({}, {{"ATTEND_LOG_FORMAT", "xml"}}), "ATTEND_LOG_FORMAT", "text, json");
+}
+
+TEST(CommandLineTest, RefusesMessagesThatNoClientCouldParse) {
+  for (const std::string name :
+       {"--max-request-bytes", "--max-response-bytes", "--max-weights-bytes"}) {
+    const std::string value = name + "=2GiB";
+    ExpectRefused(Parse({value.c_str()}), name + ":", "\"2GiB\" is more than");
+  }
+  EXPECT_TRUE(Parse({"--max-response-bytes=2097151KiB"}).ok());
 }
 
 TEST(CommandLineTest, RefusesSettingsThatContradictEachOther) {

@@ -38,6 +38,11 @@ TEST(CommandLineTest, ServesByDefault) {
   EXPECT_THAT(line->config.listen, ElementsAre("0.0.0.0:50051"));
 }
 
+TEST(CommandLineTest, DrainsByDefaultForAsLongAsACallMayTake) {
+  const LifecycleConfig lifecycle;
+  EXPECT_GE(lifecycle.drain_timeout, lifecycle.max_deadline);
+}
+
 TEST(CommandLineTest, TakesValuesBehindAnEqualsSignOrAsTheNextArgument) {
   const auto line = Parse({"--workers=3", "--max-queue-requests", "7"});
   ASSERT_TRUE(line.ok()) << line.status();
@@ -103,7 +108,8 @@ TEST(CommandLineTest, NamesTheSettingWhoseValueIsWrong) {
         std::string(arguments[0]).substr(0, std::string(arguments[0]).find('='));
     ExpectRefused(Parse(arguments), name + ":", "");
   }
-  ExpectRefused(Parse({}, {{"ATTEND_LOG_FORMAT", "xml"}}), "ATTEND_LOG_FORMAT", "text, json");
+  ExpectRefused(Parse({}, {{"ATTEND_LOG_FORMAT", "xml"}}), "ATTEND_LOG_FORMAT",
+                "must be text or json; got \"xml\"");
 }
 
 TEST(CommandLineTest, RefusesMessagesThatNoClientCouldParse) {

@@ -47,22 +47,27 @@ absl::Status CheckResponseBytes(const CheckedRequest& checked, const ShapeLimits
 absl::Status CheckOperandForm(absl::string_view field, const Tensor& tensor, const Tensor& query,
                               const OperandForms& forms) {
   if (tensor.type() == DataType::kBool) {
-    return InvalidField(field, "needs type FLOAT32, BFLOAT16 or FLOAT16; got BOOL");
+    return InvalidField(field, "needs type FLOAT32, BFLOAT16 or FLOAT16; got BOOL",
+                        "TYPE_MISMATCH");
   }
   if (tensor.type() != query.type()) {
-    return InvalidField(field, absl::StrCat("must have query's type ", Name(query.type()), "; got ",
-                                            Name(tensor.type())));
+    return InvalidField(
+        field,
+        absl::StrCat("must have query's type ", Name(query.type()), "; got ", Name(tensor.type())),
+        "TYPE_MISMATCH");
   }
   const int packed_rank = forms.dense_rank - 1;
   if (tensor.rank() != forms.dense_rank && !(forms.may_be_packed && tensor.rank() == packed_rank)) {
     return InvalidField(
-        field, absl::StrCat("needs shape ", forms.describe(), "; got ", ToString(tensor.shape())));
+        field, absl::StrCat("needs shape ", forms.describe(), "; got ", ToString(tensor.shape())),
+        "SHAPE_MISMATCH");
   }
   if (tensor.rank() != query.rank()) {
     return InvalidField(
         field,
         absl::StrCat("must be ", query.rank() == packed_rank ? "packed" : "dense", " as query is, ",
-                     ToString(query.shape()), "; got ", ToString(tensor.shape())));
+                     ToString(query.shape()), "; got ", ToString(tensor.shape())),
+        "SHAPE_MISMATCH");
   }
   return absl::OkStatus();
 }
@@ -72,7 +77,8 @@ absl::Status SetOutput(DataType type, Shape shape, const ShapeLimits& limits,
   const absl::StatusOr<size_t> bytes = CheckedByteSize(type, shape);
   if (!bytes.ok()) {
     return InvalidField(
-        "query", absl::StrCat("the output's shape ", ToString(shape), " has too many elements"));
+        "query", absl::StrCat("the output's shape ", ToString(shape), " has too many elements"),
+        "TOO_LARGE");
   }
   checked.type = type;
   checked.output_shape = std::move(shape);

@@ -71,7 +71,7 @@ std::deque<ExecutionContext> MakeContexts(int workers, MemoryBudget& budget) {
 }
 
 absl::Status LayerNotFound(absl::string_view name) {
-  return MakeError(absl::StatusCode::kNotFound, "LAYER_NOT_FOUND", "layer",
+  return MakeError(absl::StatusCode::kNotFound, "UNKNOWN_LAYER", "layer",
                    absl::StrCat("layer: no layer is named ", Quoted(name),
                                 "; LayerService.ListLayers lists the names"));
 }

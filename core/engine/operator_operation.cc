@@ -39,14 +39,17 @@ absl::Status CheckOperand(absl::string_view field, const Tensor& tensor, const T
   const int64_t heads = tensor.dim(FindAxes(tensor, layout).head);
   const int64_t width = tensor.dim(tensor.rank() - 1);
   if (heads < 1 || heads > limits.max_heads) {
-    return InvalidField(field, absl::StrCat("the number of heads must be from 1 to ",
-                                            limits.max_heads, " on this server; got ", heads,
-                                            " in shape ", ToString(tensor.shape())));
+    return InvalidField(
+        field,
+        absl::StrCat("the number of heads must be from 1 to ", limits.max_heads,
+                     " on this server; got ", heads, " in shape ", ToString(tensor.shape())),
+        "SIZE_OUT_OF_RANGE");
   }
   if (width < 1 || width > kMaxHeadDim) {
-    return InvalidField(
-        field, absl::StrCat("the width of a head must be from 1 to ", kMaxHeadDim, "; got ", width,
-                            " in shape ", ToString(tensor.shape())));
+    return InvalidField(field,
+                        absl::StrCat("the width of a head must be from 1 to ", kMaxHeadDim,
+                                     "; got ", width, " in shape ", ToString(tensor.shape())),
+                        "SIZE_OUT_OF_RANGE");
   }
   return absl::OkStatus();
 }
@@ -54,22 +57,28 @@ absl::Status CheckOperand(absl::string_view field, const Tensor& tensor, const T
 absl::Status CheckHeads(const ScaledDotProductAttentionRequest& request, const Axes& axes,
                         const HeadShape& heads) {
   if (heads.num_heads % heads.num_kv_heads != 0) {
-    return InvalidField("key", absl::StrCat("its number of heads must divide query's ",
-                                            heads.num_heads, "; got ", heads.num_kv_heads));
+    return InvalidField("key",
+                        absl::StrCat("its number of heads must divide query's ", heads.num_heads,
+                                     "; got ", heads.num_kv_heads),
+                        "SHAPE_MISMATCH");
   }
   const int64_t key_width = request.key.dim(request.key.rank() - 1);
   if (key_width != heads.head_dim) {
-    return InvalidField("key", absl::StrCat("heads must be as wide as query's, ", heads.head_dim,
-                                            "; got ", key_width));
+    return InvalidField(
+        "key",
+        absl::StrCat("heads must be as wide as query's, ", heads.head_dim, "; got ", key_width),
+        "SHAPE_MISMATCH");
   }
   for (int axis = 0; axis < request.key.rank() - 1; ++axis) {
     if (request.value.dim(axis) == request.key.dim(axis)) continue;
-    return InvalidField("value", absl::StrCat("must have key's ",
-                                              axis == axes.head  ? "number of heads"
-                                              : axis == axes.row ? "rows"
-                                                                 : "number of sequences",
-                                              " in ", ToString(request.key.shape()), "; got ",
-                                              ToString(request.value.shape())));
+    return InvalidField("value",
+                        absl::StrCat("must have key's ",
+                                     axis == axes.head  ? "number of heads"
+                                     : axis == axes.row ? "rows"
+                                                        : "number of sequences",
+                                     " in ", ToString(request.key.shape()), "; got ",
+                                     ToString(request.value.shape())),
+                        "SHAPE_MISMATCH");
   }
   return absl::OkStatus();
 }

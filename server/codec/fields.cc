@@ -10,7 +10,8 @@ namespace attend {
 namespace {
 
 absl::Status TooMany(const FieldPath& path, size_t max_count) {
-  return InvalidField(path.ToString(), absl::StrCat("has more than ", max_count, " elements"));
+  return InvalidField(path.ToString(), absl::StrCat("has more than ", max_count, " elements"),
+                      "TOO_LARGE");
 }
 
 bool ReadVarintField(WireReader& wire, WireTag tag, uint64_t& value) {
@@ -116,7 +117,8 @@ absl::Status ReadString(WireReader& wire, const FieldPath& path, WireTag tag, si
   ATTEND_RETURN_IF_ERROR(ReadBytes(wire, path, tag, span));
   if (span.size > max_size) {
     return InvalidField(path.ToString(),
-                        absl::StrCat("is ", span.size, " bytes long; the limit is ", max_size));
+                        absl::StrCat("is ", span.size, " bytes long; the limit is ", max_size),
+                        "TOO_LARGE");
   }
   value.resize(span.size);
   wire.Copy(span, value.data());

@@ -18,7 +18,8 @@ absl::StatusOr<Alignment> DecodeAlignment(const FieldPath& path, int value) {
     case v1::ALIGNMENT_END:
       return Alignment::kEnd;
     default:
-      return InvalidField(path.ToString(), absl::StrCat("has the unknown value ", value));
+      return InvalidField(path.ToString(), absl::StrCat("has the unknown value ", value),
+                          "UNKNOWN_ENUM_VALUE");
   }
 }
 
@@ -32,7 +33,8 @@ absl::StatusOr<WeightsOutput> DecodeWeights(const FieldPath& path, int value) {
     case v1::WEIGHTS_MEAN:
       return WeightsOutput::kMean;
     default:
-      return InvalidField(path.ToString(), absl::StrCat("has the unknown value ", value));
+      return InvalidField(path.ToString(), absl::StrCat("has the unknown value ", value),
+                          "UNKNOWN_ENUM_VALUE");
   }
 }
 
@@ -48,7 +50,8 @@ absl::StatusOr<WeightsStage> DecodeWeightsStage(const FieldPath& path, int value
     case v1::WEIGHTS_STAGE_BIASED:
       return WeightsStage::kBiased;
     default:
-      return InvalidField(path.ToString(), absl::StrCat("has the unknown value ", value));
+      return InvalidField(path.ToString(), absl::StrCat("has the unknown value ", value),
+                          "UNKNOWN_ENUM_VALUE");
   }
 }
 

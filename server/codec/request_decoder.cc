@@ -33,7 +33,8 @@ absl::Status ReadOperand(WireReader& wire, const FieldPath& path, WireTag tag,
 
 absl::StatusOr<Tensor> MakeRequired(const WireReader& wire, const FieldPath& path,
                                     const std::optional<TensorParts>& parts) {
-  if (!parts.has_value()) return InvalidField(path.ToString(), "is required and missing");
+  if (!parts.has_value())
+    return InvalidField(path.ToString(), "is required and missing", "MISSING_FIELD");
   return MakeTensor(wire, path, *parts);
 }
 
@@ -60,7 +61,8 @@ absl::StatusOr<Layout> DecodeLayout(int value) {
     case v1::LAYOUT_BHLD:
       return Layout::kBhld;
     default:
-      return InvalidField("layout", absl::StrCat("has the unknown value ", value));
+      return InvalidField("layout", absl::StrCat("has the unknown value ", value),
+                          "UNKNOWN_ENUM_VALUE");
   }
 }
 
@@ -74,7 +76,8 @@ absl::StatusOr<Priority> DecodePriority(int value) {
     case v1::PRIORITY_LOW:
       return Priority::kLow;
     default:
-      return InvalidField("priority", absl::StrCat("has the unknown value ", value));
+      return InvalidField("priority", absl::StrCat("has the unknown value ", value),
+                          "UNKNOWN_ENUM_VALUE");
   }
 }
 

@@ -102,7 +102,7 @@ absl::Status GetLayer(const LayerRegistry& layers, const v1::GetLayerRequest& re
                       v1::LayerInfo& response) {
   const Layer* layer = layers.Find(request.name());
   if (layer == nullptr) {
-    return MakeError(absl::StatusCode::kNotFound, "LAYER_NOT_FOUND", "name",
+    return MakeError(absl::StatusCode::kNotFound, "UNKNOWN_LAYER", "name",
                      absl::StrCat("no layer is named ", Quoted(request.name()),
                                   "; LayerService.ListLayers lists the names"));
   }

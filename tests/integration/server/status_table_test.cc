@@ -66,7 +66,7 @@ TEST_F(RefusalTest, AnswersAFittingRequestWithOk) {
 }
 
 TEST_F(RefusalTest, AnswersAnUnknownLayerWithNotFound) {
-  ExpectError(Send(LayerRequest("none", 3, 16)), StatusCode::NOT_FOUND, "LAYER_NOT_FOUND",
+  ExpectError(Send(LayerRequest("none", 3, 16)), StatusCode::NOT_FOUND, "UNKNOWN_LAYER",
               "ListLayers");
 }
 

@@ -55,8 +55,9 @@ void ExpectRefused(const absl::StatusOr<MultiHeadAttentionRequest>& request, abs
 }
 
 void ExpectInvalid(const absl::StatusOr<MultiHeadAttentionRequest>& request,
-                   absl::string_view field, const std::string& text) {
-  ExpectRefused(request, absl::StatusCode::kInvalidArgument, "INVALID_ARGUMENT", field, text);
+                   absl::string_view field, const std::string& text,
+                   absl::string_view reason = "INVALID_VALUE") {
+  ExpectRefused(request, absl::StatusCode::kInvalidArgument, reason, field, text);
 }
 
 TEST(RequestDecoderTest, TakesShapeAfterDataAndUnpackedNumbers) {
@@ -100,8 +101,8 @@ TEST(RequestDecoderTest, TakesTheLastOfTwoScalars) {
 TEST(RequestDecoderTest, RefusesAMissingQuery) {
   v1::MultiHeadAttentionRequest request;
   request.set_layer("layer");
-  ExpectInvalid(Decode(request), "query", "required");
-  ExpectInvalid(Decode(std::string()), "query", "required");
+  ExpectInvalid(Decode(request), "query", "required", "MISSING_FIELD");
+  ExpectInvalid(Decode(std::string()), "query", "required", "MISSING_FIELD");
 }
 
 TEST(RequestDecoderTest, RefusesAMissingKeyOrValueOfTheBareOperator) {
@@ -121,8 +122,8 @@ TEST(RequestDecoderTest, RefusesAMissingKeyOrValueOfTheBareOperator) {
 TEST(RequestDecoderTest, RefusesDataThatAreNotTheShapesSize) {
   v1::MultiHeadAttentionRequest request = Request();
   request.mutable_query()->mutable_data()->push_back('x');
-  ExpectInvalid(Decode(request), "query.data",
-                "has 25 bytes, but shape [2, 3] of FLOAT32 needs 24");
+  ExpectInvalid(Decode(request), "query.data", "has 25 bytes, but shape [2, 3] of FLOAT32 needs 24",
+                "SHAPE_MISMATCH");
 }
 
 TEST(RequestDecoderTest, RefusesAShapeWhoseProductOverflows) {
@@ -137,7 +138,7 @@ TEST(RequestDecoderTest, RefusesAHugeShapeWithoutItsData) {
   v1::MultiHeadAttentionRequest request = Request();
   request.mutable_query()->clear_shape();
   request.mutable_query()->add_shape(int64_t{1} << 60);
-  ExpectInvalid(Decode(request), "query.data", "needs 4611686018427387904");
+  ExpectInvalid(Decode(request), "query.data", "needs 4611686018427387904", "SHAPE_MISMATCH");
 }
 
 TEST(RequestDecoderTest, RefusesANegativeSize) {
@@ -149,7 +150,7 @@ TEST(RequestDecoderTest, RefusesANegativeSize) {
 TEST(RequestDecoderTest, RefusesMoreAxesThanAnyTensorHas) {
   v1::MultiHeadAttentionRequest request = Request();
   for (int i = 0; i < 9; ++i) request.mutable_query()->add_shape(1);
-  ExpectInvalid(Decode(request), "query.shape", "more than 8");
+  ExpectInvalid(Decode(request), "query.shape", "more than 8", "TOO_LARGE");
 }
 
 TEST(RequestDecoderTest, RefusesMoreListElementsThanItsBounds) {
@@ -163,10 +164,10 @@ TEST(RequestDecoderTest, RefusesMoreListElementsThanItsBounds) {
     gates.mutable_options()->add_head_gates(1);
     sinks.mutable_options()->add_sinks(1);
   }
-  ExpectInvalid(Decode(lengths), "query_lengths", "more than 100");
-  ExpectInvalid(Decode(offsets), "options.query_offsets", "more than 100");
-  ExpectInvalid(Decode(gates), "options.head_gates", "more than 16");
-  ExpectInvalid(Decode(sinks), "options.sinks", "more than 16");
+  ExpectInvalid(Decode(lengths), "query_lengths", "more than 100", "TOO_LARGE");
+  ExpectInvalid(Decode(offsets), "options.query_offsets", "more than 100", "TOO_LARGE");
+  ExpectInvalid(Decode(gates), "options.head_gates", "more than 16", "TOO_LARGE");
+  ExpectInvalid(Decode(sinks), "options.sinks", "more than 16", "TOO_LARGE");
 }
 
 // Fields of two bytes would keep a network thread busy for seconds.
@@ -201,21 +202,21 @@ TEST(RequestDecoderTest, RefusesMoreFieldsThanAnyRequestHas) {
 TEST(RequestDecoderTest, RefusesAMissingOrUnknownDataType) {
   v1::MultiHeadAttentionRequest request = Request();
   request.mutable_query()->clear_data_type();
-  ExpectInvalid(Decode(request), "query.data_type", "missing");
+  ExpectInvalid(Decode(request), "query.data_type", "missing", "MISSING_FIELD");
   request.mutable_query()->set_data_type(static_cast<v1::DataType>(77));
-  ExpectInvalid(Decode(request), "query.data_type", "77");
+  ExpectInvalid(Decode(request), "query.data_type", "77", "UNKNOWN_ENUM_VALUE");
 }
 
 TEST(RequestDecoderTest, RefusesUnknownEnumValuesOfOptions) {
   v1::MultiHeadAttentionRequest request = Request();
   request.mutable_options()->set_alignment(static_cast<v1::Alignment>(3));
-  ExpectInvalid(Decode(request), "options.alignment", "3");
+  ExpectInvalid(Decode(request), "options.alignment", "3", "UNKNOWN_ENUM_VALUE");
   request.mutable_options()->clear_alignment();
   request.mutable_options()->set_weights(static_cast<v1::Weights>(-1));
-  ExpectInvalid(Decode(request), "options.weights", "-1");
+  ExpectInvalid(Decode(request), "options.weights", "-1", "UNKNOWN_ENUM_VALUE");
   request.mutable_options()->clear_weights();
   request.mutable_options()->set_weights_stage(static_cast<v1::WeightsStage>(5));
-  ExpectInvalid(Decode(request), "options.weights_stage", "5");
+  ExpectInvalid(Decode(request), "options.weights_stage", "5", "UNKNOWN_ENUM_VALUE");
 }
 
 TEST(RequestDecoderTest, ReadsEveryPriorityAndRefusesOthers) {
@@ -233,7 +234,8 @@ TEST(RequestDecoderTest, ReadsEveryPriorityAndRefusesOthers) {
   }
   for (const int unknown : {4, -1}) {
     request.set_priority(static_cast<v1::Priority>(unknown));
-    ExpectInvalid(Decode(request), "priority", absl::StrCat("unknown value ", unknown));
+    ExpectInvalid(Decode(request), "priority", absl::StrCat("unknown value ", unknown),
+                  "UNKNOWN_ENUM_VALUE");
   }
 }
 
@@ -304,7 +306,7 @@ TEST(RequestDecoderTest, RefusesANameThatIsNotUtf8OrTooLong) {
   ExpectInvalid(Decode(bytes), "layer", "UTF-8");
   v1::MultiHeadAttentionRequest request = Request();
   request.set_layer(std::string(kMaxNameBytes + 1, 'x'));
-  ExpectInvalid(Decode(request), "layer", "is 257 bytes long; the limit is 256");
+  ExpectInvalid(Decode(request), "layer", "is 257 bytes long; the limit is 256", "TOO_LARGE");
 }
 
 TEST(RequestDecoderTest, RefusesAFieldOfAnotherWireType) {

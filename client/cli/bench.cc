@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <csignal>
 #include <cstdio>
-#include <limits>
 #include <random>
 
 #include "absl/strings/numbers.h"
@@ -9,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "client/cli/arrays.h"
+#include "client/cli/choice.h"
 #include "client/cli/command.h"
 #include "client/cli/load.h"
 #include "client/cli/random_tensor.h"
@@ -31,11 +31,12 @@ struct BenchArguments {
   std::string tokens = "16";
   std::string dtype = "float32";
   bool causal = false;
-  int64_t priority = 0;
+  std::string priority_name;
   LoadPlan plan;
   std::string json;
   bool quiet = false;
 
+  client::Priority priority = client::Priority::kNormal;
   // Of --tokens.
   int64_t min_tokens = 0, max_tokens = 0;
 
@@ -75,7 +76,7 @@ void BenchArguments::AddTo(Args& args) {
               "rows a sequence; a range: random in it, sent packed; default 16", &tokens);
   args.Option("dtype", "TYPE", "float32 (default), bfloat16 or float16", &dtype);
   args.Switch("causal", "causal attention", &causal);
-  args.Option("priority", "N", "default 0", &priority);
+  args.Option("priority", "high|normal|low", "default normal", &priority_name);
   args.Section("Output");
   args.Switch("check", "an answer whose bits differ from the first of its request is wrong",
               &plan.check);
@@ -119,9 +120,7 @@ absl::Status ReadChoices(const Args& args, BenchArguments* from) {
   if (from->plan.duration < absl::Milliseconds(1)) {
     status.Update(absl::InvalidArgumentError("--duration must be at least 1ms"));
   }
-  if (from->priority < 0 || from->priority > std::numeric_limits<int32_t>::max()) {
-    status.Update(absl::InvalidArgumentError("--priority must be 0 or more"));
-  }
+  status.Update(ChoosePriority(from->priority_name, &from->priority));
   const std::vector<std::string> ends = absl::StrSplit(from->tokens, "..");
   if (ends.size() > 2 || !absl::SimpleAtoi(ends[0], &from->min_tokens) ||
       !absl::SimpleAtoi(ends.back(), &from->max_tokens) || from->min_tokens < 1 ||
@@ -195,7 +194,7 @@ class SampleMaker {
     request.value = *value;
     if (packed()) request.query_lengths = request.key_lengths = lengths;
     request.options.causal = from_.causal;
-    request.priority = static_cast<uint32_t>(from_.priority);
+    request.priority = from_.priority;
     sample->output_shape = query->shape();
     return client::Client::Prepare(request);
   }
@@ -219,7 +218,7 @@ class SampleMaker {
     }
     if (packed()) request.query_lengths = lengths;
     request.options.causal = from_.causal;
-    request.priority = static_cast<uint32_t>(from_.priority);
+    request.priority = from_.priority;
     sample->output_shape = query->shape();
     return client::Client::Prepare(request);
   }

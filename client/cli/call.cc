@@ -155,7 +155,7 @@ absl::StatusOr<client::AttentionResult> Call(client::Client& client, const CallA
     request.key_lengths = from.key_lengths;
     request.options = std::move(options);
     request.layout = from.layout;
-    request.priority = static_cast<uint32_t>(from.priority);
+    request.priority = from.priority;
     return client.Call(request, from.connection.call_options());
   }
   client::MultiHeadRequest request;
@@ -166,7 +166,7 @@ absl::StatusOr<client::AttentionResult> Call(client::Client& client, const CallA
   request.query_lengths = from.query_lengths;
   request.key_lengths = from.key_lengths;
   request.options = std::move(options);
-  request.priority = static_cast<uint32_t>(from.priority);
+  request.priority = from.priority;
   return client.Call(request, from.connection.call_options());
 }
 

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/cli/call_arguments.h"
 
-#include <limits>
-#include <utility>
-
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "client/cli/choice.h"
 
 namespace attend::cli {
 
@@ -64,7 +62,7 @@ void CallArguments::AddTo(Args& args) {
               &stage_name);
   args.Switch("log-sum-exp", "return the logarithm of each row's sum of exponents too",
               &options.log_sum_exp);
-  args.Option("priority", "N", "0 (default) is served first", &priority);
+  args.Option("priority", "high|normal|low", "default normal", &priority_name);
   args.Section("Outputs: .npy or .safetensors");
   args.Option("output", "FILE",
               "a .safetensors file gets \"output\", \"weights\" and\n"
@@ -75,50 +73,32 @@ void CallArguments::AddTo(Args& args) {
 }
 
 absl::Status CallArguments::Resolve() {
-  const auto choose = [](const char* name, const std::string& given, auto choices, auto* target) {
-    if (given.empty()) return absl::OkStatus();
-    std::string allowed;
-    for (const auto& [text, choice] : choices) {
-      if (given == text) {
-        *target = choice;
-        return absl::OkStatus();
-      }
-      absl::StrAppend(&allowed, allowed.empty() ? "" : ", ", text);
-    }
-    return absl::InvalidArgumentError(
-        absl::StrCat("--", name, " must be one of ", allowed, ", got \"", given, "\""));
-  };
-  using Alignments = std::vector<std::pair<std::string, client::Alignment>>;
-  using WeightsNames = std::vector<std::pair<std::string, client::Weights>>;
-  using Stages = std::vector<std::pair<std::string, client::WeightsStage>>;
-  using Layouts = std::vector<std::pair<std::string, client::Layout>>;
   absl::Status status;
+  status.Update(Choose<client::Alignment>(
+      "alignment", alignment_name,
+      {{"start", client::Alignment::kStart}, {"end", client::Alignment::kEnd}},
+      &options.alignment));
+  status.Update(Choose<client::Weights>("weights", weights_name,
+                                        {{"none", client::Weights::kNone},
+                                         {"per-head", client::Weights::kPerHead},
+                                         {"mean", client::Weights::kMean}},
+                                        &options.weights));
   status.Update(
-      choose("alignment", alignment_name,
-             Alignments{{"start", client::Alignment::kStart}, {"end", client::Alignment::kEnd}},
-             &options.alignment));
-  status.Update(choose("weights", weights_name,
-                       WeightsNames{{"none", client::Weights::kNone},
-                                    {"per-head", client::Weights::kPerHead},
-                                    {"mean", client::Weights::kMean}},
-                       &options.weights));
-  status.Update(choose("weights-stage", stage_name,
-                       Stages{{"probabilities", client::WeightsStage::kProbabilities},
-                              {"scaled", client::WeightsStage::kScaled},
-                              {"softcapped", client::WeightsStage::kSoftcapped},
-                              {"biased", client::WeightsStage::kBiased}},
-                       &options.weights_stage));
-  status.Update(choose("layout", layout_name,
-                       Layouts{{"blhd", client::Layout::kBLHD}, {"bhld", client::Layout::kBHLD}},
-                       &layout));
+      Choose<client::WeightsStage>("weights-stage", stage_name,
+                                   {{"probabilities", client::WeightsStage::kProbabilities},
+                                    {"scaled", client::WeightsStage::kScaled},
+                                    {"softcapped", client::WeightsStage::kSoftcapped},
+                                    {"biased", client::WeightsStage::kBiased}},
+                                   &options.weights_stage));
+  status.Update(Choose<client::Layout>(
+      "layout", layout_name, {{"blhd", client::Layout::kBLHD}, {"bhld", client::Layout::kBHLD}},
+      &layout));
+  status.Update(ChoosePriority(priority_name, &priority));
   if (!layout_name.empty() && !use_operator) {
     status.Update(absl::InvalidArgumentError("--layout needs --operator"));
   }
   if (!layer.empty() && use_operator) {
     status.Update(absl::InvalidArgumentError("--layer and --operator exclude each other"));
-  }
-  if (priority < 0 || priority > std::numeric_limits<int32_t>::max()) {
-    status.Update(absl::InvalidArgumentError("--priority must be 0 or more"));
   }
   if (!weights_output.empty() && options.weights == client::Weights::kNone) {
     status.Update(absl::InvalidArgumentError("--weights-output needs --weights"));

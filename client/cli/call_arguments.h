@@ -25,11 +25,11 @@ struct CallArguments {
   std::string dtype;
   std::vector<int64_t> query_lengths, key_lengths;
   client::AttentionOptions options;  // without tensors
-  std::string alignment_name, weights_name, stage_name, layout_name;
-  int64_t priority = 0;
+  std::string alignment_name, weights_name, stage_name, layout_name, priority_name;
   std::string output, weights_output, log_sum_exp_output;
 
   client::Layout layout = client::Layout::kBLHD;
+  client::Priority priority = client::Priority::kNormal;
 
   void AddTo(Args& args);
 

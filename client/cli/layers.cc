@@ -3,10 +3,13 @@
 
 #include <cstdio>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "client/cli/command.h"
 
 namespace attend::cli {
@@ -108,7 +111,7 @@ int RunLayers(const std::vector<std::string>& arguments) {
 int RunInfo(const std::vector<std::string>& arguments) {
   Connection connection;
   bool json = false;
-  Args args("attend info [OPTIONS]", "Prints the server's version and limits.");
+  Args args("attend info [OPTIONS]", "Prints the server's version, workers and limits.");
   args.Switch("json", "as JSON", &json);
   connection.AddTo(args);
   if (const auto exit = ParseOrExit(args, arguments, nullptr, 0)) return *exit;
@@ -118,17 +121,27 @@ int RunInfo(const std::vector<std::string>& arguments) {
   if (!info.ok()) return ReportCall(info.status());
   if (json) return PrintJson(*info);
   const v1::Limits& limits = info->limits();
-  absl::PrintF("version                 %s\n", info->version());
-  absl::PrintF("cpu features            %s\n", absl::StrJoin(info->cpu_features(), " "));
-  absl::PrintF("priority levels         %d\n", info->priority_levels());
-  absl::PrintF("max request bytes       %d\n", limits.max_request_bytes());
-  absl::PrintF("max in-flight bytes     %d\n", limits.max_in_flight_bytes());
-  absl::PrintF("max queue requests      %d\n", limits.max_queue_requests());
-  absl::PrintF("max sequence length     %d\n", limits.max_sequence_length());
-  absl::PrintF("max weights bytes       %d\n", limits.max_weights_bytes());
-  absl::PrintF("max deadline            %s\n",
-               absl::FormatDuration(absl::Milliseconds(limits.max_deadline_ms())));
-  absl::PrintF("max concurrent streams  %d\n", limits.max_concurrent_streams());
+  const absl::Time start = absl::FromUnixSeconds(info->start_time().seconds());
+  const auto deadline = absl::Milliseconds(limits.max_deadline_ms());
+  const std::vector<std::pair<absl::string_view, std::string>> rows = {
+      {"version", info->version()},
+      {"serving since", absl::FormatTime(absl::RFC3339_sec, start, absl::UTCTimeZone())},
+      {"workers", absl::StrCat(info->workers())},
+      {"cpu features", absl::StrJoin(info->cpu_features(), " ")},
+      {"max request bytes", absl::StrCat(limits.max_request_bytes())},
+      {"max in-flight bytes", absl::StrCat(limits.max_in_flight_bytes())},
+      {"max queue requests", absl::StrCat(limits.max_queue_requests())},
+      {"max sequence length", absl::StrCat(limits.max_sequence_length())},
+      {"max rows", absl::StrCat(limits.max_rows())},
+      {"max sequences", absl::StrCat(limits.max_sequences())},
+      {"max heads", absl::StrCat(limits.max_heads())},
+      {"max head dim", absl::StrCat(limits.max_head_dim())},
+      {"max layer name bytes", absl::StrCat(limits.max_layer_name_bytes())},
+      {"max weights bytes", absl::StrCat(limits.max_weights_bytes())},
+      {"max response bytes", absl::StrCat(limits.max_response_bytes())},
+      {"max deadline", absl::FormatDuration(deadline)},
+      {"max concurrent streams", absl::StrCat(limits.max_concurrent_streams())}};
+  for (const auto& [name, value] : rows) absl::PrintF("%-22s  %s\n", name, value);
   return kOk;
 }
 

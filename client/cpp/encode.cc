@@ -84,7 +84,9 @@ absl::StatusOr<Prepared> Encode(const MultiHeadRequest& request) {
   writer.PackedVarints(5, request.query_lengths);
   writer.PackedVarints(6, request.key_lengths);
   WriteOptions(writer, 7, request.options);
-  writer.Varint(8, request.priority);
+  if (request.priority != Priority::kNormal) {
+    writer.Varint(9, static_cast<uint64_t>(request.priority));
+  }
   return Finish(writer, "/attend.v1.AttentionService/MultiHeadAttention",
                 {.layer_sha256 = 3, .timing = 4, .log_sum_exp = 5});
 }
@@ -102,7 +104,9 @@ absl::StatusOr<Prepared> Encode(const OperatorRequest& request) {
   writer.PackedVarints(5, request.key_lengths);
   WriteOptions(writer, 6, request.options);
   writer.Varint(7, static_cast<uint64_t>(request.layout));
-  writer.Varint(8, request.priority);
+  if (request.priority != Priority::kNormal) {
+    writer.Varint(9, static_cast<uint64_t>(request.priority));
+  }
   return Finish(writer, "/attend.v1.AttentionService/ScaledDotProductAttention",
                 {.layer_sha256 = 0, .timing = 3, .log_sum_exp = 4});
 }

@@ -24,15 +24,17 @@ absl::Status CheckLengthSum(absl::string_view operand, absl::string_view field,
   int64_t left = rows;  // rows not yet taken: a sum of lengths may overflow
   for (const int64_t length : lengths) {
     if (length < 0 || length > left) {
-      return InvalidField(
-          field, absl::StrCat("lengths must be >= 0 and sum to the ", rows, " rows of ", operand,
-                              "; got ", length, " where ", left, " are left"));
+      return InvalidField(field,
+                          absl::StrCat("lengths must be >= 0 and sum to the ", rows, " rows of ",
+                                       operand, "; got ", length, " where ", left, " are left"),
+                          "LENGTHS_MISMATCH");
     }
     left -= length;
   }
   if (left != 0) {
     return InvalidField(
-        field, absl::StrCat("must sum to the ", rows, " rows of ", operand, "; got ", rows - left));
+        field, absl::StrCat("must sum to the ", rows, " rows of ", operand, "; got ", rows - left),
+        "LENGTHS_MISMATCH");
   }
   return absl::OkStatus();
 }
@@ -55,13 +57,17 @@ absl::StatusOr<Lengths> ResolveOperand(absl::string_view operand, const OperandR
     for (const int64_t length : result.length) result.axis = std::max(result.axis, length);
   } else {
     if (!given.empty() && static_cast<int64_t>(given.size()) != rows.batch) {
-      return InvalidField(field, absl::StrCat("needs one entry for each of the ", rows.batch,
-                                              " sequences of ", operand, "; got ", given.size()));
+      return InvalidField(field,
+                          absl::StrCat("needs one entry for each of the ", rows.batch,
+                                       " sequences of ", operand, "; got ", given.size()),
+                          "LENGTHS_MISMATCH");
     }
     for (const int64_t length : given) {
       if (length < 0 || length > rows.rows) {
-        return InvalidField(field, absl::StrCat("must be from 0 to the ", rows.rows, " rows of ",
-                                                operand, "; got ", length));
+        return InvalidField(field,
+                            absl::StrCat("must be from 0 to the ", rows.rows, " rows of ", operand,
+                                         "; got ", length),
+                            "LENGTHS_MISMATCH");
       }
     }
     result.length.assign(given.begin(), given.end());
@@ -96,11 +102,14 @@ absl::StatusOr<BatchShape> ResolveLengths(const OperandRows& query, const Operan
                                           const ShapeLimits& limits) {
   if (self_attention && !key_lengths.empty()) {
     return InvalidField("key_lengths",
-                        "must be absent where key is absent: query_lengths serves both");
+                        "must be absent where key is absent: query_lengths serves both",
+                        "CONFLICTING_FIELDS");
   }
   if (!query.packed && !key.packed && query.batch != key.batch) {
-    return InvalidField("key", absl::StrCat("must hold as many sequences as query, ", query.batch,
-                                            "; got ", key.batch));
+    return InvalidField(
+        "key",
+        absl::StrCat("must hold as many sequences as query, ", query.batch, "; got ", key.batch),
+        "SHAPE_MISMATCH");
   }
   ATTEND_ASSIGN_OR_RETURN(const Lengths queries,
                           ResolveOperand("query", query, query_lengths, limits));
@@ -110,9 +119,11 @@ absl::StatusOr<BatchShape> ResolveLengths(const OperandRows& query, const Operan
   }
   const Lengths& keys = other.has_value() ? *other : queries;
   if (queries.length.size() != keys.length.size()) {
-    return InvalidField("key_lengths", absl::StrCat("query_lengths makes ", queries.length.size(),
-                                                    " sequences of query, but key_lengths makes ",
-                                                    keys.length.size(), " of key"));
+    return InvalidField(
+        "key_lengths",
+        absl::StrCat("query_lengths makes ", queries.length.size(),
+                     " sequences of query, but key_lengths makes ", keys.length.size(), " of key"),
+        "LENGTHS_MISMATCH");
   }
   BatchShape shape;
   shape.packed = query.packed;

@@ -17,7 +17,13 @@ struct ShapeLimits {
   int64_t max_sequences = 0;        // B
   int64_t max_rows = 0;             // valid rows of all sequences together
   int64_t max_weights_bytes = 0;
+  int64_t max_heads = 0;           // query heads of the bare operator; a layer has its own
+  int64_t max_response_bytes = 0;  // output, weights and log-sum-exp together
 };
+
+// The widest head of query, key or value that the bare operator takes. No model has wider ones.
+// The limit bounds a worker's scratch, which is charged to no request.
+inline constexpr int64_t kMaxHeadDim = 4096;
 
 // The leading axes of an operand.
 struct OperandRows {

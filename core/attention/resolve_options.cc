@@ -34,7 +34,8 @@ absl::Status ResolveTerm(absl::string_view field, const Tensor& tensor, int64_t 
                          ScoreTerm SequenceArgs::*term, BatchShape& shape) {
   if (tensor.rank() < 1 || tensor.rank() > 4) {
     return InvalidField(field,
-                        absl::StrCat("needs 1 to 4 axes; got shape ", ToString(tensor.shape())));
+                        absl::StrCat("needs 1 to 4 axes; got shape ", ToString(tensor.shape())),
+                        "SHAPE_MISMATCH");
   }
   const std::array<int64_t, 4> target = {static_cast<int64_t>(shape.sequences.size()), num_heads,
                                          shape.max_query_length, shape.max_key_length};
@@ -46,7 +47,8 @@ absl::Status ResolveTerm(absl::string_view field, const Tensor& tensor, int64_t 
       return InvalidField(field,
                           absl::StrCat("shape ", ToString(tensor.shape()),
                                        " does not broadcast to [B, H, Lq, Lk] = ", ToString(target),
-                                       ": axis ", axis, " must be ", target[at], " or 1"));
+                                       ": axis ", axis, " must be ", target[at], " or 1"),
+                          "SHAPE_MISMATCH");
     }
     strides[at] = size == 1 ? 0 : stride;
     stride *= size;  // cannot overflow: the tensor exists
@@ -65,16 +67,19 @@ absl::Status ResolveTerms(const AttentionOptions& options, int64_t num_heads, Ba
     if (!IsFloat(options.bias->type())) {
       return InvalidField("options.bias",
                           "needs type FLOAT32, BFLOAT16 or FLOAT16; got BOOL, which is for "
-                          "options.mask");
+                          "options.mask",
+                          "TYPE_MISMATCH");
     }
     ATTEND_RETURN_IF_ERROR(
         ResolveTerm("options.bias", *options.bias, num_heads, &SequenceArgs::bias, shape));
   }
   if (!options.mask.has_value()) return absl::OkStatus();
   if (IsFloat(options.mask->type())) {
-    return InvalidField("options.mask", absl::StrCat("needs type BOOL (true = may attend); got ",
-                                                     Name(options.mask->type()),
-                                                     "; give an additive mask as options.bias"));
+    return InvalidField(
+        "options.mask",
+        absl::StrCat("needs type BOOL (true = may attend); got ", Name(options.mask->type()),
+                     "; give an additive mask as options.bias"),
+        "TYPE_MISMATCH");
   }
   ATTEND_RETURN_IF_ERROR(
       ResolveTerm("options.mask", *options.mask, num_heads, &SequenceArgs::mask, shape));
@@ -98,13 +103,15 @@ absl::Status ResolveOffsets(const AttentionOptions& options, absl::string_view p
   const bool offsets_given = !options.query_offsets.empty();
   if (offsets_given && options.alignment != Alignment::kUnspecified) {
     return InvalidField("options.query_offsets",
-                        "give options.alignment or options.query_offsets, not both");
+                        "give options.alignment or options.query_offsets, not both",
+                        "CONFLICTING_FIELDS");
   }
   if (positional.empty()) return absl::OkStatus();
   if (offsets_given && options.query_offsets.size() != shape.sequences.size()) {
     return InvalidField("options.query_offsets",
                         absl::StrCat("needs one entry for each of the ", shape.sequences.size(),
-                                     " sequences; got ", options.query_offsets.size()));
+                                     " sequences; got ", options.query_offsets.size()),
+                        "SHAPE_MISMATCH");
   }
   for (size_t i = 0; i < shape.sequences.size(); ++i) {
     PlacedSequence& sequence = shape.sequences[i];
@@ -119,7 +126,8 @@ absl::Status ResolveOffsets(const AttentionOptions& options, absl::string_view p
           absl::StrCat(positional, " of ", sequence.query_length, " query rows to ",
                        sequence.key_length, " keys (sequence ", i,
                        ") needs options.alignment (ALIGNMENT_START or ALIGNMENT_END) or "
-                       "options.query_offsets"));
+                       "options.query_offsets"),
+          "MISSING_FIELD");
     }
   }
   return absl::OkStatus();
@@ -138,20 +146,24 @@ absl::StatusOr<std::optional<int64_t>> ResolveWindow(absl::string_view field,
 absl::Status CheckPerHead(absl::string_view field, size_t count, int64_t num_heads) {
   if (static_cast<int64_t>(count) == num_heads) return absl::OkStatus();
   return InvalidField(
-      field, absl::StrCat("needs one entry for each of the ", num_heads, " heads; got ", count));
+      field, absl::StrCat("needs one entry for each of the ", num_heads, " heads; got ", count),
+      "SHAPE_MISMATCH");
 }
 
 absl::Status ResolveAlibi(const Tensor& slopes, int64_t num_heads, BatchShape& shape) {
   constexpr absl::string_view kField = "options.alibi_slopes";
   if (slopes.type() != DataType::kFloat32) {
-    return InvalidField(kField, absl::StrCat("needs type FLOAT32; got ", Name(slopes.type())));
+    return InvalidField(kField, absl::StrCat("needs type FLOAT32; got ", Name(slopes.type())),
+                        "TYPE_MISMATCH");
   }
   const auto batch = static_cast<int64_t>(shape.sequences.size());
   const bool by_sequence = slopes.rank() == 2;
   if (slopes.rank() < 1 || slopes.rank() > 2 || slopes.dim(slopes.rank() - 1) != num_heads ||
       (by_sequence && slopes.dim(0) != batch)) {
-    return InvalidField(kField, absl::StrCat("needs shape [H] or [B, H] = [", batch, ", ",
-                                             num_heads, "]; got ", ToString(slopes.shape())));
+    return InvalidField(kField,
+                        absl::StrCat("needs shape [H] or [B, H] = [", batch, ", ", num_heads,
+                                     "]; got ", ToString(slopes.shape())),
+                        "SHAPE_MISMATCH");
   }
   const size_t count = slopes.byte_size() / sizeof(float);
   for (size_t i = 0; i < count; ++i) {
@@ -206,7 +218,8 @@ absl::Status ResolveLogSumExp(int64_t num_heads, const BatchShape& shape,
   if (!bytes.ok()) {
     return InvalidField(
         "options.log_sum_exp",
-        absl::StrCat("shape ", ToString(resolved.log_sum_exp_shape), " has too many elements"));
+        absl::StrCat("shape ", ToString(resolved.log_sum_exp_shape), " has too many elements"),
+        "TOO_LARGE");
   }
   resolved.log_sum_exp_bytes = *bytes;
   resolved.params.log_sum_exp_head_stride = shape.packed ? 1 : shape.max_query_length;
@@ -223,7 +236,8 @@ absl::Status ResolveWeights(const AttentionOptions& options, int64_t num_heads,
   if (weights == WeightsOutput::kMean && options.weights_stage != WeightsStage::kProbabilities) {
     return InvalidField("options.weights_stage",
                         "must be WEIGHTS_STAGE_PROBABILITIES (or absent) with WEIGHTS_MEAN; other "
-                        "stages need WEIGHTS_PER_HEAD");
+                        "stages need WEIGHTS_PER_HEAD",
+                        "CONFLICTING_FIELDS");
   }
   resolved.params.weights_stage = options.weights_stage;
   resolved.weights_shape = {static_cast<int64_t>(shape.sequences.size())};

@@ -30,8 +30,9 @@ absl::Status MakeError(absl::StatusCode code, absl::string_view reason, absl::st
   return status;
 }
 
-absl::Status InvalidField(absl::string_view field, absl::string_view message) {
-  return MakeError(absl::StatusCode::kInvalidArgument, "INVALID_ARGUMENT", field,
+absl::Status InvalidField(absl::string_view field, absl::string_view message,
+                          absl::string_view reason) {
+  return MakeError(absl::StatusCode::kInvalidArgument, reason, field,
                    absl::StrCat(field, ": ", message));
 }
 

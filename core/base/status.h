@@ -23,9 +23,9 @@ struct ErrorInfo {
 absl::Status MakeError(absl::StatusCode code, absl::string_view reason, absl::string_view field,
                        absl::string_view message);
 
-// INVALID_ARGUMENT with reason "INVALID_ARGUMENT"; the message is prefixed
-// "field: ".
-absl::Status InvalidField(absl::string_view field, absl::string_view message);
+// INVALID_ARGUMENT; the message is prefixed "field: ".
+absl::Status InvalidField(absl::string_view field, absl::string_view message,
+                          absl::string_view reason = "INVALID_VALUE");
 
 // RESOURCE_EXHAUSTED that tells the caller to retry after `pushback`.
 absl::Status Overloaded(absl::string_view reason, absl::string_view message,

@@ -39,8 +39,11 @@ struct OperandForms {
 absl::Status CheckOperandForm(absl::string_view field, const Tensor& tensor, const Tensor& query,
                               const OperandForms& forms);
 
-// Sets the type, shape and size of the output. INVALID_ARGUMENT if it has too many elements.
-absl::Status SetOutput(DataType type, Shape shape, CheckedRequest& checked);
+// Sets the type, shape and size of the output. The options must be resolved. INVALID_ARGUMENT,
+// reason RESPONSE_TOO_LARGE, if the output and what the options request beside it need more than
+// limits.max_response_bytes.
+absl::Status SetOutput(DataType type, Shape shape, const ShapeLimits& limits,
+                       CheckedRequest& checked);
 
 }  // namespace attend
 

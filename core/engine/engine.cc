@@ -48,6 +48,8 @@ ShapeLimits MakeShapeLimits(const EngineOptions& options) {
   limits.max_rows = std::max(options.max_sequence_length, options.max_batch_tokens);
   limits.max_sequences = limits.max_rows;
   limits.max_weights_bytes = options.max_weights_bytes;
+  limits.max_heads = options.max_heads;
+  limits.max_response_bytes = options.max_response_bytes;
   return limits;
 }
 
@@ -80,12 +82,12 @@ std::deque<ExecutionContext> MakeContexts(int workers, MemoryBudget& budget) {
 }
 
 absl::Status LayerNotFound(absl::string_view name) {
-  return MakeError(absl::StatusCode::kNotFound, "LAYER_NOT_FOUND", "layer",
+  return MakeError(absl::StatusCode::kNotFound, "UNKNOWN_LAYER", "layer",
                    absl::StrCat("layer: no layer is named ", Quoted(name),
                                 "; LayerService.ListLayers lists the names"));
 }
 
-uint32_t GetPriority(const Request& request) {
+Priority GetPriority(const Request& request) {
   return std::visit([](const auto& typed) { return typed.priority; }, request);
 }
 
@@ -104,7 +106,7 @@ class Engine::Impl {
         scheduler_(MakeSchedulerOptions(options_, budget), clock, observer) {}
 
   Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done) {
-    const uint32_t priority = GetPriority(request);
+    const Priority priority = GetPriority(request);
     absl::StatusOr<std::unique_ptr<Operation>> operation = MakeOperation(std::move(request));
     // Everything is charged at once, so that no request holds a part and waits for another.
     if (operation.ok()) {
@@ -117,7 +119,7 @@ class Engine::Impl {
     }
     WorkItem item;
     item.runner = &(*operation)->runner();
-    item.priority = static_cast<Priority>(std::min<uint32_t>(priority, kPriorities - 1));
+    item.priority = priority;
     item.cost = (*operation)->cost();
     item.cost.bytes = charge.bytes();
     item.deadline = deadline;
@@ -133,6 +135,15 @@ class Engine::Impl {
   const Scheduler& scheduler() const { return scheduler_; }
   MemoryBudget& budget() const { return budget_; }
   const EngineOptions& options() const { return options_; }
+  const ShapeLimits& shape_limits() const { return limits_; }
+
+  int64_t max_heads() const {
+    int64_t heads = limits_.max_heads;
+    for (const auto& [name, runner] : layer_runners_) {
+      heads = std::max(heads, runner.layer().config().num_heads);
+    }
+    return heads;
+  }
 
  private:
   std::map<std::string, LayerRunner, std::less<>> MakeLayerRunners(const LayerRegistry& layers) {
@@ -144,11 +155,6 @@ class Engine::Impl {
   }
 
   absl::StatusOr<std::unique_ptr<Operation>> MakeOperation(Request request) {
-    if (const uint32_t priority = GetPriority(request); priority >= options_.priority_levels) {
-      return InvalidField("priority",
-                          absl::StrCat("must be less than ", options_.priority_levels,
-                                       ", this server's number of levels; got ", priority));
-    }
     return std::visit(
         [this](auto&& typed) { return MakeTyped(std::forward<decltype(typed)>(typed)); },
         std::move(request));
@@ -215,6 +221,14 @@ EngineStats Engine::stats() const {
 
 const EngineOptions& Engine::options() const {
   return impl_->options();
+}
+
+const ShapeLimits& Engine::shape_limits() const {
+  return impl_->shape_limits();
+}
+
+int64_t Engine::max_heads() const {
+  return impl_->max_heads();
 }
 
 }  // namespace attend

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "absl/time/time.h"
+#include "core/attention/lengths.h"
 #include "core/base/clock.h"
 #include "core/base/memory_budget.h"
 #include "core/batching/batch_observer.h"
@@ -38,7 +39,8 @@ struct EngineOptions {
   // the valid rows of a request, all sequences together, and the number of its sequences.
   int64_t max_sequence_length = 32768;
   int64_t max_weights_bytes = int64_t{256} << 20;
-  uint32_t priority_levels = 3;
+  int64_t max_heads = 1024;  // query heads of the bare operator; a layer has its own
+  int64_t max_response_bytes = int64_t{256} << 20;  // output, weights and log-sum-exp together
 };
 
 // Bytes of a budget that an engine keeps between batches: its lanes' working memory, at most
@@ -102,6 +104,13 @@ class Engine {
 
   EngineStats stats() const;
   const EngineOptions& options() const;  // with num_workers resolved
+
+  // The limits on one request that its shapes alone decide. Constant.
+  const ShapeLimits& shape_limits() const;
+
+  // The largest number of heads that any request may have: the operator's limit, or that of the
+  // layer with the most heads. Constant.
+  int64_t max_heads() const;
 
  private:
   class Impl;

@@ -21,8 +21,10 @@ absl::StatusOr<OperandRows> CheckOperand(absl::string_view field, const Tensor& 
   ATTEND_RETURN_IF_ERROR(CheckOperandForm(field, tensor, query, {3, true, describe}));
   const int64_t got = tensor.dim(tensor.rank() - 1);
   if (got != width) {
-    return InvalidField(field, absl::StrCat("must be ", width, " wide for this layer; got ", got,
-                                            " in shape ", ToString(tensor.shape())));
+    return InvalidField(field,
+                        absl::StrCat("must be ", width, " wide for this layer; got ", got,
+                                     " in shape ", ToString(tensor.shape())),
+                        "SHAPE_MISMATCH");
   }
   if (tensor.rank() == 2) return OperandRows{true, 0, tensor.dim(0)};
   return OperandRows{false, tensor.dim(0), tensor.dim(1)};
@@ -30,14 +32,18 @@ absl::StatusOr<OperandRows> CheckOperand(absl::string_view field, const Tensor& 
 
 absl::Status CheckDefaults(const MultiHeadAttentionRequest& request, const LayerConfig& layer) {
   if (!request.key.has_value() && layer.key_dim != layer.embed_dim) {
-    return InvalidField("key", absl::StrCat("required: this layer's keys are ", layer.key_dim,
-                                            " wide and its queries ", layer.embed_dim,
-                                            ", so query cannot serve as key"));
+    return InvalidField(
+        "key",
+        absl::StrCat("required: this layer's keys are ", layer.key_dim, " wide and its queries ",
+                     layer.embed_dim, ", so query cannot serve as key"),
+        "MISSING_FIELD");
   }
   if (!request.value.has_value() && layer.value_dim != layer.key_dim) {
-    return InvalidField("value", absl::StrCat("required: this layer's values are ", layer.value_dim,
-                                              " wide and its keys ", layer.key_dim,
-                                              ", so key cannot serve as value"));
+    return InvalidField(
+        "value",
+        absl::StrCat("required: this layer's values are ", layer.value_dim, " wide and its keys ",
+                     layer.key_dim, ", so key cannot serve as value"),
+        "MISSING_FIELD");
   }
   return absl::OkStatus();
 }
@@ -73,9 +79,11 @@ absl::StatusOr<CheckedRequest> Check(const MultiHeadAttentionRequest& request,
     if (value_rows.batch != key_rows.batch || value_rows.rows != key_rows.rows) {
       const Tensor& key = request.key.has_value() ? *request.key : query;
       return InvalidField(
-          "value", absl::StrCat("must have the rows of ",
-                                request.key.has_value() ? "key " : "query, as key, ",
-                                ToString(key.shape()), "; got ", ToString(request.value->shape())));
+          "value",
+          absl::StrCat("must have the rows of ",
+                       request.key.has_value() ? "key " : "query, as key, ", ToString(key.shape()),
+                       "; got ", ToString(request.value->shape())),
+          "SHAPE_MISMATCH");
     }
   }
 
@@ -87,7 +95,7 @@ absl::StatusOr<CheckedRequest> Check(const MultiHeadAttentionRequest& request,
       checked.options,
       ResolveOptions(request.options, layer.num_heads, GetDefaults(layer), limits, checked.shape));
   checked.heads = layer.heads();
-  ATTEND_RETURN_IF_ERROR(SetOutput(query.type(), query.shape(), checked));
+  ATTEND_RETURN_IF_ERROR(SetOutput(query.type(), query.shape(), limits, checked));
   return checked;
 }
 

@@ -14,12 +14,6 @@
 namespace attend {
 namespace {
 
-// No model has wider heads. The limit bounds a worker's scratch, which is charged to no request.
-constexpr int64_t kMaxHeadDim = 4096;
-
-// The limit is for tensors without rows, whose size in bytes does not bound their heads.
-constexpr int64_t kMaxHeads = 65536;
-
 // The order of an operand's axes in its tensor.
 struct Axes {
   bool packed;
@@ -38,21 +32,24 @@ std::string DescribeForms(Layout layout) {
 }
 
 absl::Status CheckOperand(absl::string_view field, const Tensor& tensor, const Tensor& query,
-                          Layout layout) {
+                          Layout layout, const ShapeLimits& limits) {
   const auto describe = [layout] { return DescribeForms(layout); };
   ATTEND_RETURN_IF_ERROR(
       CheckOperandForm(field, tensor, query, {4, layout == Layout::kBlhd, describe}));
   const int64_t heads = tensor.dim(FindAxes(tensor, layout).head);
   const int64_t width = tensor.dim(tensor.rank() - 1);
-  if (heads < 1 || heads > kMaxHeads) {
+  if (heads < 1 || heads > limits.max_heads) {
     return InvalidField(
-        field, absl::StrCat("the number of heads must be from 1 to ", kMaxHeads, "; got ", heads,
-                            " in shape ", ToString(tensor.shape())));
+        field,
+        absl::StrCat("the number of heads must be from 1 to ", limits.max_heads,
+                     " on this server; got ", heads, " in shape ", ToString(tensor.shape())),
+        "SIZE_OUT_OF_RANGE");
   }
   if (width < 1 || width > kMaxHeadDim) {
-    return InvalidField(
-        field, absl::StrCat("the width of a head must be from 1 to ", kMaxHeadDim, "; got ", width,
-                            " in shape ", ToString(tensor.shape())));
+    return InvalidField(field,
+                        absl::StrCat("the width of a head must be from 1 to ", kMaxHeadDim,
+                                     "; got ", width, " in shape ", ToString(tensor.shape())),
+                        "SIZE_OUT_OF_RANGE");
   }
   return absl::OkStatus();
 }
@@ -60,22 +57,28 @@ absl::Status CheckOperand(absl::string_view field, const Tensor& tensor, const T
 absl::Status CheckHeads(const ScaledDotProductAttentionRequest& request, const Axes& axes,
                         const HeadShape& heads) {
   if (heads.num_heads % heads.num_kv_heads != 0) {
-    return InvalidField("key", absl::StrCat("its number of heads must divide query's ",
-                                            heads.num_heads, "; got ", heads.num_kv_heads));
+    return InvalidField("key",
+                        absl::StrCat("its number of heads must divide query's ", heads.num_heads,
+                                     "; got ", heads.num_kv_heads),
+                        "SHAPE_MISMATCH");
   }
   const int64_t key_width = request.key.dim(request.key.rank() - 1);
   if (key_width != heads.head_dim) {
-    return InvalidField("key", absl::StrCat("heads must be as wide as query's, ", heads.head_dim,
-                                            "; got ", key_width));
+    return InvalidField(
+        "key",
+        absl::StrCat("heads must be as wide as query's, ", heads.head_dim, "; got ", key_width),
+        "SHAPE_MISMATCH");
   }
   for (int axis = 0; axis < request.key.rank() - 1; ++axis) {
     if (request.value.dim(axis) == request.key.dim(axis)) continue;
-    return InvalidField("value", absl::StrCat("must have key's ",
-                                              axis == axes.head  ? "number of heads"
-                                              : axis == axes.row ? "rows"
-                                                                 : "number of sequences",
-                                              " in ", ToString(request.key.shape()), "; got ",
-                                              ToString(request.value.shape())));
+    return InvalidField("value",
+                        absl::StrCat("must have key's ",
+                                     axis == axes.head  ? "number of heads"
+                                     : axis == axes.row ? "rows"
+                                                        : "number of sequences",
+                                     " in ", ToString(request.key.shape()), "; got ",
+                                     ToString(request.value.shape())),
+                        "SHAPE_MISMATCH");
   }
   return absl::OkStatus();
 }
@@ -120,9 +123,9 @@ HeadShape GetHeads(const ScaledDotProductAttentionRequest& request, const Axes& 
 absl::StatusOr<CheckedRequest> Check(const ScaledDotProductAttentionRequest& request,
                                      const ShapeLimits& limits) {
   const Tensor& query = request.query;
-  ATTEND_RETURN_IF_ERROR(CheckOperand("query", query, query, request.layout));
-  ATTEND_RETURN_IF_ERROR(CheckOperand("key", request.key, query, request.layout));
-  ATTEND_RETURN_IF_ERROR(CheckOperand("value", request.value, query, request.layout));
+  ATTEND_RETURN_IF_ERROR(CheckOperand("query", query, query, request.layout, limits));
+  ATTEND_RETURN_IF_ERROR(CheckOperand("key", request.key, query, request.layout, limits));
+  ATTEND_RETURN_IF_ERROR(CheckOperand("value", request.value, query, request.layout, limits));
   const Axes axes = FindAxes(query, request.layout);
   CheckedRequest checked;
   checked.heads = GetHeads(request, axes);
@@ -142,7 +145,7 @@ absl::StatusOr<CheckedRequest> Check(const ScaledDotProductAttentionRequest& req
                                                           defaults, limits, checked.shape));
   Shape output_shape = query.shape();
   output_shape.back() = checked.heads.value_head_dim;
-  ATTEND_RETURN_IF_ERROR(SetOutput(query.type(), std::move(output_shape), checked));
+  ATTEND_RETURN_IF_ERROR(SetOutput(query.type(), std::move(output_shape), limits, checked));
   return checked;
 }
 

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "core/attention/options.h"
 #include "core/base/memory_budget.h"
+#include "core/batching/priority.h"
 #include "core/batching/work_item.h"
 #include "core/tensor/tensor.h"
 
@@ -27,7 +28,7 @@ struct MultiHeadAttentionRequest {
   std::vector<int64_t> query_lengths;  // empty: absent
   std::vector<int64_t> key_lengths;
   AttentionOptions options;
-  uint32_t priority = 0;
+  Priority priority = Priority::kNormal;
 };
 
 enum class Layout { kBlhd, kBhld };
@@ -40,7 +41,7 @@ struct ScaledDotProductAttentionRequest {
   std::vector<int64_t> key_lengths;
   AttentionOptions options;
   Layout layout = Layout::kBlhd;
-  uint32_t priority = 0;
+  Priority priority = Priority::kNormal;
 };
 
 using Request = std::variant<MultiHeadAttentionRequest, ScaledDotProductAttentionRequest>;

@@ -10,7 +10,8 @@ namespace attend {
 namespace {
 
 absl::Status TooMany(const FieldPath& path, size_t max_count) {
-  return InvalidField(path.ToString(), absl::StrCat("has more than ", max_count, " elements"));
+  return InvalidField(path.ToString(), absl::StrCat("has more than ", max_count, " elements"),
+                      "TOO_LARGE");
 }
 
 bool ReadVarintField(WireReader& wire, WireTag tag, uint64_t& value) {
@@ -65,6 +66,11 @@ std::string FieldPath::ToString() const {
 
 absl::Status Undecodable(const WireReader& wire, const FieldPath& path) {
   const std::string field = path.ToString();
+  if (wire.has_too_many_fields()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "UNDECODABLE", field,
+                     absl::StrCat("the message cannot be decoded: it has more than ",
+                                  wire.max_fields(), " fields"));
+  }
   return MakeError(absl::StatusCode::kInvalidArgument, "UNDECODABLE", field,
                    absl::StrCat("the message cannot be decoded", field.empty() ? "" : " in field ",
                                 field, " near byte ", wire.position(),
@@ -75,13 +81,6 @@ absl::Status ReadBool(WireReader& wire, const FieldPath& path, WireTag tag, bool
   uint64_t bits = 0;
   if (!ReadVarintField(wire, tag, bits)) return Undecodable(wire, path);
   value = bits != 0;
-  return absl::OkStatus();
-}
-
-absl::Status ReadUint32(WireReader& wire, const FieldPath& path, WireTag tag, uint32_t& value) {
-  uint64_t bits = 0;
-  if (!ReadVarintField(wire, tag, bits)) return Undecodable(wire, path);
-  value = static_cast<uint32_t>(bits);
   return absl::OkStatus();
 }
 
@@ -117,8 +116,9 @@ absl::Status ReadString(WireReader& wire, const FieldPath& path, WireTag tag, si
   WireSpan span;
   ATTEND_RETURN_IF_ERROR(ReadBytes(wire, path, tag, span));
   if (span.size > max_size) {
-    return InvalidField(path.ToString(), absl::StrCat("has ", span.size, " bytes, more than the ",
-                                                      max_size, " that any has"));
+    return InvalidField(path.ToString(),
+                        absl::StrCat("is ", span.size, " bytes long; the limit is ", max_size),
+                        "TOO_LARGE");
   }
   value.resize(span.size);
   wire.Copy(span, value.data());

@@ -36,7 +36,6 @@ struct FieldPath {
 absl::Status Undecodable(const WireReader& wire, const FieldPath& path);
 
 absl::Status ReadBool(WireReader& wire, const FieldPath& path, WireTag tag, bool& value);
-absl::Status ReadUint32(WireReader& wire, const FieldPath& path, WireTag tag, uint32_t& value);
 absl::Status ReadInt64(WireReader& wire, const FieldPath& path, WireTag tag, int64_t& value);
 absl::Status ReadFloat(WireReader& wire, const FieldPath& path, WireTag tag, float& value);
 

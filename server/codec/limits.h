@@ -6,10 +6,20 @@
 
 namespace attend {
 
-// Bounds of lists that take more memory than they have bytes on the wire, and of names.
-inline constexpr size_t kMaxSequences = 65536;
-inline constexpr size_t kMaxHeads = 65536;
+// The length of a layer's name in a request.
 inline constexpr size_t kMaxNameBytes = 256;
+
+// Bounds of lists that take more memory than they have bytes on the wire. The engine takes no
+// longer ones.
+struct DecodeLimits {
+  size_t max_sequences = 0;  // of query_lengths, key_lengths and query_offsets
+  size_t max_heads = 0;      // of sinks and head_gates
+
+  // Bounds the time that a message takes to decode, because a field may have only two bytes: a
+  // message of 256 MiB holds 134 million of them. No request has nearly so many, not even one
+  // that sends each element of its five lists as a field of its own.
+  size_t MaxFields() const { return 10'000 + 3 * max_sequences + 2 * max_heads; }
+};
 
 }  // namespace attend
 

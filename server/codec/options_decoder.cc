@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "attend/v1/attention.pb.h"
-#include "server/codec/limits.h"
 
 namespace attend {
 namespace {
@@ -19,7 +18,8 @@ absl::StatusOr<Alignment> DecodeAlignment(const FieldPath& path, int value) {
     case v1::ALIGNMENT_END:
       return Alignment::kEnd;
     default:
-      return InvalidField(path.ToString(), absl::StrCat("has the unknown value ", value));
+      return InvalidField(path.ToString(), absl::StrCat("has the unknown value ", value),
+                          "UNKNOWN_ENUM_VALUE");
   }
 }
 
@@ -33,7 +33,8 @@ absl::StatusOr<WeightsOutput> DecodeWeights(const FieldPath& path, int value) {
     case v1::WEIGHTS_MEAN:
       return WeightsOutput::kMean;
     default:
-      return InvalidField(path.ToString(), absl::StrCat("has the unknown value ", value));
+      return InvalidField(path.ToString(), absl::StrCat("has the unknown value ", value),
+                          "UNKNOWN_ENUM_VALUE");
   }
 }
 
@@ -49,7 +50,8 @@ absl::StatusOr<WeightsStage> DecodeWeightsStage(const FieldPath& path, int value
     case v1::WEIGHTS_STAGE_BIASED:
       return WeightsStage::kBiased;
     default:
-      return InvalidField(path.ToString(), absl::StrCat("has the unknown value ", value));
+      return InvalidField(path.ToString(), absl::StrCat("has the unknown value ", value),
+                          "UNKNOWN_ENUM_VALUE");
   }
 }
 
@@ -62,7 +64,7 @@ absl::Status ReadOptionalTensor(WireReader& wire, const FieldPath& path, WireTag
 }  // namespace
 
 absl::Status ReadOptions(WireReader& wire, const FieldPath& path, WireTag tag,
-                         OptionsParts& parts) {
+                         const DecodeLimits& limits, OptionsParts& parts) {
   using Wire = v1::AttentionOptions;
   return ReadSubmessage(wire, path, tag, [&](WireTag field) {
     switch (field.field) {
@@ -73,7 +75,7 @@ absl::Status ReadOptions(WireReader& wire, const FieldPath& path, WireTag tag,
       case Wire::kAlignmentFieldNumber:
         return ReadEnum(wire, {&path, "alignment"}, field, parts.alignment);
       case Wire::kQueryOffsetsFieldNumber:
-        return ReadInt64s(wire, {&path, "query_offsets"}, field, kMaxSequences,
+        return ReadInt64s(wire, {&path, "query_offsets"}, field, limits.max_sequences,
                           parts.query_offsets);
       case Wire::kWindowLeftFieldNumber:
         return ReadInt64(wire, {&path, "window_left"}, field, parts.window_left.emplace());
@@ -88,9 +90,9 @@ absl::Status ReadOptions(WireReader& wire, const FieldPath& path, WireTag tag,
       case Wire::kAlibiSlopesFieldNumber:
         return ReadOptionalTensor(wire, {&path, "alibi_slopes"}, field, parts.alibi_slopes);
       case Wire::kSinksFieldNumber:
-        return ReadFloats(wire, {&path, "sinks"}, field, kMaxHeads, parts.sinks);
+        return ReadFloats(wire, {&path, "sinks"}, field, limits.max_heads, parts.sinks);
       case Wire::kHeadGatesFieldNumber:
-        return ReadFloats(wire, {&path, "head_gates"}, field, kMaxHeads, parts.head_gates);
+        return ReadFloats(wire, {&path, "head_gates"}, field, limits.max_heads, parts.head_gates);
       case Wire::kWeightsFieldNumber:
         return ReadEnum(wire, {&path, "weights"}, field, parts.weights);
       case Wire::kWeightsStageFieldNumber:

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "core/attention/options.h"
 #include "server/codec/fields.h"
+#include "server/codec/limits.h"
 #include "server/codec/tensor_decoder.h"
 #include "server/codec/wire_reader.h"
 
@@ -35,7 +36,8 @@ struct OptionsParts {
 
 // Reads one occurrence of the field into `parts`, merging. UNIMPLEMENTED for a
 // field that is not known.
-absl::Status ReadOptions(WireReader& wire, const FieldPath& path, WireTag tag, OptionsParts& parts);
+absl::Status ReadOptions(WireReader& wire, const FieldPath& path, WireTag tag,
+                         const DecodeLimits& limits, OptionsParts& parts);
 
 absl::StatusOr<AttentionOptions> MakeOptions(const WireReader& wire, const FieldPath& path,
                                              OptionsParts parts);

@@ -9,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "attend/v1/attention.pb.h"
 #include "server/codec/fields.h"
-#include "server/codec/limits.h"
 #include "server/codec/options_decoder.h"
 #include "server/codec/tensor_decoder.h"
 #include "server/codec/wire_reader.h"
@@ -34,7 +33,8 @@ absl::Status ReadOperand(WireReader& wire, const FieldPath& path, WireTag tag,
 
 absl::StatusOr<Tensor> MakeRequired(const WireReader& wire, const FieldPath& path,
                                     const std::optional<TensorParts>& parts) {
-  if (!parts.has_value()) return InvalidField(path.ToString(), "is required and missing");
+  if (!parts.has_value())
+    return InvalidField(path.ToString(), "is required and missing", "MISSING_FIELD");
   return MakeTensor(wire, path, *parts);
 }
 
@@ -61,18 +61,35 @@ absl::StatusOr<Layout> DecodeLayout(int value) {
     case v1::LAYOUT_BHLD:
       return Layout::kBhld;
     default:
-      return InvalidField("layout", absl::StrCat("has the unknown value ", value));
+      return InvalidField("layout", absl::StrCat("has the unknown value ", value),
+                          "UNKNOWN_ENUM_VALUE");
+  }
+}
+
+absl::StatusOr<Priority> DecodePriority(int value) {
+  switch (value) {
+    case v1::PRIORITY_HIGH:
+      return Priority::kHigh;
+    case v1::PRIORITY_UNSPECIFIED:
+    case v1::PRIORITY_NORMAL:
+      return Priority::kNormal;
+    case v1::PRIORITY_LOW:
+      return Priority::kLow;
+    default:
+      return InvalidField("priority", absl::StrCat("has the unknown value ", value),
+                          "UNKNOWN_ENUM_VALUE");
   }
 }
 
 }  // namespace
 
 absl::StatusOr<MultiHeadAttentionRequest> DecodeMultiHeadAttentionRequest(
-    absl::Span<const absl::string_view> chunks) {
+    absl::Span<const absl::string_view> chunks, const DecodeLimits& limits) {
   using Wire = v1::MultiHeadAttentionRequest;
-  WireReader wire(chunks);
+  WireReader wire(chunks, limits.MaxFields());
   MultiHeadAttentionRequest request;
   OperandParts parts;
+  int priority = 0;
   ATTEND_RETURN_IF_ERROR(ReadMessage(wire, kRoot, [&](WireTag tag) {
     switch (tag.field) {
       case Wire::kLayerFieldNumber:
@@ -84,17 +101,18 @@ absl::StatusOr<MultiHeadAttentionRequest> DecodeMultiHeadAttentionRequest(
       case Wire::kValueFieldNumber:
         return ReadOperand(wire, kValue, tag, parts.value);
       case Wire::kQueryLengthsFieldNumber:
-        return ReadInt64s(wire, kQueryLengths, tag, kMaxSequences, request.query_lengths);
+        return ReadInt64s(wire, kQueryLengths, tag, limits.max_sequences, request.query_lengths);
       case Wire::kKeyLengthsFieldNumber:
-        return ReadInt64s(wire, kKeyLengths, tag, kMaxSequences, request.key_lengths);
+        return ReadInt64s(wire, kKeyLengths, tag, limits.max_sequences, request.key_lengths);
       case Wire::kOptionsFieldNumber:
-        return ReadOptions(wire, kOptions, tag, parts.options);
+        return ReadOptions(wire, kOptions, tag, limits, parts.options);
       case Wire::kPriorityFieldNumber:
-        return ReadUint32(wire, kPriority, tag, request.priority);
+        return ReadEnum(wire, kPriority, tag, priority);
       default:
         return SkipUnknown(wire, kRoot, tag);
     }
   }));
+  ATTEND_ASSIGN_OR_RETURN(request.priority, DecodePriority(priority));
   ATTEND_ASSIGN_OR_RETURN(request.query, MakeRequired(wire, kQuery, parts.query));
   ATTEND_ASSIGN_OR_RETURN(request.key, MakeOptional(wire, kKey, parts.key));
   ATTEND_ASSIGN_OR_RETURN(request.value, MakeOptional(wire, kValue, parts.value));
@@ -103,12 +121,13 @@ absl::StatusOr<MultiHeadAttentionRequest> DecodeMultiHeadAttentionRequest(
 }
 
 absl::StatusOr<ScaledDotProductAttentionRequest> DecodeScaledDotProductAttentionRequest(
-    absl::Span<const absl::string_view> chunks) {
+    absl::Span<const absl::string_view> chunks, const DecodeLimits& limits) {
   using Wire = v1::ScaledDotProductAttentionRequest;
-  WireReader wire(chunks);
+  WireReader wire(chunks, limits.MaxFields());
   ScaledDotProductAttentionRequest request;
   OperandParts parts;
   int layout = 0;
+  int priority = 0;
   ATTEND_RETURN_IF_ERROR(ReadMessage(wire, kRoot, [&](WireTag tag) {
     switch (tag.field) {
       case Wire::kQueryFieldNumber:
@@ -118,20 +137,21 @@ absl::StatusOr<ScaledDotProductAttentionRequest> DecodeScaledDotProductAttention
       case Wire::kValueFieldNumber:
         return ReadOperand(wire, kValue, tag, parts.value);
       case Wire::kQueryLengthsFieldNumber:
-        return ReadInt64s(wire, kQueryLengths, tag, kMaxSequences, request.query_lengths);
+        return ReadInt64s(wire, kQueryLengths, tag, limits.max_sequences, request.query_lengths);
       case Wire::kKeyLengthsFieldNumber:
-        return ReadInt64s(wire, kKeyLengths, tag, kMaxSequences, request.key_lengths);
+        return ReadInt64s(wire, kKeyLengths, tag, limits.max_sequences, request.key_lengths);
       case Wire::kOptionsFieldNumber:
-        return ReadOptions(wire, kOptions, tag, parts.options);
+        return ReadOptions(wire, kOptions, tag, limits, parts.options);
       case Wire::kLayoutFieldNumber:
         return ReadEnum(wire, {nullptr, "layout"}, tag, layout);
       case Wire::kPriorityFieldNumber:
-        return ReadUint32(wire, kPriority, tag, request.priority);
+        return ReadEnum(wire, kPriority, tag, priority);
       default:
         return SkipUnknown(wire, kRoot, tag);
     }
   }));
   ATTEND_ASSIGN_OR_RETURN(request.layout, DecodeLayout(layout));
+  ATTEND_ASSIGN_OR_RETURN(request.priority, DecodePriority(priority));
   ATTEND_ASSIGN_OR_RETURN(request.query, MakeRequired(wire, kQuery, parts.query));
   ATTEND_ASSIGN_OR_RETURN(request.key, MakeRequired(wire, kKey, parts.key));
   ATTEND_ASSIGN_OR_RETURN(request.value, MakeRequired(wire, kValue, parts.value));

@@ -6,6 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "core/engine/request.h"
+#include "server/codec/limits.h"
 
 namespace attend {
 
@@ -16,13 +17,13 @@ namespace attend {
 //                     in its tensors too
 //   INVALID_ARGUMENT  unknown enum values; tensors whose data are not their
 //                     shape's size; a tensor that is required and absent; fields
-//                     of another wire type than theirs; the bounds of limits.h
+//                     of another wire type than theirs; more than `limits` allows
 // Whether shapes and options fit each other is the engine's to check.
 // Thread-safe. Memory allocated is at most that of the message, plus a constant.
 absl::StatusOr<MultiHeadAttentionRequest> DecodeMultiHeadAttentionRequest(
-    absl::Span<const absl::string_view> chunks);
+    absl::Span<const absl::string_view> chunks, const DecodeLimits& limits);
 absl::StatusOr<ScaledDotProductAttentionRequest> DecodeScaledDotProductAttentionRequest(
-    absl::Span<const absl::string_view> chunks);
+    absl::Span<const absl::string_view> chunks, const DecodeLimits& limits);
 
 }  // namespace attend
 

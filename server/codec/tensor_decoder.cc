@@ -28,17 +28,10 @@ absl::StatusOr<DataType> DecodeDataType(const FieldPath& tensor, int value) {
   }
   const std::string field = FieldPath{&tensor, "data_type"}.ToString();
   if (value == v1::DATA_TYPE_UNSPECIFIED) {
-    return InvalidField(field, "is missing; FLOAT32, BFLOAT16, FLOAT16 and BOOL are known");
+    return InvalidField(field, "is missing; FLOAT32, BFLOAT16, FLOAT16 and BOOL are known",
+                        "MISSING_FIELD");
   }
-  return InvalidField(field, absl::StrCat("has the unknown value ", value));
-}
-
-absl::Status CheckBools(const FieldPath& path, const Tensor& tensor) {
-  const auto* data = tensor.as<uint8_t>();
-  uint8_t all = 0;
-  for (size_t i = 0; i < tensor.byte_size(); ++i) all |= data[i];
-  if (all <= 1) return absl::OkStatus();
-  return InvalidField(FieldPath{&path, "data"}.ToString(), "BOOL has bytes other than 0 and 1");
+  return InvalidField(field, absl::StrCat("has the unknown value ", value), "UNKNOWN_ENUM_VALUE");
 }
 
 }  // namespace
@@ -71,11 +64,11 @@ absl::StatusOr<Tensor> MakeTensor(const WireReader& wire, const FieldPath& path,
     return InvalidField(
         FieldPath{&path, "data"}.ToString(),
         absl::StrCat("has ", parts.data.size, " bytes, but shape ", attend::ToString(parts.shape),
-                     " of ", Name(type), " needs ", *bytes));
+                     " of ", Name(type), " needs ", *bytes),
+        "SHAPE_MISMATCH");
   }
   Tensor tensor(type, Shape(parts.shape.begin(), parts.shape.end()));
   wire.Copy(parts.data, tensor.data());
-  if (type == DataType::kBool) ATTEND_RETURN_IF_ERROR(CheckBools(path, tensor));
   return tensor;
 }
 

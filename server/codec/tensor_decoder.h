@@ -29,8 +29,8 @@ absl::Status ReadTensor(WireReader& wire, const FieldPath& path, WireTag tag, Un
                         TensorParts& parts);
 
 // The tensor, with its one copy of the data. Checks the type and that the
-// shape's size is the data's before it allocates. INVALID_ARGUMENT that names
-// the field.
+// shape's size is the data's before it allocates; the bytes of a BOOL are the
+// engine's to check. INVALID_ARGUMENT that names the field.
 absl::StatusOr<Tensor> MakeTensor(const WireReader& wire, const FieldPath& path,
                                   const TensorParts& parts);
 

@@ -7,7 +7,8 @@
 
 namespace attend {
 
-WireReader::WireReader(absl::Span<const absl::string_view> chunks) : chunks_(chunks) {
+WireReader::WireReader(absl::Span<const absl::string_view> chunks, size_t max_fields)
+    : chunks_(chunks), max_fields_(max_fields) {
   for (const absl::string_view chunk : chunks_) limit_ += chunk.size();
   SkipEmptyChunks();
 }
@@ -34,6 +35,7 @@ bool WireReader::ReadVarint(int max_bytes, uint64_t& value) {
 }
 
 bool WireReader::ReadTag(WireTag& tag) {
+  if (++fields_ > max_fields_) return false;
   // Five bytes hold the 32 bits of a tag.
   uint64_t value = 0;
   if (!ReadVarint(5, value)) return false;

@@ -35,11 +35,12 @@ struct WireSpan {
 // A cursor over one protobuf message that lies in several chunks of memory, as
 // gRPC receives it. Borrows the chunks. Allocates nothing. Thread-compatible.
 //
-// Every Read returns false where the bytes end too early or are not what is
-// read; the cursor is then somewhere, and the message must be given up.
+// Every Read returns false if the bytes end too early or are not what is read. The position is
+// then unspecified: abandon the message.
 class WireReader {
  public:
-  explicit WireReader(absl::Span<const absl::string_view> chunks);
+  // Reads at most `max_fields` fields, those in groups and submessages included.
+  WireReader(absl::Span<const absl::string_view> chunks, size_t max_fields);
 
   // Bytes between the cursor and the current limit.
   size_t remaining() const { return limit_ - position_; }
@@ -47,8 +48,13 @@ class WireReader {
   // Bytes read so far, for error messages.
   size_t position() const { return position_; }
 
-  // Field numbers are 1 .. 2^29 - 1; wire types 6 and 7 do not exist.
+  // Field numbers are 1 .. 2^29 - 1; wire types 6 and 7 do not exist. Also false if the message
+  // has more fields than allowed.
   bool ReadTag(WireTag& tag);
+
+  // Whether reading failed because the message has more than max_fields() fields.
+  bool has_too_many_fields() const { return fields_ > max_fields_; }
+  size_t max_fields() const { return max_fields_; }
 
   // Bits above 64 are dropped, as protobuf does.
   bool ReadVarint(uint64_t& value) { return ReadVarint(10, value); }
@@ -81,6 +87,8 @@ class WireReader {
   size_t offset_ = 0;
   size_t position_ = 0;
   size_t limit_ = 0;
+  const size_t max_fields_;
+  size_t fields_ = 0;  // tags read
 };
 
 }  // namespace attend

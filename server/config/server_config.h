@@ -41,7 +41,7 @@ struct TlsConfig {
 struct LifecycleConfig {
   absl::Duration max_deadline = absl::Seconds(60);
   absl::Duration drain_delay = absl::Seconds(2);
-  absl::Duration drain_timeout = absl::Seconds(20);
+  absl::Duration drain_timeout = absl::Seconds(60);  // not below max_deadline, which it would cut
   std::string port_file;
 };
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/config/setting_types.h"
 
-#include <limits>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -77,13 +76,17 @@ Setting NumberSetting(Setting base, double& field, double min, double max) {
   return Number<double>(std::move(base), field, min, max);
 }
 
-Setting BytesSetting(Setting base, int64_t& field, int64_t min) {
-  base.set = [&field, min](absl::string_view text) {
+Setting BytesSetting(Setting base, int64_t& field, int64_t min, int64_t max) {
+  base.set = [&field, min, max](absl::string_view text) {
     const absl::StatusOr<int64_t> value = ParseBytes(text);
     if (!value.ok()) return value.status();
     if (*value < min) {
       return absl::InvalidArgumentError(
           absl::StrCat("\"", text, "\" is less than ", FormatBytes(min)));
+    }
+    if (*value > max) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", text, "\" is more than ", FormatBytes(max)));
     }
     field = *value;
     return absl::OkStatus();

@@ -8,7 +8,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "server/config/model_flags.h"
 #include "server/config/setting_types.h"
 #include "server/net/address.h"
@@ -18,6 +17,15 @@ namespace {
 
 constexpr absl::Duration kDay = absl::Hours(24);
 
+// The longest message that clients of any language parse: protobuf's sizes are signed and have 32
+// bits. A response is its tensors and up to a KiB of other fields.
+constexpr int64_t kMaxMessageBytes = std::numeric_limits<int32_t>::max();
+constexpr int64_t kMaxResponseBytes = kMaxMessageBytes / 1024 * 1024;
+static_assert(kMaxMessageBytes - kMaxResponseBytes == 1023);
+
+// gRPC takes the age in milliseconds as an int, which ends at 24.8 days.
+constexpr absl::Duration kMaxConnectionAge = absl::Hours(24 * 24);
+
 Setting Base(absl::string_view group, absl::string_view name, absl::string_view value,
              absl::string_view help) {
   Setting setting;
@@ -26,54 +34,6 @@ Setting Base(absl::string_view group, absl::string_view name, absl::string_view 
   setting.value = value;
   setting.help = help;
   return setting;
-}
-
-// One of a few words; `values` and `names` in the same order.
-template <typename T>
-Setting ChoiceSetting(Setting base, T& field,
-                      std::vector<std::pair<absl::string_view, T>> choices) {
-  base.set = [&field, choices](absl::string_view text) {
-    for (const auto& [name, value] : choices) {
-      if (text == name) {
-        field = value;
-        return absl::OkStatus();
-      }
-    }
-    const auto append_name = [](std::string* out, const auto& choice) {
-      absl::StrAppend(out, choice.first);
-    };
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", text, "\" is none of ", absl::StrJoin(choices, ", ", append_name)));
-  };
-  base.get = [&field, choices] {
-    std::vector<std::string> values;
-    for (const auto& [name, value] : choices) {
-      if (value == field) values.emplace_back(name);
-    }
-    return values;
-  };
-  return base;
-}
-
-// A list whose elements come from texts and go back to them.
-template <typename T>
-Setting ListSetting(Setting base, std::vector<T>& field,
-                    absl::StatusOr<T> (*parse)(absl::string_view),
-                    std::string (*format)(const T&)) {
-  base.repeatable = true;
-  base.set = [&field, parse](absl::string_view text) {
-    absl::StatusOr<T> value = parse(text);
-    if (!value.ok()) return value.status();
-    field.push_back(*std::move(value));
-    return absl::OkStatus();
-  };
-  base.clear = [&field] { field.clear(); };
-  base.get = [&field, format] {
-    std::vector<std::string> values;
-    for (const T& value : field) values.push_back(format(value));
-    return values;
-  };
-  return base;
 }
 
 absl::StatusOr<std::string> ParseListen(absl::string_view text) {
@@ -92,23 +52,24 @@ absl::StatusOr<std::string> ParseListen(absl::string_view text) {
 void AddServing(ServerConfig& config, std::vector<Setting>& settings) {
   settings.push_back(ListSetting<std::string>(
       Base("Serving", "listen", "ADDRESS",
-           "where gRPC listens: HOST:PORT (port 0: any free one) or unix:PATH"),
+           "address for gRPC: HOST:PORT (port 0: any free port) or unix:PATH"),
       config.listen, ParseListen, [](const std::string& text) { return text; }));
   settings.push_back(
       StringSetting(Base("Serving", "port-file", "PATH",
-                         "file to write the addresses in use to, as JSON, once the server serves"),
+                         "file that gets the addresses in use, as JSON, once the server serves"),
                     config.lifecycle.port_file));
   settings.push_back(
       DurationSetting(Base("Serving", "max-deadline", "DURATION",
-                           "the longest that a call may take; also of calls without a deadline"),
+                           "upper limit for a call's deadline; used for calls that set none"),
                       config.lifecycle.max_deadline, absl::Milliseconds(1), kDay));
   settings.push_back(
       DurationSetting(Base("Serving", "drain-delay", "DURATION",
-                           "after SIGTERM: how long to say NOT_SERVING and still take work"),
+                           "after SIGTERM: how long to report NOT_SERVING and still accept calls"),
                       config.lifecycle.drain_delay, absl::ZeroDuration(), kDay));
   settings.push_back(
       DurationSetting(Base("Serving", "drain-timeout", "DURATION",
-                           "after that: how long to finish what is there before giving it up"),
+                           "then: how long running calls may take to finish; at least "
+                           "max-deadline, or calls may end before their deadline"),
                       config.lifecycle.drain_timeout, absl::ZeroDuration(), kDay));
 }
 
@@ -137,16 +98,17 @@ void AddLayers(ServerConfig& config, std::vector<Setting>& settings) {
 
 void AddBatching(EngineOptions& engine, std::vector<Setting>& settings) {
   settings.push_back(
-      IntSetting(Base("Batching", "workers", "N", "threads that compute; 0: one a core"),
+      IntSetting(Base("Batching", "workers", "N", "compute threads; 0 = one per core"),
                  engine.num_workers, 0, 1024));
-  settings.push_back(BoolSetting(
-      Base("Batching", "batching", "on|off", "run requests together where they come together"),
-      engine.batching));
-  settings.push_back(IntSetting(Base("Batching", "max-batch-requests", "N", "requests in a batch"),
-                                engine.max_batch_requests, 1, int64_t{1} << 20));
+  settings.push_back(
+      BoolSetting(Base("Batching", "batching", "on|off", "combine waiting requests into batches"),
+                  engine.batching));
   settings.push_back(IntSetting(
-      Base("Batching", "max-batch-tokens", "N", "query rows in a batch of several requests"),
-      engine.max_batch_tokens, 1, int64_t{1} << 40));
+      Base("Batching", "max-batch-requests", "N", "largest number of requests in a batch"),
+      engine.max_batch_requests, 1, int64_t{1} << 20));
+  settings.push_back(IntSetting(Base("Batching", "max-batch-tokens", "N",
+                                     "largest number of query rows in a batch of several requests"),
+                                engine.max_batch_tokens, 1, int64_t{1} << 40));
   settings.push_back(
       DurationSetting(Base("Batching", "batch-target", "DURATION",
                            "predicted time at which a batch of several requests stops growing"),
@@ -168,36 +130,49 @@ void AddBatching(EngineOptions& engine, std::vector<Setting>& settings) {
 void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
   EngineOptions& engine = config.engine;
   TransportConfig& transport = config.transport;
-  settings.push_back(BytesSetting(Base("Limits", "max-request-bytes", "BYTES", "a request message"),
-                                  transport.max_request_bytes, 1024));
+  settings.push_back(BytesSetting(
+      Base("Limits", "max-request-bytes", "BYTES", "largest size of one request message"),
+      transport.max_request_bytes, 1024, kMaxMessageBytes));
   settings.push_back(
       BytesSetting(Base("Limits", "max-receive-bytes", "BYTES",
-                        "messages that gRPC is receiving, of all connections together; "
+                        "memory for messages that gRPC is receiving, all connections together; "
                         "allow twice the largest request"),
                    transport.max_receive_bytes, int64_t{1} << 20));
   settings.push_back(
       BytesSetting(Base("Limits", "max-in-flight-bytes", "BYTES",
-                        "inputs, outputs and working memory of all requests being served, and "
-                        "what the engine keeps between batches"),
+                        "memory for serving: inputs, outputs and working memory of all requests in "
+                        "flight, and what the engine keeps between batches"),
                    config.max_in_flight_bytes, int64_t{1} << 20));
-  settings.push_back(IntSetting(Base("Limits", "max-queue-requests", "N", "requests waiting"),
-                                engine.max_queue_requests, 1, int64_t{1} << 30));
+  settings.push_back(
+      IntSetting(Base("Limits", "max-queue-requests", "N", "largest number of waiting requests"),
+                 engine.max_queue_requests, 1, int64_t{1} << 30));
   settings.push_back(DurationSetting(
       Base("Limits", "max-queue-delay", "DURATION",
            "while the queue does not drain, short requests that would wait longer are refused"),
       engine.max_queue_delay, absl::Milliseconds(1), kDay));
-  settings.push_back(IntSetting(Base("Limits", "max-sequence-length", "N", "rows of one sequence"),
-                                engine.max_sequence_length, 1, int64_t{1} << 30));
+  settings.push_back(IntSetting(
+      Base("Limits", "max-sequence-length", "N", "largest number of rows of one sequence"),
+      engine.max_sequence_length, 1, int64_t{1} << 30));
+  settings.push_back(
+      BytesSetting(Base("Limits", "max-weights-bytes", "BYTES",
+                        "largest size of the attention weights that one request returns"),
+                   engine.max_weights_bytes, 0, kMaxResponseBytes));
   settings.push_back(BytesSetting(
-      Base("Limits", "max-weights-bytes", "BYTES", "attention weights returned by one request"),
-      engine.max_weights_bytes, 0));
-  settings.push_back(
-      IntSetting(Base("Limits", "max-concurrent-streams", "N", "calls of one connection at once"),
-                 transport.max_concurrent_streams, 1, std::numeric_limits<int32_t>::max()));
-  settings.push_back(
-      DurationSetting(Base("Limits", "max-connection-age", "DURATION",
-                           "after this a connection is closed and its caller makes a new one"),
-                      transport.max_connection_age, absl::Seconds(1), 365 * kDay));
+      Base("Limits", "max-response-bytes", "BYTES",
+           "largest size of what one request returns: output, weights and log-sum-exp together"),
+      engine.max_response_bytes, 1, kMaxResponseBytes));
+  settings.push_back(IntSetting(Base("Limits", "max-heads", "N",
+                                     "largest number of query heads of a ScaledDotProductAttention "
+                                     "request; layers have their own"),
+                                engine.max_heads, 1, int64_t{1} << 16));
+  settings.push_back(IntSetting(Base("Limits", "max-concurrent-streams", "N",
+                                     "largest number of calls of one connection at once"),
+                                transport.max_concurrent_streams, 1,
+                                std::numeric_limits<int32_t>::max()));
+  settings.push_back(DurationSetting(Base("Limits", "max-connection-age", "DURATION",
+                                          "close connections older than this; clients reconnect"),
+                                     transport.max_connection_age, absl::Seconds(1),
+                                     kMaxConnectionAge));
 }
 
 void AddSecurity(TlsConfig& tls, std::vector<Setting>& settings) {
@@ -215,10 +190,10 @@ void AddSecurity(TlsConfig& tls, std::vector<Setting>& settings) {
 }
 
 void AddTelemetry(TelemetryConfig& telemetry, std::vector<Setting>& settings) {
-  Setting metrics = StringSetting(
-      Base("Telemetry", "metrics-listen", "HOST:PORT",
-           "where /metrics, /healthz and /readyz are served over HTTP; empty: nowhere"),
-      telemetry.metrics_listen);
+  Setting metrics =
+      StringSetting(Base("Telemetry", "metrics-listen", "HOST:PORT",
+                         "HTTP address for /metrics, /healthz and /readyz; empty: none"),
+                    telemetry.metrics_listen);
   metrics.set = [set = metrics.set](absl::string_view text) {
     if (!text.empty()) {
       const absl::StatusOr<HostPort> address = ParseHostPort(text);
@@ -228,14 +203,16 @@ void AddTelemetry(TelemetryConfig& telemetry, std::vector<Setting>& settings) {
   };
   settings.push_back(std::move(metrics));
   settings.push_back(ChoiceSetting<LogFormat>(
-      Base("Telemetry", "log-format", "text|json", "how log lines look"), telemetry.log_format,
+      Base("Telemetry", "log-format", "text|json", "format of log lines"), telemetry.log_format,
       {{"text", LogFormat::kText}, {"json", LogFormat::kJson}}));
-  settings.push_back(ChoiceSetting<LogLevel>(
-      Base("Telemetry", "log-level", "LEVEL", "debug, info, warning or error"), telemetry.log_level,
-      {{"debug", LogLevel::kDebug},
-       {"info", LogLevel::kInfo},
-       {"warning", LogLevel::kWarning},
-       {"error", LogLevel::kError}}));
+  settings.push_back(
+      ChoiceSetting<LogLevel>(Base("Telemetry", "log-level", "LEVEL",
+                                   "least severe lines to log: debug, info, warning or error"),
+                              telemetry.log_level,
+                              {{"debug", LogLevel::kDebug},
+                               {"info", LogLevel::kInfo},
+                               {"warning", LogLevel::kWarning},
+                               {"error", LogLevel::kError}}));
 }
 
 }  // namespace

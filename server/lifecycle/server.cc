@@ -9,11 +9,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "core/attention/attention.h"
 #include "core/base/memory_budget.h"
 #include "core/base/status.h"
 #include "core/linalg/panel_prefetch.h"
 #include "core/simd/cpu.h"
+#include "server/codec/limits.h"
 #include "server/lifecycle/grpc_front.h"
 #include "server/lifecycle/load_layers.h"
 #include "server/lifecycle/port_file.h"
@@ -29,19 +31,26 @@
 namespace attend {
 namespace {
 
-v1::ServerInfo MakeInfo(const ServerConfig& config, const EngineOptions& engine,
-                        const MemoryBudget& budget) {
+v1::ServerInfo MakeInfo(const ServerConfig& config, Engine& engine) {
   v1::ServerInfo info;
   info.set_version(kVersion);
+  info.set_workers(engine.options().num_workers);
+  info.mutable_start_time()->set_seconds(absl::ToUnixSeconds(absl::Now()));
+  const ShapeLimits& shapes = engine.shape_limits();
   v1::Limits& limits = *info.mutable_limits();
   limits.set_max_request_bytes(config.transport.max_request_bytes);
-  limits.set_max_in_flight_bytes(budget.request_bytes());
-  limits.set_max_queue_requests(engine.max_queue_requests);
-  limits.set_max_sequence_length(engine.max_sequence_length);
-  limits.set_max_weights_bytes(engine.max_weights_bytes);
+  limits.set_max_in_flight_bytes(engine.budget().request_bytes());
+  limits.set_max_queue_requests(engine.options().max_queue_requests);
+  limits.set_max_sequence_length(shapes.max_sequence_length);
+  limits.set_max_weights_bytes(shapes.max_weights_bytes);
   limits.set_max_deadline_ms(absl::ToInt64Milliseconds(config.lifecycle.max_deadline));
   limits.set_max_concurrent_streams(config.transport.max_concurrent_streams);
-  info.set_priority_levels(engine.priority_levels);
+  limits.set_max_response_bytes(shapes.max_response_bytes);
+  limits.set_max_heads(shapes.max_heads);
+  limits.set_max_head_dim(kMaxHeadDim);
+  limits.set_max_rows(shapes.max_rows);
+  limits.set_max_sequences(shapes.max_sequences);
+  limits.set_max_layer_name_bytes(static_cast<int64_t>(kMaxNameBytes));
   for (std::string& feature : CpuFeatureNames()) info.add_cpu_features(std::move(feature));
   return info;
 }
@@ -51,9 +60,12 @@ struct Services {
   Services(const ServerConfig& config, const LayerRegistry& registry, Engine& engine,
            Metrics& metrics)
       : attention(engine, metrics, calls,
-                  {config.transport.max_request_bytes, config.lifecycle.max_deadline}),
+                  {config.transport.max_request_bytes,
+                   config.lifecycle.max_deadline,
+                   {static_cast<size_t>(engine.shape_limits().max_sequences),
+                    static_cast<size_t>(engine.max_heads())}}),
         layers(registry, metrics),
-        server(MakeInfo(config, engine.options(), engine.budget()), metrics) {}
+        server(MakeInfo(config, engine), metrics) {}
 
   CallsInFlight calls;
   AttentionService attention;

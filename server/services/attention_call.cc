@@ -52,7 +52,7 @@ absl::StatusOr<Request> AttentionCall::Decode(const grpc::ByteBuffer& buffer,
   }
   // Charged before anything is allocated for it.
   ATTEND_ASSIGN_OR_RETURN(charge, engine_.budget().Charge(bytes));
-  return method_.decode(message.chunks());
+  return method_.decode(message.chunks(), limits_.decode);
 }
 
 void AttentionCall::OnCancel() {

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "core/engine/engine.h"
+#include "server/codec/limits.h"
 #include "server/codec/response_encoder.h"
 #include "server/services/call_record.h"
 #include "server/services/calls_in_flight.h"
@@ -25,12 +26,14 @@ namespace attend {
 struct AttentionLimits {
   int64_t max_request_bytes = 0;
   absl::Duration max_deadline;
+  DecodeLimits decode;
 };
 
 // How the messages of one method are read and written.
 struct AttentionMethod {
   Method method;
-  absl::StatusOr<Request> (*decode)(absl::Span<const absl::string_view> chunks);
+  absl::StatusOr<Request> (*decode)(absl::Span<const absl::string_view> chunks,
+                                    const DecodeLimits& limits);
   std::vector<EncodedPiece> (*encode)(const Response& response);
 };
 

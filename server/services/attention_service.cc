@@ -7,8 +7,9 @@ namespace attend {
 namespace {
 
 template <auto decode>
-absl::StatusOr<Request> Decode(absl::Span<const absl::string_view> chunks) {
-  auto request = decode(chunks);
+absl::StatusOr<Request> Decode(absl::Span<const absl::string_view> chunks,
+                               const DecodeLimits& limits) {
+  auto request = decode(chunks, limits);
   if (!request.ok()) return request.status();
   return Request(*std::move(request));
 }

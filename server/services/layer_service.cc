@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "core/base/quoted.h"
 #include "core/base/status.h"
 #include "server/services/message_call.h"
 
@@ -70,8 +71,7 @@ void Fill(const Layer& layer, v1::LayerInfo& info) {
 absl::Status ListLayers(const LayerRegistry& layers, const v1::ListLayersRequest& request,
                         v1::ListLayersResponse& response) {
   if (request.page_size() < 0) {
-    return InvalidField("page_size", absl::StrCat("is ", request.page_size(),
-                                                  "; 0 or more layers can be asked for"));
+    return InvalidField("page_size", absl::StrCat("must be 0 or more; got ", request.page_size()));
   }
   const int size =
       request.page_size() == 0 ? kDefaultPageSize : std::min(request.page_size(), kMaxPageSize);
@@ -84,7 +84,7 @@ absl::Status ListLayers(const LayerRegistry& layers, const v1::ListLayersRequest
       it = layers.layers().end();
     }
     if (it == layers.layers().end()) {
-      return InvalidField("page_token", "is none that this server gave out");
+      return InvalidField("page_token", "was not issued by this server");
     }
     ++it;
   }
@@ -102,10 +102,9 @@ absl::Status GetLayer(const LayerRegistry& layers, const v1::GetLayerRequest& re
                       v1::LayerInfo& response) {
   const Layer* layer = layers.Find(request.name());
   if (layer == nullptr) {
-    // The name goes back in a header, which has no room for a long one.
-    return MakeError(absl::StatusCode::kNotFound, "LAYER_NOT_FOUND", "name",
-                     absl::StrCat("there is no layer \"", request.name().substr(0, 100),
-                                  "\"; LayerService.ListLayers lists the names"));
+    return MakeError(absl::StatusCode::kNotFound, "UNKNOWN_LAYER", "name",
+                     absl::StrCat("no layer is named ", Quoted(request.name()),
+                                  "; LayerService.ListLayers lists the names"));
   }
   Fill(*layer, response);
   return absl::OkStatus();

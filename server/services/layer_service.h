@@ -30,8 +30,8 @@ class LayerService final
   Metrics& metrics_;
 };
 
-// What the methods answer, without gRPC. A page token is the name of the last
-// layer of the page before, behind a letter: only names of layers are tokens.
+// What the methods answer, without gRPC. A page token is "after:" and the name of the last layer
+// of the page before.
 absl::Status ListLayers(const LayerRegistry& layers, const v1::ListLayersRequest& request,
                         v1::ListLayersResponse& response);
 absl::Status GetLayer(const LayerRegistry& layers, const v1::GetLayerRequest& request,

@@ -72,8 +72,8 @@ WireStatus ToWireStatus(const absl::Status& status) {
   if (code == absl::StatusCode::kInternal || !InContract(code)) {
     code = absl::StatusCode::kInternal;
     wire.request_id = NewRequestId();
-    message =
-        absl::StrCat("an error inside the server; its log has it as request ", wire.request_id);
+    message = absl::StrCat("internal error; the server's log has the details under request id ",
+                           wire.request_id);
     info = {};
     wire.retry_pushback = absl::Milliseconds(-1);
   }

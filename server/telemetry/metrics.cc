@@ -35,7 +35,8 @@ constexpr const char* kGrpcCodes[] = {
     "DataLoss", "Unauthenticated"};
 
 // ErrorInfo reasons of requests that the server refused or dropped without a result,
-// and their label. Reasons outside the table count as "other".
+// and their label. Further reasons of INVALID_ARGUMENT, which name the cause more closely, count
+// as "invalid_argument", all others outside the table as "other".
 constexpr std::pair<const char*, const char*> kRejections[] = {
     {"QUEUE_FULL", "queue_full"},
     {"MEMORY", "memory"},
@@ -47,7 +48,8 @@ constexpr std::pair<const char*, const char*> kRejections[] = {
     {"INVALID_ARGUMENT", "invalid_argument"},
     {"UNDECODABLE", "undecodable"},
     {"UNKNOWN_OPTION", "unknown_option"},
-    {"LAYER_NOT_FOUND", "layer_not_found"},
+    {"UNKNOWN_LAYER", "unknown_layer"},
+    {"RESPONSE_TOO_LARGE", "response_too_large"},
 };
 
 bool IsRejection(absl::StatusCode code) {
@@ -222,7 +224,10 @@ void Metrics::OnRequestEnded(Method method, absl::StatusCode code, const std::st
   series.duration->Observe(seconds);
   series.grpc_handling->Observe(seconds);
   if (!IsRejection(code)) return;
-  const auto it = rejected_.find(reason);
+  auto it = rejected_.find(reason);
+  if (it == rejected_.end() && code == absl::StatusCode::kInvalidArgument) {
+    it = rejected_.find("INVALID_ARGUMENT");
+  }
   (it == rejected_.end() ? rejected_other_ : it->second)->Increment();
 }
 

@@ -36,6 +36,10 @@ class FakeService : public v1::AttentionService::Service {
     std::lock_guard lock(mutex_);
     return last_options_;
   }
+  v1::Priority last_priority() const {
+    std::lock_guard lock(mutex_);
+    return last_priority_;
+  }
 
   grpc::Status MultiHeadAttention(grpc::ServerContext* context,
                                   const v1::MultiHeadAttentionRequest* request,
@@ -59,6 +63,7 @@ class FakeService : public v1::AttentionService::Service {
     {
       std::lock_guard lock(mutex_);
       last_options_ = request->options();
+      last_priority_ = request->priority();
     }
     response->set_layer_sha256("abc");
     response->mutable_timing()->set_queue_ns(1000);
@@ -74,6 +79,8 @@ class FakeService : public v1::AttentionService::Service {
     ++calls_;
     *response->mutable_output() = request->query();
     response->mutable_timing()->set_batch_requests(1);
+    std::lock_guard lock(mutex_);
+    last_priority_ = request->priority();
     return grpc::Status::OK;
   }
 
@@ -81,7 +88,8 @@ class FakeService : public v1::AttentionService::Service {
   mutable std::mutex mutex_;
   Hook hook_;
   std::atomic<int> calls_ = 0;
-  v1::AttentionOptions last_options_;  // those of the last layer call
+  v1::AttentionOptions last_options_;                      // those of the last layer call
+  v1::Priority last_priority_ = v1::PRIORITY_UNSPECIFIED;  // that of the last call
 };
 
 // Layers l0 .. l4, two per page.
@@ -130,7 +138,15 @@ class FakeInfo : public v1::ServerService::Service {
   grpc::Status GetServerInfo(grpc::ServerContext*, const v1::GetServerInfoRequest*,
                              v1::ServerInfo* response) override {
     response->set_version("9.8.7");
-    response->mutable_limits()->set_max_request_bytes(1 << 20);
+    v1::Limits& limits = *response->mutable_limits();
+    // Each limit has a value of its own: its field number and 1000.
+    for (int i = 0; i < v1::Limits::descriptor()->field_count(); ++i) {
+      const auto* field = v1::Limits::descriptor()->field(i);
+      if (field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_INT64) continue;
+      v1::Limits::GetReflection()->SetInt64(&limits, field, 1000 + field->number());
+    }
+    response->set_workers(3);
+    response->mutable_start_time()->set_seconds(1'700'000'000);
     response->add_cpu_features("avx512f");
     return grpc::Status::OK;
   }

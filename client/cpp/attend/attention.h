@@ -20,6 +20,7 @@ enum class Alignment { kUnspecified = 0, kStart = 1, kEnd = 2 };
 enum class Weights { kNone = 1, kPerHead = 2, kMean = 3 };
 enum class WeightsStage { kProbabilities = 1, kScaled = 2, kSoftcapped = 3, kBiased = 4 };
 enum class Layout { kBLHD = 1, kBHLD = 2 };
+enum class Priority { kHigh = 1, kNormal = 2, kLow = 3 };
 
 struct AttentionOptions {
   std::optional<float> scale;  // absent: the layer's, else 1/sqrt(D)
@@ -48,7 +49,7 @@ struct MultiHeadRequest {
   std::vector<int64_t> query_lengths;  // empty: not given
   std::vector<int64_t> key_lengths;
   AttentionOptions options;
-  uint32_t priority = 0;
+  Priority priority = Priority::kNormal;
 };
 
 // The scaled-dot-product operator alone.
@@ -60,7 +61,7 @@ struct OperatorRequest {
   std::vector<int64_t> key_lengths;
   AttentionOptions options;
   Layout layout = Layout::kBLHD;
-  uint32_t priority = 0;
+  Priority priority = Priority::kNormal;
 };
 
 // How the server served it.

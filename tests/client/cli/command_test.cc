@@ -11,6 +11,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/arrays.h"
 #include "client/cli/random_tensor.h"
@@ -77,7 +78,19 @@ TEST_F(CommandTest, LayersListsThem) {
 }
 
 TEST_F(CommandTest, InfoAndHealth) {
-  EXPECT_THAT(Run(RunInfo, {}).out, HasSubstr("9.8.7"));
+  const std::string info = Run(RunInfo, {}).out;
+  EXPECT_THAT(info, HasSubstr("9.8.7"));
+  EXPECT_THAT(info, HasSubstr("workers                 3\n"));
+  EXPECT_THAT(info, HasSubstr("serving since           2023-11-14T22:13:20+00:00\n"));
+  EXPECT_THAT(info, HasSubstr("max deadline            1.006s\n"));
+  // Every limit is there once: those in milliseconds as a duration, the others as they are.
+  for (int i = 0; i < v1::Limits::descriptor()->field_count(); ++i) {
+    const auto* field = v1::Limits::descriptor()->field(i);
+    const std::string number = std::to_string(1000 + field->number());
+    const bool duration = absl::EndsWith(field->name(), "_ms");
+    EXPECT_THAT(info, HasSubstr(duration ? "1." + number.substr(1) + "s\n" : " " + number + "\n"))
+        << field->name();
+  }
   const Ran serving = Run(RunHealth, {});
   EXPECT_EQ(serving.exit, kOk);
   EXPECT_EQ(serving.out, "SERVING\n");
@@ -130,11 +143,12 @@ TEST_F(CommandTest, CallTakesAllInputsFromOneFile) {
 TEST_F(CommandTest, CallPassesEveryOption) {
   const Tensor slopes = RandomTensor({2}, 3);
   ASSERT_TRUE(WriteNpy(Path("slopes.npy"), slopes).ok());
-  const Ran ran = Run(
-      RunCall, {"--layer=l0", "--random=1x2x4", "--scale=0.5", "--causal", "--alignment=end",
-                "--window-left=0", "--window-right=7", "--softcap=30", "--sinks=-1,2",
-                "--head-gates=0,1", "--weights=per-head", "--weights-stage=biased", "--log-sum-exp",
-                "--alibi-slopes=" + Path("slopes.npy"), "--log-sum-exp-output=" + Path("log.npy")});
+  const Ran ran =
+      Run(RunCall, {"--layer=l0", "--random=1x2x4", "--scale=0.5", "--causal", "--alignment=end",
+                    "--window-left=0", "--window-right=7", "--softcap=30", "--sinks=-1,2",
+                    "--head-gates=0,1", "--weights=per-head", "--weights-stage=biased",
+                    "--log-sum-exp", "--alibi-slopes=" + Path("slopes.npy"),
+                    "--log-sum-exp-output=" + Path("log.npy"), "--priority=low"});
   EXPECT_EQ(ran.exit, kOk) << ran.err;
   EXPECT_THAT(ran.out, HasSubstr("log-sum  float32 [2]"));
   EXPECT_EQ(ReadNpy(Path("log.npy"))->ToFloats(), slopes.ToFloats());
@@ -152,6 +166,20 @@ TEST_F(CommandTest, CallPassesEveryOption) {
   EXPECT_EQ(got.weights_stage(), v1::WEIGHTS_STAGE_BIASED);
   EXPECT_TRUE(got.log_sum_exp());
   EXPECT_EQ(got.alibi_slopes().shape_size(), 1);
+  EXPECT_EQ(server_.service.last_priority(), v1::PRIORITY_LOW);
+}
+
+TEST_F(CommandTest, CallOfTheOperatorPassesThePriority) {
+  const Ran ran = Run(RunCall, {"--operator", "--random=1x2x2x4", "--priority=high"});
+  EXPECT_EQ(ran.exit, kOk) << ran.err;
+  EXPECT_EQ(server_.service.last_priority(), v1::PRIORITY_HIGH);
+}
+
+TEST_F(CommandTest, BenchPassesThePriority) {
+  const Ran ran =
+      Run(RunBench, {"--layer=l0", "--warmup=0s", "--duration=20ms", "--quiet", "--priority=low"});
+  EXPECT_EQ(ran.exit, kOk) << ran.err;
+  EXPECT_EQ(server_.service.last_priority(), v1::PRIORITY_LOW);
 }
 
 TEST_F(CommandTest, CallSaysWhatIsWrong) {
@@ -176,6 +204,7 @@ TEST_F(CommandTest, CallSaysWhatIsWrong) {
   EXPECT_THAT(error({"--random=1x2x4", "--layout=blhd"}), HasSubstr("--layout needs --operator"));
   EXPECT_THAT(error({"--random=1x2x4", "--output=x.txt"}), HasSubstr("x.txt"));
   EXPECT_THAT(error({"--random=1x2x4", "--weights-output=x.npy"}), HasSubstr("needs --weights"));
+  EXPECT_THAT(error({"--random=1x2x4", "--priority=0"}), HasSubstr("high, normal, low"));
   EXPECT_THAT(error({"--random=1x2x4", "--duration=5s"}), HasSubstr("no option --duration"));
   EXPECT_THAT(error({"--random=1x2x4", "extra"}), HasSubstr("\"extra\""));
   EXPECT_THAT(error({"--random=1x2x4", "--tls-ca=x"}), HasSubstr("--tls"));
@@ -272,6 +301,7 @@ TEST_F(CommandTest, BenchSaysWhatIsWrong) {
   EXPECT_THAT(error({"--tokens=1..2..3"}), HasSubstr("--tokens"));
   EXPECT_THAT(error({"--tokens=0"}), HasSubstr("--tokens"));
   EXPECT_THAT(error({"--heads=2"}), HasSubstr("--heads needs --operator"));
+  EXPECT_THAT(error({"--priority=urgent"}), HasSubstr("high, normal, low"));
   EXPECT_THAT(error({"--channels=0"}), HasSubstr("--channels"));
   EXPECT_THAT(error({"--max-attempts=0"}), HasSubstr("--max-attempts"));
   EXPECT_THAT(error({}), HasSubstr("choose with --layer"));

@@ -72,7 +72,7 @@ TEST(EncodeTest, EveryFieldOfAMultiHeadRequestParsesWithTheGeneratedClass) {
   request.options.weights = Weights::kPerHead;
   request.options.weights_stage = WeightsStage::kBiased;
   request.options.log_sum_exp = true;
-  request.priority = 2;
+  request.priority = Priority::kLow;
 
   v1::MultiHeadAttentionRequest expected;
   expected.set_layer("model/0");
@@ -102,7 +102,7 @@ TEST(EncodeTest, EveryFieldOfAMultiHeadRequestParsesWithTheGeneratedClass) {
   options->add_head_gates(0.0f);
   options->add_head_gates(1.5f);
   options->set_weights(v1::WEIGHTS_PER_HEAD);
-  expected.set_priority(2);
+  expected.set_priority(v1::PRIORITY_LOW);
 
   const absl::StatusOr<Prepared> prepared = Encode(request);
   ASSERT_TRUE(prepared.ok()) << prepared.status();
@@ -122,7 +122,7 @@ TEST(EncodeTest, EveryFieldOfAnOperatorRequestParsesWithTheGeneratedClass) {
   request.key_lengths = {1};
   request.options.weights = Weights::kMean;
   request.layout = Layout::kBHLD;
-  request.priority = 1;
+  request.priority = Priority::kHigh;
 
   v1::ScaledDotProductAttentionRequest expected;
   for (v1::Tensor* tensor :
@@ -133,7 +133,7 @@ TEST(EncodeTest, EveryFieldOfAnOperatorRequestParsesWithTheGeneratedClass) {
   expected.add_key_lengths(1);
   expected.mutable_options()->set_weights(v1::WEIGHTS_MEAN);
   expected.set_layout(v1::LAYOUT_BHLD);
-  expected.set_priority(1);
+  expected.set_priority(v1::PRIORITY_HIGH);
 
   const absl::StatusOr<Prepared> prepared = Encode(request);
   ASSERT_TRUE(prepared.ok()) << prepared.status();

@@ -17,7 +17,7 @@ namespace {
 
 using ::testing::ElementsAre;
 
-constexpr ShapeLimits kLimits{1000, 1000, 1000, 1 << 20};
+constexpr ShapeLimits kLimits{1000, 1000, 1000, 1 << 20, 1000, 1 << 20};
 
 BatchShape Dense(int64_t batch, int64_t rows, int64_t keys,
                  const std::vector<int64_t>& query_lengths = {},

@@ -57,7 +57,9 @@ TEST(Status, CarriesReasonFieldAndPushback) {
   const absl::Status invalid = InvalidField("options.scale", "must be finite");
   EXPECT_EQ(invalid.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(invalid.message(), "options.scale: must be finite");
-  EXPECT_EQ(GetErrorInfo(invalid).reason, "INVALID_ARGUMENT");
+  EXPECT_EQ(GetErrorInfo(invalid).reason, "INVALID_VALUE");
+  EXPECT_EQ(GetErrorInfo(InvalidField("query", "is missing", "MISSING_FIELD")).reason,
+            "MISSING_FIELD");
   EXPECT_EQ(GetErrorInfo(invalid).field, "options.scale");
   EXPECT_LT(GetRetryPushback(invalid), absl::ZeroDuration());
 

@@ -132,6 +132,29 @@ TEST_F(EngineLifecycle, RunsOneRequestABatchWithoutBatching) {
   EXPECT_EQ(second.Wait()->timing.batch_requests, 1);
 }
 
+TEST_F(EngineLifecycle, ServesWaitingRequestsByTheirPriority) {
+  EngineOptions options = Options();
+  options.batching = false;
+  Start(options);
+  Occupy();
+  std::vector<Priority> order;  // guarded by mutex_
+  for (const Priority priority : {Priority::kLow, Priority::kNormal, Priority::kHigh}) {
+    Sdpa request = SmallRequest();
+    request.priority = priority;
+    engine_->Submit(std::move(request), *engine_->budget().Charge(100), absl::InfiniteFuture(),
+                    [this, priority, &order](const absl::StatusOr<Response>& response) {
+                      EXPECT_TRUE(response.ok()) << response.status();
+                      MutexLock lock(mutex_);
+                      order.push_back(priority);
+                      changed_.NotifyAll();
+                    });
+  }
+  Release();
+  MutexLock lock(mutex_);
+  while (order.size() < 3) changed_.Wait(mutex_);
+  EXPECT_THAT(order, testing::ElementsAre(Priority::kHigh, Priority::kNormal, Priority::kLow));
+}
+
 // Some seconds of computation on one worker.
 Sdpa LongRequest() {
   Sdpa request;
@@ -288,6 +311,7 @@ EngineOptions WithoutLimits() {
   EngineOptions options = Options();
   options.max_sequence_length = int64_t{1} << 40;
   options.max_weights_bytes = int64_t{1} << 60;
+  options.max_response_bytes = int64_t{1} << 60;
   options.max_batch_tokens = int64_t{1} << 40;
   options.batch_target = options.short_limit = absl::Hours(1);
   return options;
@@ -454,7 +478,7 @@ TEST(Engine, AnswersEachRequestExactlyOnceUnderContention) {
             Mha mha;
             mha.layer.push_back(random() % 2 == 0 ? 'a' : 'b');
             mha.query = Zeros({static_cast<int64_t>(random() % 9), 16});
-            mha.priority = random() % 3;
+            mha.priority = static_cast<Priority>(random() % kPriorities);
             request = std::move(mha);
           } else {
             request = SmallRequest(static_cast<int64_t>(random() % 9));

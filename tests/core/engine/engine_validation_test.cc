@@ -49,8 +49,8 @@ struct Case {
   std::function<void(Request&)> change;
   std::string field = "";
   std::string words = "";
+  std::string reason = "INVALID_VALUE";
   absl::StatusCode code = kInvalid;
-  std::string reason = "INVALID_ARGUMENT";
 };
 
 class EngineValidation : public ::testing::Test {
@@ -135,69 +135,66 @@ TEST_F(EngineValidation, OfLayerRequests) {
   ExpectRefused<Mha>(
       {
           {"a layer that does not exist", [](Mha& r) { r.layer = "no\nsuch"; }, "layer",
-           "\"no\\nsuch\"; LayerService.ListLayers", absl::StatusCode::kNotFound,
-           "LAYER_NOT_FOUND"},
+           "\"no\\nsuch\"; LayerService.ListLayers", "UNKNOWN_LAYER", absl::StatusCode::kNotFound},
           {"no layer", [](Mha& r) { r.layer = ""; }, "layer", "no layer is named \"\"",
-           absl::StatusCode::kNotFound, "LAYER_NOT_FOUND"},
-          {"a priority beyond the levels", [](Mha& r) { r.priority = 3; }, "priority",
-           "less than 3, this server's number of levels; got 3"},
+           "UNKNOWN_LAYER", absl::StatusCode::kNotFound},
           {"no query", [](Mha& r) { r.query = Tensor(); }, "query",
-           "[B, L, 16] or, packed, [T, 16]; got []"},
+           "[B, L, 16] or, packed, [T, 16]; got []", "SHAPE_MISMATCH"},
           {"a query of too many axes",
            [](Mha& r) {
              r.query = Zeros({1, 2, 3, 16});
            },
-           "query", "got [1, 2, 3, 16]"},
+           "query", "got [1, 2, 3, 16]", "SHAPE_MISMATCH"},
           {"a query of another width",
            [](Mha& r) {
              r.query = Zeros({2, 3, 15});
            },
-           "query", "must be 16 wide for this layer; got 15"},
+           "query", "must be 16 wide for this layer; got 15", "SHAPE_MISMATCH"},
           {"a query of BOOL",
            [](Mha& r) {
              r.query = Zeros({2, 3, 16}, kBool);
            },
-           "query", "FLOAT32, BFLOAT16 or FLOAT16; got BOOL"},
+           "query", "FLOAT32, BFLOAT16 or FLOAT16; got BOOL", "TYPE_MISMATCH"},
           {"a key of another type",
            [](Mha& r) {
              r.key = Zeros({2, 5, 12}, kBf16);
            },
-           "key", "query's type FLOAT32; got BFLOAT16"},
+           "key", "query's type FLOAT32; got BFLOAT16", "TYPE_MISMATCH"},
           {"a value of another type",
            [](Mha& r) {
              r.value = Zeros({2, 5, 20}, kBf16);
            },
-           "value", "query's type FLOAT32; got BFLOAT16"},
+           "value", "query's type FLOAT32; got BFLOAT16", "TYPE_MISMATCH"},
           {"a key of another width",
            [](Mha& r) {
              r.key = Zeros({2, 5, 16});
            },
-           "key", "must be 12 wide"},
+           "key", "must be 12 wide", "SHAPE_MISMATCH"},
           {"a value of another width",
            [](Mha& r) {
              r.value = Zeros({2, 5, 12});
            },
-           "value", "must be 20 wide"},
+           "value", "must be 20 wide", "SHAPE_MISMATCH"},
           {"a packed key beside a dense query",
            [](Mha& r) {
              r.key = Zeros({10, 12});
            },
-           "key", "must be dense as query is, [2, 3, 16]; got [10, 12]"},
+           "key", "must be dense as query is, [2, 3, 16]; got [10, 12]", "SHAPE_MISMATCH"},
           {"a key with other sequences",
            [](Mha& r) {
              r.key = Zeros({3, 5, 12});
              r.value = Zeros({3, 5, 20});
            },
-           "key", "as many sequences as query, 2; got 3"},
+           "key", "as many sequences as query, 2; got 3", "SHAPE_MISMATCH"},
           {"a value with other rows than key",
            [](Mha& r) {
              r.value = Zeros({2, 4, 20});
            },
-           "value", "rows of key [2, 5, 12]; got [2, 4, 20]"},
+           "value", "rows of key [2, 5, 12]; got [2, 4, 20]", "SHAPE_MISMATCH"},
           {"no key where query cannot be it", [](Mha& r) { r.key.reset(); }, "key",
-           "required: this layer's keys are 12 wide and its queries 16"},
+           "required: this layer's keys are 12 wide and its queries 16", "MISSING_FIELD"},
           {"no value where key cannot be it", [](Mha& r) { r.value.reset(); }, "value",
-           "required: this layer's values are 20 wide and its keys 12"},
+           "required: this layer's values are 20 wide and its keys 12", "MISSING_FIELD"},
           {"key lengths without a key",
            [](Mha& r) {
              r.layer = "self";
@@ -205,12 +202,12 @@ TEST_F(EngineValidation, OfLayerRequests) {
              r.value.reset();
              r.key_lengths = {3, 3};
            },
-           "key_lengths", "must be absent where key is absent"},
+           "key_lengths", "must be absent where key is absent", "CONFLICTING_FIELDS"},
           {"gates for another number of heads",
            [](Mha& r) {
              r.options.head_gates = {1, 1, 1};
            },
-           "options.head_gates", "each of the 4 heads; got 3"},
+           "options.head_gates", "each of the 4 heads; got 3", "SHAPE_MISMATCH"},
       },
       &GoodLayerRequest);
 }
@@ -220,82 +217,90 @@ TEST_F(EngineValidation, OfOperatorRequests) {
                         {"a value of another width",
                          [](Sdpa& r) {
                            r.value = Zeros({2, 5, 2, 3});
-                         }}},
+                         },
+                         "SHAPE_MISMATCH"}},
                        &GoodOperatorRequest);
   ExpectRefused<Sdpa>(
       {
-          {"no query", [](Sdpa& r) { r.query = Tensor(); }, "query", "got []"},
-          {"no key", [](Sdpa& r) { r.key = Tensor(); }, "key", "got []"},
-          {"no value", [](Sdpa& r) { r.value = Tensor(); }, "value", "got []"},
+          {"no query", [](Sdpa& r) { r.query = Tensor(); }, "query", "got []", "SHAPE_MISMATCH"},
+          {"no key", [](Sdpa& r) { r.key = Tensor(); }, "key", "got []", "SHAPE_MISMATCH"},
+          {"no value", [](Sdpa& r) { r.value = Tensor(); }, "value", "got []", "SHAPE_MISMATCH"},
           {"a query of BOOL",
            [](Sdpa& r) {
              r.query = Zeros({2, 3, 4, 8}, kBool);
            },
-           "query", "got BOOL"},
+           "query", "got BOOL", "TYPE_MISMATCH"},
           {"a key of another type",
            [](Sdpa& r) {
              r.key = Zeros({2, 5, 2, 8}, kBf16);
            },
-           "key", "query's type FLOAT32; got BFLOAT16"},
+           "key", "query's type FLOAT32; got BFLOAT16", "TYPE_MISMATCH"},
           {"packed in BHLD",
            [](Sdpa& r) {
              r.layout = Layout::kBhld;
              r.query = Zeros({6, 4, 8});
            },
-           "query", "[B, H, L, D] in LAYOUT_BHLD (which has no packed form); got [6, 4, 8]"},
+           "query", "[B, H, L, D] in LAYOUT_BHLD (which has no packed form); got [6, 4, 8]",
+           "SHAPE_MISMATCH"},
           {"a packed value beside a dense query",
            [](Sdpa& r) {
              r.value = Zeros({10, 2, 8});
            },
-           "value", "must be dense as query is"},
+           "value", "must be dense as query is", "SHAPE_MISMATCH"},
           {"heads that do not divide",
            [](Sdpa& r) {
              r.key = Zeros({2, 5, 3, 8});
              r.value = Zeros({2, 5, 3, 8});
            },
-           "key", "must divide query's 4; got 3"},
+           "key", "must divide query's 4; got 3", "SHAPE_MISMATCH"},
           {"no heads",
            [](Sdpa& r) {
              r.query = Zeros({2, 3, 0, 8});
            },
-           "query", "number of heads must be from 1 to 65536; got 0"},
+           "query", "number of heads must be from 1 to 1024 on this server; got 0",
+           "SIZE_OUT_OF_RANGE"},
+          {"one head too many",
+           [](Sdpa& r) {
+             r.query = Zeros({1, 1, 1025, 1});
+           },
+           "query", "from 1 to 1024 on this server; got 1025 in shape [1, 1, 1025, 1]",
+           "SIZE_OUT_OF_RANGE"},
           {"absurdly many heads of no rows",
            [](Sdpa& r) {
              r.query = Zeros({2, 0, int64_t{1} << 40, 8});
            },
-           "query", "number of heads"},
+           "query", "number of heads", "SIZE_OUT_OF_RANGE"},
           {"heads of no width",
            [](Sdpa& r) {
              r.query = Zeros({2, 3, 4, 0});
            },
-           "query", "width of a head must be from 1 to 4096; got 0"},
+           "query", "width of a head must be from 1 to 4096; got 0", "SIZE_OUT_OF_RANGE"},
           {"heads that are too wide",
            [](Sdpa& r) {
              r.query = Zeros({1, 1, 1, 4097});
            },
-           "query", "got 4097"},
+           "query", "got 4097", "SIZE_OUT_OF_RANGE"},
           {"a key of another width",
            [](Sdpa& r) {
              r.key = Zeros({2, 5, 2, 4});
            },
-           "key", "as wide as query's, 8; got 4"},
+           "key", "as wide as query's, 8; got 4", "SHAPE_MISMATCH"},
           {"a value of other heads than key",
            [](Sdpa& r) {
              r.value = Zeros({2, 5, 1, 8});
            },
-           "value", "key's number of heads in [2, 5, 2, 8]; got [2, 5, 1, 8]"},
+           "value", "key's number of heads in [2, 5, 2, 8]; got [2, 5, 1, 8]", "SHAPE_MISMATCH"},
           {"a value of other rows than key",
            [](Sdpa& r) {
              r.value = Zeros({2, 4, 2, 8});
            },
-           "value", "key's rows"},
+           "value", "key's rows", "SHAPE_MISMATCH"},
           {"a key of other sequences",
            [](Sdpa& r) {
              r.key = Zeros({1, 5, 2, 8});
              r.value = Zeros({1, 5, 2, 8});
            },
-           "key", "as many sequences as query, 2; got 1"},
-          {"a priority beyond the levels", [](Sdpa& r) { r.priority = 99; }, "priority", "got 99"},
+           "key", "as many sequences as query, 2; got 1", "SHAPE_MISMATCH"},
       },
       &GoodOperatorRequest);
 }
@@ -316,22 +321,22 @@ TEST_F(EngineValidation, OfLengths) {
   ExpectRefused<Sdpa>(
       {
           {"too few lengths", [](Sdpa& r) { r.query_lengths = {3}; }, "query_lengths",
-           "each of the 2 sequences of query; got 1"},
+           "each of the 2 sequences of query; got 1", "LENGTHS_MISMATCH"},
           {"too many lengths",
            [](Sdpa& r) {
              r.key_lengths = {1, 2, 3};
            },
-           "key_lengths", "each of the 2 sequences of key; got 3"},
+           "key_lengths", "each of the 2 sequences of key; got 3", "LENGTHS_MISMATCH"},
           {"a negative length",
            [](Sdpa& r) {
              r.query_lengths = {3, -1};
            },
-           "query_lengths", "from 0 to the 3 rows of query; got -1"},
+           "query_lengths", "from 0 to the 3 rows of query; got -1", "LENGTHS_MISMATCH"},
           {"a length beyond the rows",
            [](Sdpa& r) {
              r.key_lengths = {6, 0};
            },
-           "key_lengths", "from 0 to the 5 rows of key; got 6"},
+           "key_lengths", "from 0 to the 5 rows of key; got 6", "LENGTHS_MISMATCH"},
       },
       &GoodOperatorRequest);
   ExpectAccepted<Sdpa>({{"as it is", [](Sdpa&) {}},
@@ -347,30 +352,31 @@ TEST_F(EngineValidation, OfLengths) {
            [](Sdpa& r) {
              r.query_lengths = {2, 3};
            },
-           "query_lengths", "must sum to the 6 rows of query; got 5"},
+           "query_lengths", "must sum to the 6 rows of query; got 5", "LENGTHS_MISMATCH"},
           {"lengths that sum to more",
            [](Sdpa& r) {
              r.key_lengths = {9, 9};
            },
-           "key_lengths", "sum to the 10 rows of key; got 9 where 1 are left"},
+           "key_lengths", "sum to the 10 rows of key; got 9 where 1 are left", "LENGTHS_MISMATCH"},
           {"a negative length",
            [](Sdpa& r) {
              r.query_lengths = {8, -2};
            },
-           "query_lengths", "got 8 where 6 are left"},
+           "query_lengths", "got 8 where 6 are left", "LENGTHS_MISMATCH"},
           {"lengths whose sum overflows",
            [](Sdpa& r) {
              const int64_t max = std::numeric_limits<int64_t>::max();
              r.query_lengths = {max, max, 8};
            },
-           "query_lengths", "where 6 are left"},
+           "query_lengths", "where 6 are left", "LENGTHS_MISMATCH"},
           {"other sequences of key than of query",
            [](Sdpa& r) {
              r.key_lengths = {5, 3, 2};
            },
-           "key_lengths", "makes 2 sequences of query, but key_lengths makes 3 of key"},
+           "key_lengths", "makes 2 sequences of query, but key_lengths makes 3 of key",
+           "LENGTHS_MISMATCH"},
           {"query lengths alone", [](Sdpa& r) { r.key_lengths.clear(); }, "key_lengths",
-           "key_lengths makes 1 of key"},
+           "key_lengths makes 1 of key", "LENGTHS_MISMATCH"},
       },
       &PackedOperatorRequest);
 }
@@ -432,54 +438,56 @@ TEST_F(EngineValidation, OfOptions) {
           {"causal without alignment where lengths differ",
            [](Sdpa& r) { r.options.causal = true; }, "options.alignment",
            "3 query rows to 5 keys (sequence 0) needs options.alignment (ALIGNMENT_START or "
-           "ALIGNMENT_END) or options.query_offsets"},
+           "ALIGNMENT_END) or options.query_offsets",
+           "MISSING_FIELD"},
           {"both alignment and offsets",
            [](Sdpa& r) {
              r.options.causal = true;
              r.options.alignment = Alignment::kEnd;
              r.options.query_offsets = {0, 0};
            },
-           "options.query_offsets", "not both"},
+           "options.query_offsets", "not both", "CONFLICTING_FIELDS"},
           {"offsets for another number of sequences",
            [](Sdpa& r) {
              r.options.causal = true;
              r.options.query_offsets = {0};
            },
-           "options.query_offsets", "each of the 2 sequences; got 1"},
+           "options.query_offsets", "each of the 2 sequences; got 1", "SHAPE_MISMATCH"},
           {"a bias of BOOL",
            [](Sdpa& r) {
              r.options.bias = Zeros({3, 5}, kBool);
            },
-           "options.bias", "got BOOL, which is for options.mask"},
+           "options.bias", "got BOOL, which is for options.mask", "TYPE_MISMATCH"},
           {"a bias of no axes", [](Sdpa& r) { r.options.bias = Zeros(NoAxes()); }, "options.bias",
-           "needs 1 to 4 axes; got shape []"},
+           "needs 1 to 4 axes; got shape []", "SHAPE_MISMATCH"},
           {"a bias of five axes",
            [](Sdpa& r) {
              r.options.bias = Zeros({1, 1, 1, 1, 5});
            },
-           "options.bias", "needs 1 to 4 axes"},
+           "options.bias", "needs 1 to 4 axes", "SHAPE_MISMATCH"},
           {"a bias that does not broadcast",
            [](Sdpa& r) {
              r.options.bias = Zeros({2, 5});
            },
            "options.bias",
            "shape [2, 5] does not broadcast to [B, H, Lq, Lk] = [2, 4, 3, 5]: axis 0 must be 3 "
-           "or 1"},
+           "or 1",
+           "SHAPE_MISMATCH"},
           {"a bias of the key/value heads",
            [](Sdpa& r) {
              r.options.bias = Zeros({2, 3, 5});
            },
-           "options.bias", "axis 0 must be 4 or 1"},
+           "options.bias", "axis 0 must be 4 or 1", "SHAPE_MISMATCH"},
           {"a mask of floats",
            [](Sdpa& r) {
              r.options.mask = Zeros({3, 5});
            },
-           "options.mask", "needs type BOOL (true = may attend); got FLOAT32"},
+           "options.mask", "needs type BOOL (true = may attend); got FLOAT32", "TYPE_MISMATCH"},
           {"a mask that does not broadcast",
            [](Sdpa& r) {
              r.options.mask = Zeros({3, 4}, kBool);
            },
-           "options.mask", "axis 1 must be 5 or 1"},
+           "options.mask", "axis 1 must be 5 or 1", "SHAPE_MISMATCH"},
           {"a mask of other bytes than 0 and 1",
            [](Sdpa& r) {
              r.options.mask = Zeros({3, 5}, kBool);
@@ -490,7 +498,7 @@ TEST_F(EngineValidation, OfOptions) {
            [](Sdpa& r) {
              r.options.head_gates = {1, 1};
            },
-           "options.head_gates", "each of the 4 heads; got 2"},
+           "options.head_gates", "each of the 4 heads; got 2", "SHAPE_MISMATCH"},
           {"a gate that is not finite",
            [](Sdpa& r) {
              r.options.head_gates = {1, 1, kInf, 1};
@@ -507,7 +515,7 @@ TEST_F(EngineValidation, OfOptions) {
                         [](Sdpa& r) {
                           r.options.mask = Zeros({6, 10}, kBool);
                         },
-                        "options.mask", "= [2, 4, 4, 7]: axis 1 must be 7 or 1"}},
+                        "options.mask", "= [2, 4, 4, 7]: axis 1 must be 7 or 1", "SHAPE_MISMATCH"}},
                       &PackedOperatorRequest);
 }
 
@@ -564,10 +572,11 @@ TEST_F(EngineValidation, OfVariants) {
            "options.window_right", "must be >= 0; got -9223372036854775808"},
           {"a window without alignment where lengths differ",
            [](Sdpa& r) { r.options.window_left = 4; }, "options.alignment",
-           "a window of 3 query rows to 5 keys (sequence 0) needs options.alignment"},
+           "a window of 3 query rows to 5 keys (sequence 0) needs options.alignment",
+           "MISSING_FIELD"},
           {"slopes without alignment where lengths differ",
            [&](Sdpa& r) { r.options.alibi_slopes = slopes({4}); }, "options.alignment",
-           "ALiBi of 3 query rows to 5 keys"},
+           "ALiBi of 3 query rows to 5 keys", "MISSING_FIELD"},
           {"a softcap of 0", [](Sdpa& r) { r.options.softcap = 0.0f; }, "options.softcap",
            "must be finite and > 0; got 0"},
           {"a negative softcap", [](Sdpa& r) { r.options.softcap = -1.0f; }, "options.softcap",
@@ -577,17 +586,17 @@ TEST_F(EngineValidation, OfVariants) {
           {"a softcap that is not a number", [](Sdpa& r) { r.options.softcap = std::nanf(""); },
            "options.softcap", "got nan"},
           {"slopes of another type", [](Sdpa& r) { r.options.alibi_slopes = Zeros({4}, kBf16); },
-           "options.alibi_slopes", "needs type FLOAT32; got BFLOAT16"},
+           "options.alibi_slopes", "needs type FLOAT32; got BFLOAT16", "TYPE_MISMATCH"},
           {"slopes of no axes", [](Sdpa& r) { r.options.alibi_slopes = Zeros(NoAxes()); },
-           "options.alibi_slopes", "[H] or [B, H] = [2, 4]; got []"},
+           "options.alibi_slopes", "[H] or [B, H] = [2, 4]; got []", "SHAPE_MISMATCH"},
           {"slopes for another number of heads",
            [&](Sdpa& r) { r.options.alibi_slopes = slopes({3}); }, "options.alibi_slopes",
-           "[2, 4]; got [3]"},
+           "[2, 4]; got [3]", "SHAPE_MISMATCH"},
           {"slopes for another number of sequences",
            [&](Sdpa& r) {
              r.options.alibi_slopes = slopes({1, 4});
            },
-           "options.alibi_slopes", "[2, 4]; got [1, 4]"},
+           "options.alibi_slopes", "[2, 4]; got [1, 4]", "SHAPE_MISMATCH"},
           {"slopes that are not finite",
            [&](Sdpa& r) { r.options.alibi_slopes = slopes({4}, kInf); }, "options.alibi_slopes",
            "must be finite; got inf"},
@@ -595,7 +604,7 @@ TEST_F(EngineValidation, OfVariants) {
            [](Sdpa& r) {
              r.options.sinks = {0, 0};
            },
-           "options.sinks", "each of the 4 heads; got 2"},
+           "options.sinks", "each of the 4 heads; got 2", "SHAPE_MISMATCH"},
           {"an infinite sink",
            [](Sdpa& r) {
              r.options.sinks = {0, kInf, 0, 0};
@@ -611,7 +620,8 @@ TEST_F(EngineValidation, OfVariants) {
              r.options.weights = WeightsOutput::kMean;
              r.options.weights_stage = WeightsStage::kScaled;
            },
-           "options.weights_stage", "with WEIGHTS_MEAN; other stages need WEIGHTS_PER_HEAD"},
+           "options.weights_stage", "with WEIGHTS_MEAN; other stages need WEIGHTS_PER_HEAD",
+           "CONFLICTING_FIELDS"},
       },
       &GoodOperatorRequest);
 }
@@ -631,17 +641,17 @@ TEST_F(EngineValidation, OfSizes) {
   ExpectRefused<Sdpa>(
       {
           {"a query that is too long", operands(1, 65, 1), "query",
-           "a sequence may have 64 rows on this server; got 65", kInvalid, "TOO_LARGE"},
+           "a sequence may have 64 rows on this server; got 65", "TOO_LARGE"},
           {"a key that is too long", operands(1, 1, 65), "key",
-           "a sequence may have 64 rows on this server; got 65", kInvalid, "TOO_LARGE"},
+           "a sequence may have 64 rows on this server; got 65", "TOO_LARGE"},
           {"more rows than any batch may have", operands(2, 51, 1), "query",
-           "a request may have 100 rows in all on this server; got 102", kInvalid, "TOO_LARGE"},
+           "a request may have 100 rows in all on this server; got 102", "TOO_LARGE"},
           {"more keys than any batch may have", operands(2, 1, 51), "key",
-           "a request may have 100 rows in all", kInvalid, "TOO_LARGE"},
+           "a request may have 100 rows in all", "TOO_LARGE"},
           {"more sequences than any batch may have", operands(101, 0, 0), "query",
-           "a request may hold 100 sequences; got 101", kInvalid, "TOO_LARGE"},
+           "a request may hold 100 sequences; got 101", "TOO_LARGE"},
           {"absurdly many empty sequences", operands(int64_t{1} << 60, 0, 0), "query",
-           "a request may hold 100 sequences", kInvalid, "TOO_LARGE"},
+           "a request may hold 100 sequences", "TOO_LARGE"},
           {"weights beyond the limit",
            [&](Sdpa& r) {
              operands(1, 32, 33)(r);
@@ -649,14 +659,14 @@ TEST_F(EngineValidation, OfSizes) {
            },
            "options.weights",
            "FLOAT32 weights of shape [1, 32, 33] exceed this server's limit of 4096 bytes",
-           kInvalid, "TOO_LARGE"},
+           "TOO_LARGE"},
           {"more memory than there is",
            [](Sdpa& r) {
-             r.query = Zeros({1, 64, 4096, 1});
-             r.key = Zeros({1, 1, 1, 1});
-             r.value = Zeros({1, 1, 1, 1});
+             r.query = Zeros({1, 64, 1024, 4});
+             r.key = Zeros({1, 1, 1, 4});
+             r.value = Zeros({1, 1, 1, 4});
            },
-           "", "needs more memory than the 943720 bytes", kExhausted, "TOO_LARGE"},
+           "", "needs more memory than the 943720 bytes", "TOO_LARGE", kExhausted},
       },
       &GoodOperatorRequest);
   ExpectAccepted<Sdpa>({{"weights of just the limit",
@@ -665,6 +675,63 @@ TEST_F(EngineValidation, OfSizes) {
                            r.options.weights = WeightsOutput::kPerHead;
                          }}},
                        &GoodOperatorRequest);
+}
+
+// The sizes are known from shapes: a request of a few bytes may ask for an answer of a GiB.
+TEST_F(EngineValidation, RefusesAResponseAboveTheLimitBeforeItAllocates) {
+  EngineOptions options = Options();
+  options.max_weights_bytes = 1 << 20;
+  options.max_response_bytes = 8192;
+  Engine engine(options, layers_, budget_, Clock::Steady(), nullptr);
+  const auto expect_refused = [&](Request request, const std::string& field,
+                                  const std::string& words) {
+    const absl::Status status = Call(engine, std::move(request)).status();
+    EXPECT_EQ(status.code(), kInvalid);
+    EXPECT_EQ(std::string(status.message()), absl::StrCat(field, words));
+    EXPECT_EQ(GetErrorInfo(status).reason, "RESPONSE_TOO_LARGE");
+    EXPECT_EQ(GetErrorInfo(status).field, field);
+    EXPECT_EQ(engine.stats().in_flight_bytes, 0);
+  };
+  const auto make = [](Shape query, Shape key, Shape value, DataType type = DataType::kFloat32) {
+    Sdpa request;
+    request.query = Zeros(std::move(query), type);
+    request.key = Zeros(std::move(key), type);
+    request.value = Zeros(std::move(value), type);
+    return request;
+  };
+  expect_refused(make({1, 3, 1, 1}, {1, 1, 1, 1}, {1, 1, 1, 4096}), "query",
+                 ": the response may have 8192 bytes on this server; it would have 49152 bytes of "
+                 "output [1, 3, 1, 4096]");
+  Sdpa weights = make({1, 32, 1, 1}, {1, 64, 1, 1}, {1, 64, 1, 1});
+  weights.options.weights = WeightsOutput::kMean;
+  expect_refused(std::move(weights), "options.weights",
+                 ": the response may have 8192 bytes on this server; it would have 128 bytes of "
+                 "output [1, 32, 1, 1] and 8192 bytes of weights [1, 32, 64]");
+  Sdpa log_sum_exp = make({1, 32, 60, 1}, {1, 1, 1, 1}, {1, 1, 1, 1}, kBf16);
+  log_sum_exp.options.log_sum_exp = true;
+  expect_refused(std::move(log_sum_exp), "options.log_sum_exp",
+                 ": the response may have 8192 bytes on this server; it would have 3840 bytes of "
+                 "output [1, 32, 60, 1] and 7680 bytes of log-sum-exp [1, 60, 32]");
+  Mha layer;
+  layer.layer = "self";
+  layer.query = Zeros({1, 48, 16});
+  layer.options.weights = WeightsOutput::kMean;
+  expect_refused(std::move(layer), "options.weights",
+                 ": the response may have 8192 bytes on this server; it would have 3072 bytes of "
+                 "output [1, 48, 16] and 9216 bytes of weights [1, 48, 48]");
+  const absl::StatusOr<Response> largest =
+      Call(engine, make({1, 64, 1, 1}, {1, 1, 1, 1}, {1, 1, 1, 32}));
+  ASSERT_TRUE(largest.ok()) << largest.status();
+  EXPECT_EQ(largest->output.byte_size(), 8192u);
+}
+
+TEST_F(EngineValidation, KnowsTheMostHeadsOfAnyRequest) {
+  EngineOptions options = Options();
+  options.max_heads = 1;
+  const Engine few(options, layers_, budget_, Clock::Steady(), nullptr);
+  EXPECT_EQ(few.max_heads(), layers_.Find("self")->config().num_heads);
+  EXPECT_GT(few.max_heads(), 1);
+  EXPECT_EQ(engine_.max_heads(), 1024);
 }
 
 TEST_F(EngineValidation, LetsAnythingOfSizeZeroThrough) {

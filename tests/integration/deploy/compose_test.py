@@ -2,8 +2,11 @@
 """compose.yaml is consistent: its mounts and names exist, and its ports agree."""
 
 import pathlib
+import re
+import subprocess
 
 import pytest
+import server
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -48,6 +51,20 @@ def test_prometheus_scrapes_a_port_of_the_image():
         host, port = target.split(":")
         assert host in SERVICES
         assert port in exposed
+
+
+def seconds(duration):
+    """Of a duration as the server and compose write it, such as 1m10s."""
+    units = {"h": 3600, "m": 60, "s": 1}
+    return sum(int(number) * units[unit] for number, unit in re.findall(r"(\d+)([hms])", duration))
+
+
+def test_waits_longer_than_the_server_takes_to_drain():
+    config = subprocess.run([server.binary(), "--print-config"], check=True, text=True,
+                            capture_output=True).stdout
+    drain = [re.search(rf"^--drain-{name}=(\S+)$", config, re.MULTILINE).group(1)
+             for name in ("delay", "timeout")]
+    assert seconds(SERVICES["server"]["stop_grace_period"]) > sum(map(seconds, drain))
 
 
 def test_publishes_on_this_machine_only_and_no_port_twice():

@@ -116,7 +116,7 @@ def test_counts_every_request_once_by_its_code(prometheus):
 def test_says_why_requests_were_refused(prometheus):
     reasons = wait_until("reasons", lambda: query(
         prometheus, "attend_rejected_total and on() sum(attend_rejected_total) > 0"))
-    assert reasons.pop(("layer_not_found",)) == 1
+    assert reasons.pop(("unknown_layer",)) == 1
     assert ("queue_full",) in reasons
     assert set(reasons.values()) == {0.0}
 

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "attend/v1/attention.grpc.pb.h"
+#include "attend/v1/server.grpc.pb.h"
 #include "gmock/gmock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "gtest/gtest.h"
@@ -142,6 +143,38 @@ TEST(LifecycleTest, PrintsHelpVersionAndConfiguration) {
   const Ended config = RunProgram({"--print-config", "--workers=2"});
   EXPECT_EQ(config.code, 0);
   EXPECT_THAT(config.output, HasSubstr("--workers=2\n"));
+}
+
+TEST(LifecycleTest, ReportsEveryLimitThatItWasGiven) {
+  const ServerProcess server(
+      {"--workers=1", "--max-request-bytes=1MiB", "--max-in-flight-bytes=64MiB",
+       "--max-queue-requests=7", "--max-sequence-length=5000", "--max-weights-bytes=2MiB",
+       "--max-deadline=9s", "--max-concurrent-streams=11", "--max-response-bytes=3MiB",
+       "--max-heads=12", "--max-batch-tokens=6000"});
+  const absl::Time before = absl::Now();
+  const auto stub = v1::ServerService::NewStub(server.Channel());
+  grpc::ClientContext context;
+  v1::ServerInfo info;
+  ASSERT_TRUE(stub->GetServerInfo(&context, {}, &info).ok());
+  EXPECT_EQ(info.workers(), 1);
+  EXPECT_GT(info.start_time().seconds(), 1'700'000'000);
+  EXPECT_LE(info.start_time().seconds(), absl::ToUnixSeconds(before));
+  const v1::Limits& limits = info.limits();
+  EXPECT_EQ(limits.max_request_bytes(), 1 << 20);
+  // The engine keeps at most an eighth between batches.
+  EXPECT_THAT(limits.max_in_flight_bytes(),
+              testing::AllOf(testing::Ge(56 << 20), testing::Lt(64 << 20)));
+  EXPECT_EQ(limits.max_queue_requests(), 7);
+  EXPECT_EQ(limits.max_sequence_length(), 5000);
+  EXPECT_EQ(limits.max_weights_bytes(), 2 << 20);
+  EXPECT_EQ(limits.max_deadline_ms(), 9000);
+  EXPECT_EQ(limits.max_concurrent_streams(), 11);
+  EXPECT_EQ(limits.max_response_bytes(), 3 << 20);
+  EXPECT_EQ(limits.max_heads(), 12);
+  EXPECT_EQ(limits.max_head_dim(), 4096);
+  EXPECT_EQ(limits.max_rows(), 6000) << "the larger of sequence length and batch tokens";
+  EXPECT_EQ(limits.max_sequences(), 6000);
+  EXPECT_EQ(limits.max_layer_name_bytes(), 256);
 }
 
 TEST(LifecycleTest, LogsJsonLinesWhereAsked) {

@@ -66,7 +66,7 @@ TEST_F(RefusalTest, AnswersAFittingRequestWithOk) {
 }
 
 TEST_F(RefusalTest, AnswersAnUnknownLayerWithNotFound) {
-  ExpectError(Send(LayerRequest("none", 3, 16)), StatusCode::NOT_FOUND, "LAYER_NOT_FOUND",
+  ExpectError(Send(LayerRequest("none", 3, 16)), StatusCode::NOT_FOUND, "UNKNOWN_LAYER",
               "ListLayers");
 }
 
@@ -103,9 +103,37 @@ TEST_F(RefusalTest, AnswersAnUnknownEnumValueWithInvalidArgument) {
   ExpectInvalid(request, "options.weights");
 }
 
-TEST_F(RefusalTest, AnswersAPriorityBeyondTheLevelsWithInvalidArgument) {
+TEST_F(RefusalTest, AnswersABooleanThatIsNeither0Nor1WithInvalidArgument) {
   v1::MultiHeadAttentionRequest request = LayerRequest("small", 3, 16);
-  request.set_priority(3);
+  v1::Tensor& mask = *request.mutable_options()->mutable_mask();
+  mask.set_data_type(v1::DATA_TYPE_BOOL);
+  mask.add_shape(3);
+  mask.set_data(std::string("\0\1\2", 3));
+  ExpectInvalid(request, "options.mask");
+}
+
+// Heads of value may be much wider than those of query, so 477 KiB would return 1.9 GiB.
+TEST_F(RefusalTest, AnswersAResponseAboveTheLimitWithInvalidArgument) {
+  v1::ScaledDotProductAttentionRequest request;
+  FillTensor({1, 1907, 64, 1}, *request.mutable_query());
+  FillTensor({1, 1, 1, 1}, *request.mutable_key());
+  FillTensor({1, 1, 1, 4096}, *request.mutable_value());
+  const CallResult result =
+      MakeCall(server_->Channel(), kScaledDotProductPath, request.SerializeAsString());
+  ExpectError(result, StatusCode::INVALID_ARGUMENT, "RESPONSE_TOO_LARGE",
+              "the response may have 268435456 bytes on this server; it would have 1999634432");
+  EXPECT_FALSE(result.has_trailer(kPushback));
+}
+
+TEST_F(RefusalTest, AnswersMoreHeadsThanAllowedWithInvalidArgument) {
+  const CallResult result = MakeCall(server_->Channel(), kScaledDotProductPath,
+                                     OperatorRequest(1, 1025, 1).SerializeAsString());
+  ExpectError(result, StatusCode::INVALID_ARGUMENT, "query", "from 1 to 1024");
+}
+
+TEST_F(RefusalTest, AnswersAnUnknownPriorityWithInvalidArgument) {
+  v1::MultiHeadAttentionRequest request = LayerRequest("small", 3, 16);
+  request.set_priority(static_cast<v1::Priority>(4));
   ExpectInvalid(request, "priority");
 }
 

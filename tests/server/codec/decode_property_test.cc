@@ -16,18 +16,23 @@ namespace {
 
 constexpr uint64_t kSeed = 20240607;
 constexpr int kRounds = 3000;
+constexpr DecodeLimits kLimits{1000, 1000};
 
 template <typename Proto>
 struct Codec;
 template <>
 struct Codec<v1::MultiHeadAttentionRequest> {
   static auto Random(attend::Random& random) { return RandomMultiHead(random); }
-  static auto Decode(const Sliced& s) { return DecodeMultiHeadAttentionRequest(s.chunks()); }
+  static auto Decode(const Sliced& s) {
+    return DecodeMultiHeadAttentionRequest(s.chunks(), kLimits);
+  }
 };
 template <>
 struct Codec<v1::ScaledDotProductAttentionRequest> {
   static auto Random(attend::Random& random) { return RandomScaledDotProduct(random); }
-  static auto Decode(const Sliced& s) { return DecodeScaledDotProductAttentionRequest(s.chunks()); }
+  static auto Decode(const Sliced& s) {
+    return DecodeScaledDotProductAttentionRequest(s.chunks(), kLimits);
+  }
 };
 
 template <typename Proto>

@@ -47,6 +47,11 @@ bool Matches(const AttentionOptions& options, const v1::AttentionOptions& proto)
          static_cast<int>(options.weights) == std::max<int>(proto.weights() - 1, 0);
 }
 
+bool Matches(Priority priority, v1::Priority proto) {
+  if (proto == v1::PRIORITY_UNSPECIFIED) return priority == Priority::kNormal;
+  return static_cast<int>(priority) + 1 == proto;
+}
+
 }  // namespace
 
 bool Matches(const Tensor& tensor, const v1::Tensor& proto) {
@@ -62,7 +67,7 @@ bool Matches(const MultiHeadAttentionRequest& request, const v1::MultiHeadAttent
          SameOptional(request.value, proto.has_value(), proto.value()) &&
          SameElements(request.query_lengths, proto.query_lengths()) &&
          SameElements(request.key_lengths, proto.key_lengths()) &&
-         Matches(request.options, proto.options()) && request.priority == proto.priority();
+         Matches(request.options, proto.options()) && Matches(request.priority, proto.priority());
 }
 
 bool Matches(const ScaledDotProductAttentionRequest& request,
@@ -73,7 +78,7 @@ bool Matches(const ScaledDotProductAttentionRequest& request,
          SameElements(request.key_lengths, proto.key_lengths()) &&
          Matches(request.options, proto.options()) &&
          static_cast<int>(request.layout) == std::max<int>(proto.layout() - 1, 0) &&
-         request.priority == proto.priority();
+         Matches(request.priority, proto.priority());
 }
 
 }  // namespace attend

@@ -65,7 +65,7 @@ v1::MultiHeadAttentionRequest RandomMultiHead(Random& random) {
   FillInts(random, *request.mutable_query_lengths());
   FillInts(random, *request.mutable_key_lengths());
   if (Chance(random, 0.7)) FillOptions(random, *request.mutable_options());
-  if (Chance(random, 0.5)) request.set_priority(static_cast<uint32_t>(random()));
+  request.set_priority(static_cast<v1::Priority>(Uniform(random, 0, 3)));
   return request;
 }
 
@@ -78,7 +78,7 @@ v1::ScaledDotProductAttentionRequest RandomScaledDotProduct(Random& random) {
   FillInts(random, *request.mutable_key_lengths());
   if (Chance(random, 0.7)) FillOptions(random, *request.mutable_options());
   request.set_layout(static_cast<v1::Layout>(Uniform(random, 0, 2)));
-  if (Chance(random, 0.5)) request.set_priority(static_cast<uint32_t>(random()));
+  request.set_priority(static_cast<v1::Priority>(Uniform(random, 0, 3)));
   return request;
 }
 

@@ -13,7 +13,6 @@
 #include "core/base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/codec/limits.h"
 #include "server/codec/wire_writer.h"
 #include "tests/server/codec/matches_proto.h"
 
@@ -26,9 +25,11 @@ using wire_writer::AppendTag;
 using wire_writer::AppendVarint;
 using wire_writer::AppendVarintField;
 
+constexpr DecodeLimits kLimits{100, 16};
+
 absl::StatusOr<MultiHeadAttentionRequest> Decode(const std::string& bytes) {
   const std::vector<absl::string_view> chunks = {bytes};
-  return DecodeMultiHeadAttentionRequest(chunks);
+  return DecodeMultiHeadAttentionRequest(chunks, kLimits);
 }
 
 absl::StatusOr<MultiHeadAttentionRequest> Decode(const v1::MultiHeadAttentionRequest& proto) {
@@ -54,8 +55,9 @@ void ExpectRefused(const absl::StatusOr<MultiHeadAttentionRequest>& request, abs
 }
 
 void ExpectInvalid(const absl::StatusOr<MultiHeadAttentionRequest>& request,
-                   absl::string_view field, const std::string& text) {
-  ExpectRefused(request, absl::StatusCode::kInvalidArgument, "INVALID_ARGUMENT", field, text);
+                   absl::string_view field, const std::string& text,
+                   absl::string_view reason = "INVALID_VALUE") {
+  ExpectRefused(request, absl::StatusCode::kInvalidArgument, reason, field, text);
 }
 
 TEST(RequestDecoderTest, TakesShapeAfterDataAndUnpackedNumbers) {
@@ -88,19 +90,19 @@ TEST(RequestDecoderTest, MergesATensorGivenInTwoParts) {
 
 TEST(RequestDecoderTest, TakesTheLastOfTwoScalars) {
   v1::MultiHeadAttentionRequest second;
-  second.set_priority(2);
+  second.set_priority(v1::PRIORITY_LOW);
   second.set_layer("other");
   const auto request = Decode(Request().SerializeAsString() + second.SerializeAsString());
   ASSERT_TRUE(request.ok()) << request.status();
-  EXPECT_EQ(request->priority, 2u);
+  EXPECT_EQ(request->priority, Priority::kLow);
   EXPECT_EQ(request->layer, "other");
 }
 
 TEST(RequestDecoderTest, RefusesAMissingQuery) {
   v1::MultiHeadAttentionRequest request;
   request.set_layer("layer");
-  ExpectInvalid(Decode(request), "query", "required");
-  ExpectInvalid(Decode(std::string()), "query", "required");
+  ExpectInvalid(Decode(request), "query", "required", "MISSING_FIELD");
+  ExpectInvalid(Decode(std::string()), "query", "required", "MISSING_FIELD");
 }
 
 TEST(RequestDecoderTest, RefusesAMissingKeyOrValueOfTheBareOperator) {
@@ -108,18 +110,20 @@ TEST(RequestDecoderTest, RefusesAMissingKeyOrValueOfTheBareOperator) {
   *request.mutable_query() = Request().query();
   std::string bytes = request.SerializeAsString();
   std::vector<absl::string_view> chunks = {bytes};
-  EXPECT_EQ(GetErrorInfo(DecodeScaledDotProductAttentionRequest(chunks).status()).field, "key");
+  EXPECT_EQ(GetErrorInfo(DecodeScaledDotProductAttentionRequest(chunks, kLimits).status()).field,
+            "key");
   *request.mutable_key() = Request().query();
   bytes = request.SerializeAsString();
   chunks = {bytes};
-  EXPECT_EQ(GetErrorInfo(DecodeScaledDotProductAttentionRequest(chunks).status()).field, "value");
+  EXPECT_EQ(GetErrorInfo(DecodeScaledDotProductAttentionRequest(chunks, kLimits).status()).field,
+            "value");
 }
 
 TEST(RequestDecoderTest, RefusesDataThatAreNotTheShapesSize) {
   v1::MultiHeadAttentionRequest request = Request();
   request.mutable_query()->mutable_data()->push_back('x');
-  ExpectInvalid(Decode(request), "query.data",
-                "has 25 bytes, but shape [2, 3] of FLOAT32 needs 24");
+  ExpectInvalid(Decode(request), "query.data", "has 25 bytes, but shape [2, 3] of FLOAT32 needs 24",
+                "SHAPE_MISMATCH");
 }
 
 TEST(RequestDecoderTest, RefusesAShapeWhoseProductOverflows) {
@@ -134,7 +138,7 @@ TEST(RequestDecoderTest, RefusesAHugeShapeWithoutItsData) {
   v1::MultiHeadAttentionRequest request = Request();
   request.mutable_query()->clear_shape();
   request.mutable_query()->add_shape(int64_t{1} << 60);
-  ExpectInvalid(Decode(request), "query.data", "needs 4611686018427387904");
+  ExpectInvalid(Decode(request), "query.data", "needs 4611686018427387904", "SHAPE_MISMATCH");
 }
 
 TEST(RequestDecoderTest, RefusesANegativeSize) {
@@ -146,42 +150,101 @@ TEST(RequestDecoderTest, RefusesANegativeSize) {
 TEST(RequestDecoderTest, RefusesMoreAxesThanAnyTensorHas) {
   v1::MultiHeadAttentionRequest request = Request();
   for (int i = 0; i < 9; ++i) request.mutable_query()->add_shape(1);
-  ExpectInvalid(Decode(request), "query.shape", "more than 8");
+  ExpectInvalid(Decode(request), "query.shape", "more than 8", "TOO_LARGE");
 }
 
-TEST(RequestDecoderTest, RefusesMoreLengthsThanItsBound) {
-  v1::MultiHeadAttentionRequest request = Request();
-  for (size_t i = 0; i <= kMaxSequences; ++i) request.add_query_lengths(0);
-  ExpectInvalid(Decode(request), "query_lengths", "more than 65536");
+TEST(RequestDecoderTest, RefusesMoreListElementsThanItsBounds) {
+  v1::MultiHeadAttentionRequest lengths = Request(), offsets = Request(), gates = Request(),
+                                sinks = Request();
+  for (size_t i = 0; i <= kLimits.max_sequences; ++i) {
+    lengths.add_query_lengths(0);
+    offsets.mutable_options()->add_query_offsets(0);
+  }
+  for (size_t i = 0; i <= kLimits.max_heads; ++i) {
+    gates.mutable_options()->add_head_gates(1);
+    sinks.mutable_options()->add_sinks(1);
+  }
+  ExpectInvalid(Decode(lengths), "query_lengths", "more than 100", "TOO_LARGE");
+  ExpectInvalid(Decode(offsets), "options.query_offsets", "more than 100", "TOO_LARGE");
+  ExpectInvalid(Decode(gates), "options.head_gates", "more than 16", "TOO_LARGE");
+  ExpectInvalid(Decode(sinks), "options.sinks", "more than 16", "TOO_LARGE");
+}
+
+// Fields of two bytes would keep a network thread busy for seconds.
+TEST(RequestDecoderTest, RefusesMoreFieldsThanAnyRequestHas) {
+  using Wire = v1::MultiHeadAttentionRequest;
+  const auto repeat = [](size_t count, int field) {
+    std::string bytes;
+    for (size_t i = 0; i < count; ++i) AppendVarintField(field, 1, bytes);
+    return bytes;
+  };
+  const std::string start = Request().SerializeAsString();
+  const size_t few = kLimits.MaxFields() - 10;
+  for (const int field : {900, int{Wire::kPriorityFieldNumber}}) {
+    EXPECT_TRUE(Decode(start + repeat(few, field)).ok());
+    ExpectRefused(Decode(start + repeat(few + 11, field)), absl::StatusCode::kInvalidArgument,
+                  "UNDECODABLE", "", absl::StrCat("more than ", kLimits.MaxFields(), " fields"));
+  }
+  std::string group = start;
+  AppendTag(902, WireType::kStartGroup, group);
+  group += repeat(kLimits.MaxFields(), 1);
+  AppendTag(902, WireType::kEndGroup, group);
+  ExpectRefused(Decode(group), absl::StatusCode::kInvalidArgument, "UNDECODABLE", "", "more than");
+
+  // Lists that are as long as they may be, with a field for each element.
+  std::string lists = start + repeat(kLimits.max_sequences, Wire::kQueryLengthsFieldNumber) +
+                      repeat(kLimits.max_sequences, Wire::kKeyLengthsFieldNumber);
+  const auto request = Decode(lists + repeat(few - 2 * kLimits.max_sequences, 900));
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->key_lengths.size(), kLimits.max_sequences);
 }
 
 TEST(RequestDecoderTest, RefusesAMissingOrUnknownDataType) {
   v1::MultiHeadAttentionRequest request = Request();
   request.mutable_query()->clear_data_type();
-  ExpectInvalid(Decode(request), "query.data_type", "missing");
+  ExpectInvalid(Decode(request), "query.data_type", "missing", "MISSING_FIELD");
   request.mutable_query()->set_data_type(static_cast<v1::DataType>(77));
-  ExpectInvalid(Decode(request), "query.data_type", "77");
+  ExpectInvalid(Decode(request), "query.data_type", "77", "UNKNOWN_ENUM_VALUE");
 }
 
 TEST(RequestDecoderTest, RefusesUnknownEnumValuesOfOptions) {
   v1::MultiHeadAttentionRequest request = Request();
   request.mutable_options()->set_alignment(static_cast<v1::Alignment>(3));
-  ExpectInvalid(Decode(request), "options.alignment", "3");
+  ExpectInvalid(Decode(request), "options.alignment", "3", "UNKNOWN_ENUM_VALUE");
   request.mutable_options()->clear_alignment();
   request.mutable_options()->set_weights(static_cast<v1::Weights>(-1));
-  ExpectInvalid(Decode(request), "options.weights", "-1");
+  ExpectInvalid(Decode(request), "options.weights", "-1", "UNKNOWN_ENUM_VALUE");
   request.mutable_options()->clear_weights();
   request.mutable_options()->set_weights_stage(static_cast<v1::WeightsStage>(5));
-  ExpectInvalid(Decode(request), "options.weights_stage", "5");
+  ExpectInvalid(Decode(request), "options.weights_stage", "5", "UNKNOWN_ENUM_VALUE");
 }
 
-TEST(RequestDecoderTest, RefusesBooleansOtherThanZeroAndOne) {
+TEST(RequestDecoderTest, ReadsEveryPriorityAndRefusesOthers) {
   v1::MultiHeadAttentionRequest request = Request();
-  v1::Tensor& mask = *request.mutable_options()->mutable_mask();
-  mask.set_data_type(v1::DATA_TYPE_BOOL);
-  mask.add_shape(3);
-  mask.set_data(std::string("\0\2\1", 3));
-  ExpectInvalid(Decode(request), "options.mask.data", "0 and 1");
+  const std::vector<std::pair<v1::Priority, Priority>> known = {
+      {v1::PRIORITY_UNSPECIFIED, Priority::kNormal},
+      {v1::PRIORITY_HIGH, Priority::kHigh},
+      {v1::PRIORITY_NORMAL, Priority::kNormal},
+      {v1::PRIORITY_LOW, Priority::kLow}};
+  for (const auto& [wire, core] : known) {
+    request.set_priority(wire);
+    const auto decoded = Decode(request);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(decoded->priority, core);
+  }
+  for (const int unknown : {4, -1}) {
+    request.set_priority(static_cast<v1::Priority>(unknown));
+    ExpectInvalid(Decode(request), "priority", absl::StrCat("unknown value ", unknown),
+                  "UNKNOWN_ENUM_VALUE");
+  }
+}
+
+TEST(RequestDecoderTest, DoesNotMisreadThePriorityOfOldClientsWhichWasANumber) {
+  std::string bytes = Request().SerializeAsString();
+  AppendVarintField(8, 1, bytes);
+  const auto request = Decode(bytes);
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->priority, Priority::kNormal);
 }
 
 TEST(RequestDecoderTest, RefusesAnUnknownFieldInsideOptionsByItsNumber) {
@@ -243,7 +306,7 @@ TEST(RequestDecoderTest, RefusesANameThatIsNotUtf8OrTooLong) {
   ExpectInvalid(Decode(bytes), "layer", "UTF-8");
   v1::MultiHeadAttentionRequest request = Request();
   request.set_layer(std::string(kMaxNameBytes + 1, 'x'));
-  ExpectInvalid(Decode(request), "layer", "257 bytes");
+  ExpectInvalid(Decode(request), "layer", "is 257 bytes long; the limit is 256", "TOO_LARGE");
 }
 
 TEST(RequestDecoderTest, RefusesAFieldOfAnotherWireType) {

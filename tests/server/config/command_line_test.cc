@@ -38,6 +38,11 @@ TEST(CommandLineTest, ServesByDefault) {
   EXPECT_THAT(line->config.listen, ElementsAre("0.0.0.0:50051"));
 }
 
+TEST(CommandLineTest, DrainsByDefaultForAsLongAsACallMayTake) {
+  const LifecycleConfig lifecycle;
+  EXPECT_GE(lifecycle.drain_timeout, lifecycle.max_deadline);
+}
+
 TEST(CommandLineTest, TakesValuesBehindAnEqualsSignOrAsTheNextArgument) {
   const auto line = Parse({"--workers=3", "--max-queue-requests", "7"});
   ASSERT_TRUE(line.ok()) << line.status();
@@ -85,23 +90,35 @@ TEST(CommandLineTest, RefusesAFlagGivenTwiceOrWithoutValue) {
 
 TEST(CommandLineTest, NamesTheSettingWhoseValueIsWrong) {
   const std::vector<std::vector<const char*>> wrong = {
-      {"--workers=many"},        {"--workers=-1"},
-      {"--batching=yes"},        {"--max-request-bytes=12XB"},
-      {"--max-request-bytes=1"}, {"--max-deadline=0s"},
-      {"--max-deadline=fast"},   {"--listen=50051"},
-      {"--listen=host:99999"},   {"--listen=::1:50051"},
-      {"--listen=unix:"},        {"--metrics-listen=x"},
-      {"--log-format=xml"},      {"--log-level=loud"},
-      {"--long-share=nan"}, {"--model=x"},
-      {"--random-layer=x"},      {"--max-concurrent-streams=0"},
-      {"--matmul=fast"},
+      {"--workers=many"},         {"--workers=-1"},
+      {"--batching=yes"},         {"--max-request-bytes=12XB"},
+      {"--max-request-bytes=1"},  {"--max-deadline=0s"},
+      {"--max-deadline=fast"},    {"--listen=50051"},
+      {"--listen=host:99999"},    {"--listen=::1:50051"},
+      {"--listen=unix:"},         {"--metrics-listen=x"},
+      {"--log-format=xml"},       {"--log-level=loud"},
+      {"--long-share=nan"},  {"--model=x"},
+      {"--random-layer=x"},       {"--max-concurrent-streams=0"},
+      {"--matmul=fast"},          {"--max-connection-age=720h"},
+      {"--max-heads=0"},          {"--max-heads=65537"},
+      {"--max-response-bytes=0"},
   };
   for (const std::vector<const char*>& arguments : wrong) {
     const std::string name =
         std::string(arguments[0]).substr(0, std::string(arguments[0]).find('='));
     ExpectRefused(Parse(arguments), name + ":", "");
   }
-  ExpectRefused(Parse({}, {{"ATTEND_LOG_FORMAT", "xml"}}), "ATTEND_LOG_FORMAT", "text, json");
+  ExpectRefused(Parse({}, {{"ATTEND_LOG_FORMAT", "xml"}}), "ATTEND_LOG_FORMAT",
+                "must be text or json; got \"xml\"");
+}
+
+TEST(CommandLineTest, RefusesMessagesThatNoClientCouldParse) {
+  for (const std::string name :
+       {"--max-request-bytes", "--max-response-bytes", "--max-weights-bytes"}) {
+    const std::string value = name + "=2GiB";
+    ExpectRefused(Parse({value.c_str()}), name + ":", "\"2GiB\" is more than");
+  }
+  EXPECT_TRUE(Parse({"--max-response-bytes=2097151KiB"}).ok());
 }
 
 TEST(CommandLineTest, RefusesSettingsThatContradictEachOther) {

@@ -10,11 +10,13 @@
 #include "core/weights/load.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/codec/utf8.h"
 
 namespace attend {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 
 class LayerServiceTest : public testing::Test {
  protected:
@@ -120,6 +122,17 @@ TEST_F(LayerServiceTest, AnswersAnUnknownNameWithNotFound) {
   const absl::Status status = GetLayer(layers_, request, info);
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_LT(status.message().size(), 300u) << "it goes back in a header";
+}
+
+TEST_F(LayerServiceTest, AnswersAnUnknownNameInUtf8WhereverItIsCut) {
+  std::string name = "a";
+  for (int i = 0; i < 120; ++i) name += "\u00e9";
+  v1::GetLayerRequest request;
+  request.set_name(name);
+  v1::LayerInfo info;
+  const absl::Status status = GetLayer(layers_, request, info);
+  EXPECT_TRUE(IsValidUtf8(status.message()));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("no layer is named \"a\\xc3\\xa9"));
 }
 
 }  // namespace

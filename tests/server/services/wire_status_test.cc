@@ -31,10 +31,10 @@ std::string Bytes(const std::string& message, int number) {
 }
 
 TEST(WireStatusTest, TranslatesCodeMessageAndDetails) {
-  const WireStatus wire = ToWireStatus(InvalidField("options.mask", "is wrong"));
+  const WireStatus wire = ToWireStatus(InvalidField("options.mask", "is wrong", "SHAPE_MISMATCH"));
   EXPECT_EQ(wire.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(wire.status.error_message(), "options.mask: is wrong");
-  EXPECT_EQ(wire.reason, "INVALID_ARGUMENT");
+  EXPECT_EQ(wire.reason, "SHAPE_MISMATCH");
   EXPECT_LT(wire.retry_pushback, absl::ZeroDuration());
   EXPECT_EQ(wire.request_id, "");
 
@@ -43,7 +43,7 @@ TEST(WireStatusTest, TranslatesCodeMessageAndDetails) {
   const std::string any = Bytes(status, 3);
   EXPECT_EQ(Bytes(any, 1), "type.googleapis.com/google.rpc.ErrorInfo");
   const std::string info = Bytes(any, 2);
-  EXPECT_EQ(Bytes(info, 1), "INVALID_ARGUMENT");
+  EXPECT_EQ(Bytes(info, 1), "SHAPE_MISMATCH");
   EXPECT_EQ(Bytes(info, 2), "attend");
   const std::string metadata = Bytes(info, 3);
   EXPECT_EQ(Bytes(metadata, 1), "field");

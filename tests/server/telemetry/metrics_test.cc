@@ -52,16 +52,27 @@ TEST(MetricsTest, ExportsZerosFromTheStart) {
 TEST(MetricsTest, CountsARequestOnceByItsCode) {
   Metrics metrics;
   metrics.OnRequestStarted(Method::kGetLayer);
-  metrics.OnRequestEnded(Method::kGetLayer, absl::StatusCode::kNotFound, "LAYER_NOT_FOUND",
+  metrics.OnRequestEnded(Method::kGetLayer, absl::StatusCode::kNotFound, "UNKNOWN_LAYER",
                          absl::Microseconds(30));
   const std::string text = metrics.Text();
   EXPECT_THAT(text, HasSubstr("attend_requests_total{code=\"NOT_FOUND\",method=\"GetLayer\"} 1"));
   EXPECT_THAT(text, HasSubstr("attend_requests_total{code=\"OK\",method=\"GetLayer\"} 0"));
-  EXPECT_THAT(text, HasSubstr("attend_rejected_total{reason=\"layer_not_found\"} 1"));
+  EXPECT_THAT(text, HasSubstr("attend_rejected_total{reason=\"unknown_layer\"} 1"));
   EXPECT_THAT(text, HasSubstr("grpc_server_handled_total{grpc_code=\"NotFound\","));
   EXPECT_THAT(
       text,
       HasSubstr("attend_request_duration_seconds_bucket{method=\"GetLayer\",le=\"5e-05\"} 1"));
+}
+
+TEST(MetricsTest, CountsEveryCauseOfInvalidArgumentUnderOneReason) {
+  Metrics metrics;
+  for (const char* reason : {"SHAPE_MISMATCH", "MISSING_FIELD", "RESPONSE_TOO_LARGE"}) {
+    metrics.OnRequestEnded(Method::kMultiHeadAttention, absl::StatusCode::kInvalidArgument, reason,
+                           absl::ZeroDuration());
+  }
+  const std::string text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("attend_rejected_total{reason=\"invalid_argument\"} 2"));
+  EXPECT_THAT(text, HasSubstr("attend_rejected_total{reason=\"response_too_large\"} 1"));
 }
 
 TEST(MetricsTest, CountsUnknownReasonsAsOther) {

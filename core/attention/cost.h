@@ -32,9 +32,12 @@ double AttentionFlops(const HeadShape& heads, const AttentionParams& params,
 // Bytes of a sequence's query, key and value rows in data type `type`.
 double AttentionBytes(const HeadShape& heads, DataType type, const SequenceArgs& sequence);
 
-// The time, in floating-point operations, of work that computes `flops` of them while it reads
-// `bytes` from memory.
-double PredictWork(double flops, double bytes);
+// Floating-point operations per second of a nominal core.
+inline constexpr double kNominalFlops = 2e11;
+
+// The time, in seconds of a nominal core, of work that computes `flops` while it reads `bytes`
+// from memory.
+double PredictSeconds(double flops, double bytes);
 
 }  // namespace attend
 

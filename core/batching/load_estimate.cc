@@ -9,29 +9,29 @@ constexpr int kWarmUpBatches = 4;
 
 }  // namespace
 
-void LoadEstimate::Observe(const BatchRunner* runner, double work, absl::Duration took) {
+void LoadEstimate::Observe(const BatchRunner* runner, double predicted, absl::Duration took) {
   if (took <= absl::ZeroDuration()) return;
   batch_duration_ = batch_duration_ == absl::ZeroDuration()
                         ? took
                         : kDecay * batch_duration_ + (1.0 - kDecay) * took;
-  if (!(work > 0.0)) return;
+  if (!(predicted > 0.0)) return;
   Rate& rate = rates_[runner];
   ++rate.batches;
   if (rate.batches <= kWarmUpBatches) {
-    rate.work = work;  // forgets the cold batches
-    rate.seconds = absl::ToDoubleSeconds(took);
+    rate.predicted = predicted;  // forgets the cold batches
+    rate.took = absl::ToDoubleSeconds(took);
     return;
   }
-  rate.work = kDecay * rate.work + work;
-  rate.seconds = kDecay * rate.seconds + absl::ToDoubleSeconds(took);
+  rate.predicted = kDecay * rate.predicted + predicted;
+  rate.took = kDecay * rate.took + absl::ToDoubleSeconds(took);
 }
 
-absl::Duration LoadEstimate::Expected(const BatchRunner* runner, double work) const {
+absl::Duration LoadEstimate::Expected(const BatchRunner* runner, double predicted) const {
   const auto found = rates_.find(runner);
   if (found == rates_.end() || found->second.batches < kWarmUpBatches) {
     return absl::ZeroDuration();
   }
-  return absl::Seconds(work * found->second.seconds / found->second.work);
+  return absl::Seconds(predicted * found->second.took / found->second.predicted);
 }
 
 }  // namespace attend

@@ -9,17 +9,17 @@
 
 namespace attend {
 
-// Predicts how long work (Cost::work) takes, from batches that ran. Each runner has its own
-// estimate, because an operation of a decode takes many times as long as one of a long prefill.
+// Corrects predictions (Cost::seconds) by the batches that ran. Each runner has its own
+// estimate, because predictions err differently for each kind of work.
 // Recent batches count more: a change of load or of clock speed shows after about ten of them.
 // Thread-compatible.
 class LoadEstimate {
  public:
-  void Observe(const BatchRunner* runner, double work, absl::Duration took);
+  void Observe(const BatchRunner* runner, double predicted, absl::Duration took);
 
   // Zero until a few batches of the runner have run: the first of them run with cold caches and
   // say too little to refuse anyone.
-  absl::Duration Expected(const BatchRunner* runner, double work) const;
+  absl::Duration Expected(const BatchRunner* runner, double predicted) const;
 
   // The mean of recent batches of all runners; zero if there was none.
   absl::Duration BatchDuration() const { return batch_duration_; }
@@ -27,8 +27,8 @@ class LoadEstimate {
  private:
   struct Rate {
     int batches = 0;
-    double work = 0.0;  // decayed sums
-    double seconds = 0.0;
+    double predicted = 0.0;  // decayed sums of seconds
+    double took = 0.0;
   };
   std::map<const BatchRunner*, Rate> rates_;
   absl::Duration batch_duration_;

@@ -26,7 +26,7 @@ BatchDecision DecideBatch(absl::Span<const WorkItem> queue, const BatchLimits& l
       }
       // The counts are subtracted, because the sum of two int64 may overflow.
       if (item.cost.tokens > limits.max_tokens - total.tokens ||
-          item.cost.work > limits.max_work - total.work) {
+          item.cost.seconds > limits.max_seconds - total.seconds) {
         break;
       }
     } else {
@@ -34,7 +34,7 @@ BatchDecision DecideBatch(absl::Span<const WorkItem> queue, const BatchLimits& l
     }
     decision.run.push_back(i);
     total.tokens += item.cost.tokens;
-    total.work += item.cost.work;
+    total.seconds += item.cost.seconds;
   }
   return decision;
 }

@@ -13,11 +13,11 @@
 namespace attend {
 
 // A batch runs as a whole, so these limits bound how long an urgent item waits for a batch that
-// has begun. Each is >= 1. An item that exceeds them by itself runs alone.
+// has begun. Each is > 0. An item that exceeds them by itself runs alone.
 struct BatchLimits {
   int64_t max_requests = 1;
   int64_t max_tokens = 1;
-  double max_work = 1.0;  // Cost::work
+  double max_seconds = 1.0;  // Cost::seconds
 };
 
 // Indices into the queue, ascending; the two lists are disjoint.

@@ -48,7 +48,7 @@ Scheduler::~Scheduler() {
 absl::StatusOr<uint64_t> Scheduler::Submit(WorkItem& item) {
   const absl::Time now = clock_.Now();
   MutexLock lock(mutex_);
-  const absl::Duration expected = estimate_.Expected(item.runner, item.cost.work);
+  const absl::Duration expected = estimate_.Expected(item.runner, item.cost.seconds);
   absl::Status status = draining_ || stopping_
                             ? DrainingError()
                             : CheckAdmission({item.cost.bytes, item.deadline - now, expected},
@@ -204,8 +204,8 @@ std::vector<absl::Status> Scheduler::FinishBatch(int executor, const Batch& batc
     executors_[executor].running.clear();
     // A batch that its deadlines stopped took at least so long. Without this, work that is
     // slower than expected would expire for ever and never be refused.
-    const bool too_slow = expired && compute > estimate_.Expected(runner, batch.cost.work);
-    if (computed || too_slow) estimate_.Observe(runner, batch.cost.work, compute);
+    const bool too_slow = expired && compute > estimate_.Expected(runner, batch.cost.seconds);
+    if (computed || too_slow) estimate_.Observe(runner, batch.cost.seconds, compute);
   }
   if (observer_ != nullptr) {
     observer_->OnBatch(static_cast<int64_t>(batch.items.size()), computed ? batch.cost.tokens : 0,

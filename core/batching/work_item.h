@@ -13,16 +13,15 @@ namespace attend {
 
 // The resources that running an item takes, as far as batching is concerned.
 struct Cost {
-  // The time that the item should take, in floating-point operations: the larger of its own
-  // operations and of those that last as long as its reading of memory. Bounds batches and
-  // predicts how long they take.
-  double work = 0.0;
+  // The predicted time of the item on one executor with all its workers, when it runs alone,
+  // beside the runner's batch_seconds. Bounds batches and predicts how long they take.
+  double seconds = 0.0;
   double flops = 0.0;  // floating-point operations; only reported
   int64_t tokens = 0;  // query rows
   int64_t bytes = 0;   // memory that the item holds while it waits and runs
 
   Cost& operator+=(const Cost& other) {
-    work += other.work;
+    seconds += other.seconds;
     flops += other.flops;
     tokens += other.tokens;
     bytes += other.bytes;
@@ -69,6 +68,11 @@ class BatchRunner {
   // at the next task's end, usually within some milliseconds. Returns whether the batch was
   // computed as a whole, in one go: only then its duration tells what its work takes.
   virtual bool Run(int executor, const std::atomic<bool>& stop) = 0;
+
+  // The time that a batch of this runner takes beside that of its items, for instance to read
+  // the weights of a layer. A batch is predicted to take this and the sum of its items'
+  // Cost::seconds.
+  virtual double batch_seconds() const { return 0.0; }
 };
 
 // One entry of the queue.

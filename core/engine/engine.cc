@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/attention/cost.h"
 #include "core/base/quoted.h"
 #include "core/base/status.h"
 #include "core/batching/scheduler.h"
@@ -50,7 +51,7 @@ SchedulerOptions MakeSchedulerOptions(const EngineOptions& options, const Memory
   SchedulerOptions scheduling;
   scheduling.batch.max_requests = options.batching ? options.max_batch_requests : 1;
   scheduling.batch.max_tokens = options.max_batch_tokens;
-  scheduling.batch.max_work = options.max_batch_flops;
+  scheduling.batch.max_seconds = options.max_batch_flops / kNominalFlops;
   scheduling.queue.max_requests = options.max_queue_requests;
   scheduling.queue.max_bytes = budget.request_bytes();
   scheduling.executors = kExecutors;

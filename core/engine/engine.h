@@ -21,7 +21,7 @@ struct EngineOptions {
   // A batch stops growing at these limits; a single request may exceed the latter two.
   int64_t max_batch_requests = 256;
   int64_t max_batch_tokens = 4096;
-  double max_batch_flops = 5e10;  // bounds Cost::work; about 0.2 s on one AVX-512 core
+  double max_batch_flops = 5e10;  // about 0.2 s on one AVX-512 core
 
   int64_t max_queue_requests = 1024;
 

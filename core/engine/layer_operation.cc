@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/attention/cost.h"
 #include "core/base/status.h"
 #include "core/engine/outputs.h"
 #include "core/layer/layer_batch.h"
@@ -122,7 +123,7 @@ Operation::Prediction LayerOperation::Predict(const CheckedRequest& checked) con
     prediction.working_bytes += layer.WorkingBytes(sequence, key_source);
   }
   // A layer projects all rows that it reads: computing them takes longer than reading them.
-  prediction.work = prediction.flops;
+  prediction.seconds = PredictSeconds(prediction.flops, 0.0);
   return prediction;
 }
 

@@ -175,7 +175,7 @@ Operation::Prediction OperatorOperation::Predict(const CheckedRequest& checked) 
     prediction.flops += AttentionFlops(checked.heads, checked.options.params, sequence);
     bytes += AttentionBytes(checked.heads, checked.type, sequence);
   }
-  prediction.work = PredictWork(prediction.flops, bytes);
+  prediction.seconds = PredictSeconds(prediction.flops, bytes);
   return prediction;
 }
 

@@ -26,7 +26,7 @@ struct Row {
   BatchRunner* runner = kA;
   uint32_t priority = 0;
   int64_t tokens = 1;
-  double work = 1.0;
+  double seconds = 1.0;
   absl::Duration left = absl::InfiniteDuration();  // time until its deadline
 };
 
@@ -51,7 +51,7 @@ std::vector<Case> Cases() {
       {"RequestsAreBounded", {{}, {}, {}}, {2, 1000, 1e9}, {0, 1}, {}},
       {"OneRequestABatch", {{}, {}}, {1, 1000, 1e9}, {0}, {}},
       {"TokensAreBounded", {{kA, 0, 4}, {kA, 0, 4}, {kA, 0, 4}}, {9, 8, 1e9}, {0, 1}, {}},
-      {"WorkIsBounded",
+      {"SecondsAreBounded",
        {{kA, 0, 1, 5.0}, {kA, 0, 1, 5.0}, {kA, 0, 1, 5.0}},
        {9, 100, 14.0},
        {0, 1},
@@ -105,7 +105,7 @@ TEST(DecideBatch, FollowsTheTable) {
       WorkItem item;
       item.runner = row.runner;
       item.priority = row.priority;
-      item.cost = {row.work, 1e30, row.tokens, 0};
+      item.cost = {row.seconds, 1e30, row.tokens, 0};
       item.deadline = kNow + row.left;
       queue.push_back(std::move(item));
     }

@@ -488,7 +488,7 @@ TEST_F(SchedulerTest, RefusesADeadlineThatOnlyLoadMakesUnreachable) {
   // The item's own work takes longer than its deadline allows: load is not the reason.
   Outcome own;
   WorkItem heavy = Item(14, &own, clock_.Now() + absl::Milliseconds(25));
-  heavy.cost.work = 3e6;
+  heavy.cost.seconds = 3e6;
   Submit(std::move(heavy));
   Allow(4);
   scheduler_->Drain(absl::InfiniteFuture());

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/attention/cost.h"
+#include "core/attention/rates.h"
 #include "core/base/quoted.h"
 #include "core/base/status.h"
 #include "core/batching/scheduler.h"
@@ -91,7 +92,9 @@ class Engine::Impl {
         contexts_(MakeContexts(options_.num_workers, budget)),
         operator_runner_(contexts_),
         layer_runners_(MakeLayerRunners(layers)),
-        scheduler_(MakeSchedulerOptions(options_, budget), clock, observer) {}
+        scheduler_(MakeSchedulerOptions(options_, budget), clock, observer) {
+    GetAttentionRates();  // measured now, and not by the first request
+  }
 
   Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done) {
     const uint32_t priority = GetPriority(request);
@@ -128,9 +131,18 @@ class Engine::Impl {
   std::map<std::string, LayerRunner, std::less<>> MakeLayerRunners(const LayerRegistry& layers) {
     std::map<std::string, LayerRunner, std::less<>> runners;
     for (const auto& [name, layer] : layers.layers()) {
-      runners.try_emplace(name, *layer, contexts_);
+      runners.try_emplace(name, *layer, FindRates(*layer, runners), contexts_);
     }
     return runners;
+  }
+
+  // Layers of one model have the same projections, which are measured once.
+  LayerRates FindRates(const Layer& layer,
+                       const std::map<std::string, LayerRunner, std::less<>>& runners) {
+    for (const auto& [name, runner] : runners) {
+      if (HaveSameRates(layer, runner.layer())) return runner.rates();
+    }
+    return MeasureLayer(layer, contexts_.front());
   }
 
   absl::StatusOr<std::unique_ptr<Operation>> MakeOperation(Request request) {

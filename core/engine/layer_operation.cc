@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/attention/cost.h"
 #include "core/base/status.h"
 #include "core/engine/outputs.h"
 #include "core/layer/layer_batch.h"
@@ -122,8 +121,9 @@ Operation::Prediction LayerOperation::Predict(const CheckedRequest& checked) con
     prediction.flops += layer.Flops(checked.options.params, sequence);
     prediction.working_bytes += layer.WorkingBytes(sequence, key_source);
   }
-  // A layer projects all rows that it reads: computing them takes longer than reading them.
-  prediction.seconds = PredictSeconds(prediction.flops, 0.0);
+  prediction.seconds = PredictLayer(layer, runner_.rates(), GetAttentionRates(), GetCpuFeatures(),
+                                    {&checked.options.params, checked.type, key_source,
+                                     checked.shape.sequences, runner_.workers()});
   return prediction;
 }
 

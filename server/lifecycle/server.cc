@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/attention/attention.h"
+#include "core/attention/rates.h"
 #include "core/base/memory_budget.h"
 #include "core/base/status.h"
 #include "core/linalg/panel_prefetch.h"
@@ -82,9 +83,10 @@ class ServerImpl final : public Server {
                                   [this] { return ready_.load(); }));
       Log(LogLevel::kInfo, "serving metrics", {{"address", http_->address()}});
     }
-    // Both are measured here and not by the first call.
+    // All are measured here and not by the first call.
     Log(LogLevel::kInfo, "chose prefetch",
         {{"decode", ToString(GetDecodePrefetch())}, {"projections", ToString(GetPanelPrefetch())}});
+    Log(LogLevel::kInfo, "measured rates", {{"attention", ToString(GetAttentionRates())}});
     ATTEND_RETURN_IF_ERROR(LoadLayers(config_.layers, registry_));
     metrics_.SetLayerCount(static_cast<int64_t>(registry_.layers().size()));
     engine_ =

@@ -129,6 +129,8 @@ int RunInfo(const std::vector<std::string>& arguments) {
   absl::PrintF("max deadline            %s\n",
                absl::FormatDuration(absl::Milliseconds(limits.max_deadline_ms())));
   absl::PrintF("max concurrent streams  %d\n", limits.max_concurrent_streams());
+  absl::PrintF("max request compute     %s\n",
+               absl::FormatDuration(absl::Milliseconds(limits.max_request_compute_ms())));
   return kOk;
 }
 

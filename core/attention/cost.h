@@ -32,13 +32,6 @@ double AttentionFlops(const HeadShape& heads, const AttentionParams& params,
 // Bytes of a sequence's query, key and value rows in data type `type`.
 double AttentionBytes(const HeadShape& heads, DataType type, const SequenceArgs& sequence);
 
-// Floating-point operations per second of a nominal core.
-inline constexpr double kNominalFlops = 2e11;
-
-// The time, in seconds of a nominal core, of work that computes `flops` while it reads `bytes`
-// from memory.
-double PredictSeconds(double flops, double bytes);
-
 }  // namespace attend
 
 #endif  // ATTEND_CORE_ATTENTION_COST_H_

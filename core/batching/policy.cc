@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/batching/policy.h"
 
+#include <algorithm>
 #include <optional>
 
 namespace attend {
@@ -25,8 +26,10 @@ BatchDecision DecideBatch(absl::Span<const WorkItem> queue, const BatchLimits& l
         continue;
       }
       // The counts are subtracted, because the sum of two int64 may overflow.
+      const int64_t few = std::min(limits.few_tokens, limits.max_tokens);
+      const bool in_time = item.cost.seconds <= limits.target_seconds - total.seconds;
       if (item.cost.tokens > limits.max_tokens - total.tokens ||
-          item.cost.seconds > limits.max_seconds - total.seconds) {
+          (!in_time && item.cost.tokens > few - total.tokens)) {
         break;
       }
     } else {

@@ -17,7 +17,12 @@ namespace attend {
 struct BatchLimits {
   int64_t max_requests = 1;
   int64_t max_tokens = 1;
-  double max_seconds = 1.0;  // Cost::seconds
+
+  // A batch stops growing when its predicted time, the sum of Cost::seconds, would exceed this.
+  double target_seconds = 1.0;
+
+  // Up to so many tokens a batch grows nevertheless: so few rows take little longer than one.
+  int64_t few_tokens = 64;
 };
 
 // Indices into the queue, ascending; the two lists are disjoint.

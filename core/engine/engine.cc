@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/attention/cost.h"
+#include "absl/strings/str_format.h"
 #include "core/attention/rates.h"
 #include "core/base/quoted.h"
 #include "core/base/status.h"
@@ -52,7 +52,7 @@ SchedulerOptions MakeSchedulerOptions(const EngineOptions& options, const Memory
   SchedulerOptions scheduling;
   scheduling.batch.max_requests = options.batching ? options.max_batch_requests : 1;
   scheduling.batch.max_tokens = options.max_batch_tokens;
-  scheduling.batch.max_seconds = options.max_batch_flops / kNominalFlops;
+  scheduling.batch.target_seconds = absl::ToDoubleSeconds(options.batch_target);
   scheduling.queue.max_requests = options.max_queue_requests;
   scheduling.queue.max_bytes = budget.request_bytes();
   scheduling.executors = kExecutors;
@@ -74,6 +74,16 @@ absl::Status LayerNotFound(absl::string_view name) {
   return MakeError(absl::StatusCode::kNotFound, "LAYER_NOT_FOUND", "layer",
                    absl::StrCat("layer: no layer is named ", Quoted(name),
                                 "; LayerService.ListLayers lists the names"));
+}
+
+// Refuses a request that is predicted to compute for longer than `limit`, whatever else runs.
+absl::Status CheckCompute(const Operation& operation, absl::Duration limit) {
+  const double seconds = operation.cost().seconds + operation.runner().batch_seconds();
+  if (seconds <= absl::ToDoubleSeconds(limit)) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kInvalidArgument, "TOO_COSTLY", "",
+                   absl::StrFormat("the request is predicted to compute for %.3g seconds; a "
+                                   "request may compute for %.3g seconds on this server",
+                                   seconds, absl::ToDoubleSeconds(limit)));
 }
 
 uint32_t GetPriority(const Request& request) {
@@ -99,6 +109,10 @@ class Engine::Impl {
   Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done) {
     const uint32_t priority = GetPriority(request);
     absl::StatusOr<std::unique_ptr<Operation>> operation = MakeOperation(std::move(request));
+    if (operation.ok()) {
+      absl::Status costly = CheckCompute(**operation, options_.max_request_compute);
+      if (!costly.ok()) operation = std::move(costly);
+    }
     // Everything is charged at once, so that no request holds a part and waits for another.
     if (operation.ok()) {
       if (absl::Status full = charge.Grow((*operation)->cost().bytes); !full.ok()) operation = full;

@@ -21,7 +21,11 @@ struct EngineOptions {
   // A batch stops growing at these limits; a single request may exceed the latter two.
   int64_t max_batch_requests = 256;
   int64_t max_batch_tokens = 4096;
-  double max_batch_flops = 5e10;  // about 0.2 s on one AVX-512 core
+  // The predicted time of a batch. Batches of up to 64 query rows may exceed it.
+  absl::Duration batch_target = absl::Milliseconds(5);
+
+  // A request that is predicted to compute for longer, alone on all workers, is refused.
+  absl::Duration max_request_compute = absl::Minutes(1);
 
   int64_t max_queue_requests = 1024;
 

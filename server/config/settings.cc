@@ -147,9 +147,11 @@ void AddBatching(EngineOptions& engine, std::vector<Setting>& settings) {
   settings.push_back(IntSetting(
       Base("Batching", "max-batch-tokens", "N", "query rows in a batch of several requests"),
       engine.max_batch_tokens, 1, int64_t{1} << 40));
-  settings.push_back(NumberSetting(Base("Batching", "max-batch-flops", "N",
-                                        "floating-point operations in a batch of several requests"),
-                                   engine.max_batch_flops, 1, 1e18));
+  settings.push_back(
+      DurationSetting(Base("Batching", "batch-target", "DURATION",
+                           "a batch stops growing when its predicted time reaches this, but not "
+                           "below 64 query rows"),
+                      engine.batch_target, absl::Microseconds(1), kDay));
 }
 
 void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
@@ -174,6 +176,10 @@ void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
   settings.push_back(BytesSetting(
       Base("Limits", "max-weights-bytes", "BYTES", "attention weights returned by one request"),
       engine.max_weights_bytes, 0));
+  settings.push_back(DurationSetting(
+      Base("Limits", "max-request-compute", "DURATION",
+           "the time that one request may compute, as predicted before it is queued"),
+      engine.max_request_compute, absl::Microseconds(1), kDay));
   settings.push_back(
       IntSetting(Base("Limits", "max-concurrent-streams", "N", "calls of one connection at once"),
                  transport.max_concurrent_streams, 1, std::numeric_limits<int32_t>::max()));

@@ -42,6 +42,7 @@ v1::ServerInfo MakeInfo(const ServerConfig& config, const EngineOptions& engine,
   limits.set_max_weights_bytes(engine.max_weights_bytes);
   limits.set_max_deadline_ms(absl::ToInt64Milliseconds(config.lifecycle.max_deadline));
   limits.set_max_concurrent_streams(config.transport.max_concurrent_streams);
+  limits.set_max_request_compute_ms(absl::ToInt64Milliseconds(engine.max_request_compute));
   info.set_priority_levels(engine.priority_levels);
   for (std::string& feature : CpuFeatureNames()) info.add_cpu_features(std::move(feature));
   return info;

@@ -23,11 +23,6 @@ TEST(AttentionBytes, CountsEachRowOnce) {
   EXPECT_EQ(AttentionBytes(heads, DataType::kBFloat16, sequence), 2.0 * (5 * 32 + 7 * 20));
 }
 
-TEST(PredictSeconds, IsTheLongerOfComputingAndReading) {
-  EXPECT_EQ(PredictSeconds(2e11, 1e9), 1.0);
-  EXPECT_EQ(PredictSeconds(1e9, 1e11), 4.0);
-}
-
 TEST(AttentionFlops, CountsWhatCausalAllowsAndGatesLeave) {
   ProblemShape shape;
   shape.num_heads = 3;

@@ -45,7 +45,7 @@ class HeldEngine {
     EngineOptions options;
     options.num_workers = workers;
     options.max_batch_tokens = int64_t{1} << 20;
-    options.max_batch_flops = 1e15;
+    options.batch_target = absl::InfiniteDuration();
     return options;
   }
 

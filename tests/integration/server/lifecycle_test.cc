@@ -78,6 +78,13 @@ TEST(LifecycleTest, LogsThePrefetchThatItChose) {
       << log;
 }
 
+TEST(LifecycleTest, LogsTheRatesThatItMeasured) {
+  ServerProcess server;
+  EXPECT_THAT(server.process().Output(),
+              MatchesRegex("(.|\n)*measured rates attention=\"[^\"\n]*prefill [^\"\n]*; decode "
+                           "[^\"\n]*; memory [^\"\n]*GB/s\"\n(.|\n)*"));
+}
+
 TEST(LifecycleTest, ComputesEachLayerWithTheEngineThatItsOptionsOrTheFlagName) {
   ServerProcess server({"--matmul=panels", "--random-layer=a:embed_dim=64,num_heads=2",
                         "--random-layer=b:embed_dim=64,num_heads=2,matmul=onednn"});

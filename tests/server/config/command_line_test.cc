@@ -92,9 +92,9 @@ TEST(CommandLineTest, NamesTheSettingWhoseValueIsWrong) {
       {"--listen=host:99999"},   {"--listen=::1:50051"},
       {"--listen=unix:"},        {"--metrics-listen=x"},
       {"--log-format=xml"},      {"--log-level=loud"},
-      {"--max-batch-flops=nan"}, {"--model=x"},
+      {"--batch-target=0s"},     {"--model=x"},
       {"--random-layer=x"},      {"--max-concurrent-streams=0"},
-      {"--matmul=fast"},
+      {"--matmul=fast"},         {"--max-request-compute=0s"},
   };
   for (const std::vector<const char*>& arguments : wrong) {
     const std::string name =
@@ -123,14 +123,15 @@ TEST(CommandLineTest, KnowsWhatElseItMayBeAsked) {
 }
 
 TEST(CommandLineTest, PrintsAConfigurationThatReadsBackTheSame) {
-  const auto line = Parse({"--random-layer=r:embed_dim=64,num_heads=4",
-                           "--random-layer=s:embed_dim=64,num_heads=4,scale=1,softcap=0.1,"
-                           "window_left=0,window_right=3,qk_norm=on,rotary_dim=8,"
-                           "rotary_theta=1234567.8,rotary_interleaved=on,relative_buckets=8",
-                           "--random-layer=t:embed_dim=64,num_heads=4,matmul=auto",
-                           "--model=m=/path", "--model=n=/path:matmul=onednn", "--matmul=panels",
-                           "--listen=[::]:1", "--listen=unix:/s", "--max-batch-flops=3e9",
-                           "--max-request-bytes=1000000", "--drain-delay=1500ms"});
+  const auto line =
+      Parse({"--random-layer=r:embed_dim=64,num_heads=4",
+             "--random-layer=s:embed_dim=64,num_heads=4,scale=1,softcap=0.1,"
+             "window_left=0,window_right=3,qk_norm=on,rotary_dim=8,"
+             "rotary_theta=1234567.8,rotary_interleaved=on,relative_buckets=8",
+             "--random-layer=t:embed_dim=64,num_heads=4,matmul=auto", "--model=m=/path",
+             "--model=n=/path:matmul=onednn", "--matmul=panels", "--listen=[::]:1",
+             "--listen=unix:/s", "--batch-target=3ms", "--max-request-compute=1500ms",
+             "--max-request-bytes=1000000", "--drain-delay=1500ms"});
   ASSERT_TRUE(line.ok()) << line.status();
   const std::string text = ConfigText(line->config);
   std::vector<std::string> lines;

@@ -17,7 +17,7 @@ namespace internal {
 namespace {
 
 // The shortest of so many runs is taken, so that interruptions do not count.
-constexpr int kRuns = 7, kColdRuns = 3;
+constexpr int kRuns = 7, kColdRuns = 5;
 
 // Features of narrow and of wide heads. Between them, time grows with the number of features.
 constexpr int64_t kNarrow = 2, kWide = 128;
@@ -124,7 +124,7 @@ KernelRates MeasureDecode(DataType type, double exponential, ExecutionContext& c
   times.scores = 2 * kKeys * kSequences;
   const double multiply_adds = kKeys * kSequences * kHeads;
   // A vector of rows takes the time of all its lanes.
-  const int lanes = ThisMachine().cpu.avx512 ? 16 : 8;
+  const auto lanes = static_cast<double>(CountVectorLanes(ThisMachine().cpu));
   const double exponentials = exponential * lanes * kKeys * kSequences;
   times.narrow_multiply_adds = multiply_adds * 2 * kNarrowest;
   times.wide_multiply_adds = multiply_adds * 2 * kWide;

@@ -75,6 +75,9 @@ namespace internal {
 // Measures. Not to be called while other threads compute.
 AttentionRates MeasureAttentionRates();
 
+// Floats in a vector of the widest kernel that this CPU runs.
+int64_t CountVectorLanes(const CpuFeatures& cpu);
+
 // Two measurements whose heads have few and many features, and equal numbers of scores.
 struct KernelTimes {
   double narrow_multiply_adds = 0.0, wide_multiply_adds = 0.0;

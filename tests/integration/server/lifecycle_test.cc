@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "attend/v1/attention.grpc.pb.h"
+#include "attend/v1/server.pb.h"
 #include "gmock/gmock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "gtest/gtest.h"
@@ -83,6 +84,16 @@ TEST(LifecycleTest, LogsTheRatesThatItMeasured) {
   EXPECT_THAT(server.process().Output(),
               MatchesRegex("(.|\n)*measured rates attention=\"[^\"\n]*prefill [^\"\n]*; decode "
                            "[^\"\n]*; memory [^\"\n]*GB/s\"\n(.|\n)*"));
+}
+
+TEST(LifecycleTest, TellsCallersHowLongARequestMayCompute) {
+  ServerProcess server({"--max-request-compute=1500ms"});
+  const CallResult result =
+      MakeCall(server.Channel(), "/attend.v1.ServerService/GetServerInfo", "");
+  ASSERT_TRUE(result.status.ok()) << result.status.error_message();
+  v1::ServerInfo info;
+  ASSERT_TRUE(info.ParseFromString(result.response));
+  EXPECT_EQ(info.limits().max_request_compute_ms(), 1500);
 }
 
 TEST(LifecycleTest, ComputesEachLayerWithTheEngineThatItsOptionsOrTheFlagName) {

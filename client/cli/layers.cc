@@ -139,6 +139,8 @@ int RunInfo(const std::vector<std::string>& arguments) {
       {"max layer name bytes", absl::StrCat(limits.max_layer_name_bytes())},
       {"max weights bytes", absl::StrCat(limits.max_weights_bytes())},
       {"max response bytes", absl::StrCat(limits.max_response_bytes())},
+      {"max request compute",
+       absl::FormatDuration(absl::Milliseconds(limits.max_request_compute_ms()))},
       {"max deadline", absl::FormatDuration(deadline)},
       {"max concurrent streams", absl::StrCat(limits.max_concurrent_streams())}};
   for (const auto& [name, value] : rows) absl::PrintF("%-22s  %s\n", name, value);

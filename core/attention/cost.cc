@@ -49,8 +49,4 @@ double AttentionBytes(const HeadShape& heads, DataType type, const SequenceArgs&
   return (rows * query_width + keys * key_value_width) * static_cast<double>(ElementSize(type));
 }
 
-double PredictWork(double flops, double bytes) {
-  return std::max(flops, static_cast<double>(kOperationsPerByte) * bytes);
-}
-
 }  // namespace attend

@@ -32,10 +32,6 @@ double AttentionFlops(const HeadShape& heads, const AttentionParams& params,
 // Bytes of a sequence's query, key and value rows in data type `type`.
 double AttentionBytes(const HeadShape& heads, DataType type, const SequenceArgs& sequence);
 
-// The time, in floating-point operations, of work that computes `flops` of them while it reads
-// `bytes` from memory.
-double PredictWork(double flops, double bytes);
-
 }  // namespace attend
 
 #endif  // ATTEND_CORE_ATTENTION_COST_H_

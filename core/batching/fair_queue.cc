@@ -8,18 +8,13 @@
 namespace attend {
 namespace {
 
-Priority Above(Priority priority) {
-  return static_cast<Priority>(static_cast<int>(priority) - 1);
+// When an item that arrived with `priority` may be served as one of `served`, which is higher.
+absl::Time PromotionTime(const WorkItem& item, Priority served, absl::Duration aging) {
+  return item.enqueued + aging * (static_cast<int>(item.priority) - static_cast<int>(served));
 }
 
-// The priority at which an item is served by now: one higher for each `aging` that it has waited.
-Priority FindPriority(const WorkItem& item, absl::Time now, absl::Duration aging) {
-  Priority served = item.priority;
-  for (absl::Time next = item.enqueued + aging; served != Priority::kHigh && next <= now;
-       next += aging) {
-    served = Above(served);
-  }
-  return served;
+Priority Above(Priority priority) {
+  return static_cast<Priority>(static_cast<int>(priority) - 1);
 }
 
 // The size of a batch while it grows.
@@ -83,21 +78,32 @@ void FairQueue::Insert(FlowKey key, WorkItem item) {
 }
 
 void FairQueue::PromoteAged(absl::Time now) {
-  // Flows of higher priorities come first, so the items that move are not looked at again.
-  for (auto& [key, flow] : flows_) {
-    for (size_t i = 0; i < flow.items.size() && flow.items[i].enqueued + aging_ <= now;) {
-      FlowKey above = key;
-      above.priority = FindPriority(flow.items[i], now, aging_);
-      if (above.priority == key.priority) {
-        ++i;
-        continue;
-      }
-      const auto place = flow.items.begin() + static_cast<ptrdiff_t>(i);
-      WorkItem item = std::move(*place);
-      flow.items.erase(place);
-      flow.totals.Remove(item);
-      Insert(above, std::move(item));
+  // From low to high, so that an item that has waited for long moves twice.
+  for (int level = kPriorities - 1; level > 0; --level) {
+    for (auto& [key, flow] : flows_) {
+      if (static_cast<int>(key.priority) == level) PromoteFrom(key, flow, now);
     }
+  }
+}
+
+void FairQueue::PromoteFrom(const FlowKey& key, Flow& flow, absl::Time now) {
+  FlowKey above = key;
+  above.priority = Above(key.priority);
+  // Items that arrived with one priority do not pass each other, even if the clock went back
+  // between them.
+  bool stays[kPriorities] = {};
+  for (size_t i = 0; i < flow.items.size();) {
+    const auto place = flow.items.begin() + static_cast<ptrdiff_t>(i);
+    bool& stay = stays[static_cast<int>(place->priority)];
+    stay |= PromotionTime(*place, above.priority, aging_) > now;
+    if (stay) {
+      ++i;
+      continue;
+    }
+    WorkItem item = std::move(*place);
+    flow.items.erase(place);
+    flow.totals.Remove(item);
+    Insert(above, std::move(item));
   }
 }
 

@@ -105,6 +105,8 @@ class FairQueue {
 
   void Insert(FlowKey key, WorkItem item);
   void PromoteAged(absl::Time now);
+  // Moves the flow's items that are old enough to the next higher priority.
+  void PromoteFrom(const FlowKey& key, Flow& flow, absl::Time now);
   Flows::iterator FindHead(WorkClass work_class, absl::Time now,
                            absl::FunctionRef<bool(uint32_t caller)> may_run,
                            std::vector<WorkItem>& expired);

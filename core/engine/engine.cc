@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/attention/rates.h"
 #include "core/base/quoted.h"
 #include "core/base/status.h"
 #include "core/batching/scheduler.h"
@@ -87,6 +89,16 @@ absl::Status LayerNotFound(absl::string_view name) {
                                 "; LayerService.ListLayers lists the names"));
 }
 
+// Refuses a request that is predicted to compute for longer than `limit`, whatever else runs.
+absl::Status CheckCompute(const Operation& operation, absl::Duration limit) {
+  const double seconds = operation.cost().seconds + operation.runner().batch_seconds();
+  if (seconds <= absl::ToDoubleSeconds(limit)) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kInvalidArgument, "TOO_COSTLY", "",
+                   absl::StrFormat("the request is predicted to compute for %.3g seconds; a "
+                                   "request may compute for %.3g seconds on this server",
+                                   seconds, absl::ToDoubleSeconds(limit)));
+}
+
 Priority GetPriority(const Request& request) {
   return std::visit([](const auto& typed) { return typed.priority; }, request);
 }
@@ -103,11 +115,17 @@ class Engine::Impl {
         contexts_(MakeContexts(options_.num_workers, budget)),
         operator_runner_(contexts_),
         layer_runners_(MakeLayerRunners(layers)),
-        scheduler_(MakeSchedulerOptions(options_, budget), clock, observer) {}
+        scheduler_(MakeSchedulerOptions(options_, budget), clock, observer) {
+    GetAttentionRates();  // measured now, and not by the first request
+  }
 
   Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done) {
     const Priority priority = GetPriority(request);
     absl::StatusOr<std::unique_ptr<Operation>> operation = MakeOperation(std::move(request));
+    if (operation.ok()) {
+      absl::Status costly = CheckCompute(**operation, options_.max_request_compute);
+      if (!costly.ok()) operation = std::move(costly);
+    }
     // Everything is charged at once, so that no request holds a part and waits for another.
     if (operation.ok()) {
       if (absl::Status full = charge.Grow((*operation)->cost().bytes); !full.ok()) operation = full;
@@ -149,9 +167,18 @@ class Engine::Impl {
   std::map<std::string, LayerRunner, std::less<>> MakeLayerRunners(const LayerRegistry& layers) {
     std::map<std::string, LayerRunner, std::less<>> runners;
     for (const auto& [name, layer] : layers.layers()) {
-      runners.try_emplace(name, *layer, contexts_);
+      runners.try_emplace(name, *layer, FindRates(*layer, runners), contexts_);
     }
     return runners;
+  }
+
+  // Layers of one model have the same projections, which are measured once.
+  LayerRates FindRates(const Layer& layer,
+                       const std::map<std::string, LayerRunner, std::less<>>& runners) {
+    for (const auto& [name, runner] : runners) {
+      if (HaveSameRates(layer, runner.layer())) return runner.rates();
+    }
+    return MeasureLayer(layer, contexts_.front());
   }
 
   absl::StatusOr<std::unique_ptr<Operation>> MakeOperation(Request request) {

@@ -31,6 +31,8 @@ struct EngineOptions {
 
   // A request that has waited for so long is served as the next higher priority.
   absl::Duration priority_aging = absl::Seconds(1);
+  // A request that is predicted to compute for longer, alone on all workers, is refused.
+  absl::Duration max_request_compute = absl::Minutes(1);
 
   int64_t max_queue_requests = 1024;
   absl::Duration max_queue_delay = absl::Milliseconds(100);  // QueueLimits::target_delay

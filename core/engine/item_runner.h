@@ -28,6 +28,9 @@ class ItemRunner : public BatchRunner {
   explicit ItemRunner(std::deque<ExecutionContext>& contexts)
       : contexts_(contexts), batches_(contexts.size()) {}
 
+  // The workers of each executor.
+  int workers() const { return contexts_.front().workers(); }
+
   // The item must stay unchanged until the batch has run, and `failure` must outlive the run,
   // which sets it if it cannot compute the item.
   void Add(int lane, const Item& item, absl::Status& failure) {

@@ -129,8 +129,9 @@ Operation::Prediction LayerOperation::Predict(const CheckedRequest& checked) con
     prediction.flops += layer.Flops(checked.options.params, sequence);
     prediction.working_bytes += layer.WorkingBytes(sequence, key_source);
   }
-  // A layer projects all rows that it reads: computing them takes longer than reading them.
-  prediction.work = prediction.flops;
+  prediction.seconds = PredictLayer(layer, runner_.rates(), GetAttentionRates(), GetCpuFeatures(),
+                                    {&checked.options.params, checked.type, key_source,
+                                     checked.shape.sequences, runner_.workers()});
   return prediction;
 }
 

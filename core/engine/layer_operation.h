@@ -13,21 +13,25 @@
 #include "core/engine/request.h"
 #include "core/exec/execution_context.h"
 #include "core/layer/layer.h"
+#include "core/layer/layer_rates.h"
 
 namespace attend {
 
 // Runs the batches of one layer, which outlives it.
 class LayerRunner final : public ItemRunner<LayerItem> {
  public:
-  LayerRunner(const Layer& layer, std::deque<ExecutionContext>& contexts)
-      : ItemRunner(contexts), layer_(layer) {}
+  LayerRunner(const Layer& layer, const LayerRates& rates, std::deque<ExecutionContext>& contexts)
+      : ItemRunner(contexts), layer_(layer), rates_(rates) {}
 
   const Layer& layer() const { return layer_; }
+  const LayerRates& rates() const { return rates_; }
+  double batch_seconds() const override { return rates_.batch; }
 
  private:
   void Compute(absl::Span<const LayerItem* const> batch, ExecutionContext& context) override;
 
   const Layer& layer_;
+  const LayerRates rates_;
 };
 
 // A request to a layer.

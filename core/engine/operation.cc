@@ -11,7 +11,7 @@ namespace attend {
 void Operation::SetUp(CheckedRequest checked, const Prediction& prediction) {
   checked_ = std::move(checked);
   working_bytes_ = prediction.working_bytes;
-  cost_.seconds = prediction.work * 1e-11;
+  cost_.seconds = prediction.seconds;
   cost_.flops = prediction.flops;
   cost_.tokens = checked_.shape.query_rows;
   cost_.bytes = CountOutputBytes(checked_) + prediction.description_bytes + working_bytes_;

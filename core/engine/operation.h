@@ -43,7 +43,7 @@ class Operation : public Work {
 
   // The predicted cost of running a checked request.
   struct Prediction {
-    double work = 0.0;  // Cost::work
+    double seconds = 0.0;  // Cost::seconds
     double flops = 0.0;
     int64_t description_bytes = 0;  // of the work's description; held like the outputs
     int64_t working_bytes = 0;      // freed before the answer

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/attention/attention.h"
 #include "core/attention/cost.h"
+#include "core/attention/rates.h"
 #include "core/base/status.h"
 #include "core/engine/outputs.h"
 
@@ -164,21 +165,21 @@ absl::StatusOr<std::unique_ptr<Operation>> OperatorOperation::Create(
     ScaledDotProductAttentionRequest request, OperatorRunner& runner, const ShapeLimits& limits) {
   std::unique_ptr<OperatorOperation> operation(new OperatorOperation(std::move(request), runner));
   ATTEND_ASSIGN_OR_RETURN(CheckedRequest checked, Check(*operation->request_, limits));
-  const Prediction prediction = Predict(checked);
+  const Prediction prediction = operation->Predict(checked);
   operation->SetUp(std::move(checked), prediction);
   return operation;
 }
 
-Operation::Prediction OperatorOperation::Predict(const CheckedRequest& checked) {
+Operation::Prediction OperatorOperation::Predict(const CheckedRequest& checked) const {
   Prediction prediction;
-  double bytes = 0.0;
   for (const PlacedSequence& sequence : checked.shape.sequences) {
     prediction.description_bytes += sizeof(PlacedSequence) + sizeof(SequenceProblem);
     if (sequence.query_length == 0) continue;  // nothing is computed for it
     prediction.flops += AttentionFlops(checked.heads, checked.options.params, sequence);
-    bytes += AttentionBytes(checked.heads, checked.type, sequence);
   }
-  prediction.work = PredictWork(prediction.flops, bytes);
+  prediction.seconds = PredictAttention(
+      GetAttentionRates(), GetCpuFeatures(), AttentionShape(checked.heads, checked.type),
+      checked.options.params, checked.shape.sequences, runner_.workers());
   return prediction;
 }
 

@@ -36,7 +36,7 @@ class OperatorOperation final : public Operation {
  private:
   OperatorOperation(ScaledDotProductAttentionRequest request, OperatorRunner& runner);
 
-  static Prediction Predict(const CheckedRequest& checked);
+  Prediction Predict(const CheckedRequest& checked) const;
   void HandOver(int lane, Response& response, absl::Status& failure) override;
   void DropRequest() override { request_.reset(); }
 

@@ -173,6 +173,10 @@ void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
                                           "close connections older than this; clients reconnect"),
                                      transport.max_connection_age, absl::Seconds(1),
                                      kMaxConnectionAge));
+  settings.push_back(DurationSetting(
+      Base("Limits", "max-request-compute", "DURATION",
+           "largest time that one request may compute, as predicted before it is queued"),
+      engine.max_request_compute, absl::Microseconds(1), kDay));
 }
 
 void AddSecurity(TlsConfig& tls, std::vector<Setting>& settings) {

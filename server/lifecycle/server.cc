@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/attention/attention.h"
+#include "core/attention/rates.h"
 #include "core/base/memory_budget.h"
 #include "core/base/status.h"
 #include "core/linalg/panel_prefetch.h"
@@ -51,6 +52,8 @@ v1::ServerInfo MakeInfo(const ServerConfig& config, Engine& engine) {
   limits.set_max_rows(shapes.max_rows);
   limits.set_max_sequences(shapes.max_sequences);
   limits.set_max_layer_name_bytes(static_cast<int64_t>(kMaxNameBytes));
+  limits.set_max_request_compute_ms(
+      absl::ToInt64Milliseconds(engine.options().max_request_compute));
   for (std::string& feature : CpuFeatureNames()) info.add_cpu_features(std::move(feature));
   return info;
 }
@@ -94,9 +97,10 @@ class ServerImpl final : public Server {
                                   [this] { return ready_.load(); }));
       Log(LogLevel::kInfo, "serving metrics", {{"address", http_->address()}});
     }
-    // Both are measured here and not by the first call.
+    // All are measured here and not by the first call.
     Log(LogLevel::kInfo, "chose prefetch",
         {{"decode", ToString(GetDecodePrefetch())}, {"projections", ToString(GetPanelPrefetch())}});
+    Log(LogLevel::kInfo, "measured rates", {{"attention", ToString(GetAttentionRates())}});
     ATTEND_RETURN_IF_ERROR(LoadLayers(config_.layers, registry_));
     metrics_.SetLayerCount(static_cast<int64_t>(registry_.layers().size()));
     engine_ =

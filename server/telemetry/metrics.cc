@@ -41,6 +41,7 @@ constexpr std::pair<const char*, const char*> kRejections[] = {
     {"QUEUE_FULL", "queue_full"},
     {"MEMORY", "memory"},
     {"TOO_LARGE", "too_large"},
+    {"TOO_COSTLY", "too_costly"},
     {"EXPIRED", "expired"},
     {"DEADLINE_UNREACHABLE", "deadline_unreachable"},
     {"DEADLINE_TOO_SHORT", "deadline_too_short"},

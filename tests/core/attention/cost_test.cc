@@ -23,11 +23,6 @@ TEST(AttentionBytes, CountsEachRowOnce) {
   EXPECT_EQ(AttentionBytes(heads, DataType::kBFloat16, sequence), 2.0 * (5 * 32 + 7 * 20));
 }
 
-TEST(PredictWork, IsTheLongerOfComputingAndReading) {
-  EXPECT_EQ(PredictWork(1000.0, 10.0), 1000.0);
-  EXPECT_EQ(PredictWork(10.0, 1000.0), 8000.0);
-}
-
 TEST(AttentionFlops, CountsWhatCausalAllowsAndGatesLeave) {
   ProblemShape shape;
   shape.num_heads = 3;

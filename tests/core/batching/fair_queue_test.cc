@@ -486,6 +486,23 @@ TEST(FairQueue, KeepsTheOrderOfArrivalAmongPromotedItems) {
   EXPECT_THAT(queue.TakeOneByOne(), ElementsAre(1, 2, 3, 4, 6, 5));
 }
 
+// The younger item seems to have waited for longer.
+TEST(FairQueue, KeepsTheOrderOfArrivalThoughTheClockWentBack) {
+  for (const bool promoted_before : {false, true}) {
+    Queue queue(absl::Seconds(1));
+    const uint64_t older = queue.Push(OfCaller(1, 1.0, kLow));
+    if (promoted_before) {
+      queue.now += Ms(1500);
+      queue.Push(OfCaller(2, 1.0));
+      EXPECT_EQ(queue.Take(Wide(1)).front().caller, 2u);
+    }
+    queue.now = kStart - absl::Seconds(5);
+    const uint64_t younger = queue.Push(OfCaller(1, 1.0, kLow));
+    queue.now = promoted_before ? kStart - absl::Seconds(2) : kStart + Ms(1200);
+    EXPECT_THAT(queue.TakeOneByOne(), ElementsAre(older, younger));
+  }
+}
+
 TEST(FairQueue, KeepsPromotedItemsOfCallersAndRunnersApart) {
   Queue queue(absl::Seconds(1));
   Row b = OfCaller(1, 1.0, kNormal);

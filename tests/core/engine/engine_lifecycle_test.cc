@@ -313,7 +313,8 @@ EngineOptions WithoutLimits() {
   options.max_weights_bytes = int64_t{1} << 60;
   options.max_response_bytes = int64_t{1} << 60;
   options.max_batch_tokens = int64_t{1} << 40;
-  options.batch_target = options.short_limit = absl::Hours(1);
+  options.batch_target = options.short_limit = options.max_request_compute =
+      absl::InfiniteDuration();
   return options;
 }
 
@@ -347,6 +348,39 @@ TEST_F(EngineLifecycle, RefusesWhatDoesNotGetIntoTheQueueBeforeItAllocates) {
   EXPECT_TRUE(queued.Wait().ok());
 }
 #endif
+
+TEST_F(EngineLifecycle, RefusesWhatIsPredictedToComputeForTooLong) {
+  EngineOptions options = Options();
+  options.max_request_compute = absl::Seconds(1);
+  Start(options, int64_t{1} << 30);
+  // Its heads are one feature wide: few floating-point operations, but 10^11 exponentials.
+  Sdpa costly;
+  costly.query = Zeros({1, 32768, 96, 1});
+  costly.key = Zeros({1, 32768, 96, 1});
+  costly.value = Zeros({1, 32768, 96, 1});
+  const absl::Status status = Call(*engine_, std::move(costly)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+  EXPECT_EQ(GetErrorInfo(status).reason, "TOO_COSTLY");
+  EXPECT_LT(GetRetryPushback(status), absl::ZeroDuration());
+  EXPECT_THAT(std::string(status.message()),
+              testing::MatchesRegex("the request is predicted to compute for "
+                                    "[0-9.e+]+ seconds; a request may compute "
+                                    "for 1 seconds on this server"));
+  EXPECT_EQ(engine_->stats().in_flight_bytes, 0);
+  EXPECT_TRUE(Call(*engine_, SmallRequest()).ok());
+}
+
+TEST_F(EngineLifecycle, CountsTheTimeOfALayersWeightsAsARequestsOwn) {
+  ASSERT_TRUE(layers_.Add(MakeTestLayer("layer", 64, 64, 64)).ok());
+  EngineOptions options = Options();
+  options.max_request_compute = absl::Nanoseconds(1);
+  Start(options);
+  Mha empty;
+  empty.layer = "layer";
+  empty.query = Zeros({1, 0, 64});
+  const absl::Status status = Call(*engine_, std::move(empty)).status();
+  EXPECT_EQ(GetErrorInfo(status).reason, "TOO_COSTLY") << status;
+}
 
 TEST_F(EngineLifecycle, DrainFinishesWhatItHasAndRefusesMore) {
   Start();

@@ -45,7 +45,7 @@ class HeldEngine {
     EngineOptions options;
     options.num_workers = workers;
     options.max_batch_tokens = int64_t{1} << 20;
-    options.batch_target = options.short_limit = absl::Hours(1);
+    options.batch_target = options.short_limit = absl::InfiniteDuration();
     return options;
   }
 

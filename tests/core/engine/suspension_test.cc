@@ -28,7 +28,11 @@ namespace {
 
 constexpr unsigned kSeed = 20251128;
 constexpr int kLaneCount = 2;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kBatches = 2;
+#else
 constexpr int kBatches = 8;
+#endif
 
 using DrawOne = std::function<Request(Draw& draw, DataType type, bool decode)>;
 

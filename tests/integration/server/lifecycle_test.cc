@@ -79,6 +79,23 @@ TEST(LifecycleTest, LogsThePrefetchThatItChose) {
       << log;
 }
 
+TEST(LifecycleTest, LogsTheRatesThatItMeasured) {
+  ServerProcess server;
+  EXPECT_THAT(server.process().Output(),
+              MatchesRegex("(.|\n)*measured rates attention=\"[^\"\n]*prefill [^\"\n]*; decode "
+                           "[^\"\n]*; memory [^\"\n]*GB/s\"\n(.|\n)*"));
+}
+
+TEST(LifecycleTest, TellsCallersHowLongARequestMayCompute) {
+  ServerProcess server({"--max-request-compute=1500ms"});
+  const CallResult result =
+      MakeCall(server.Channel(), "/attend.v1.ServerService/GetServerInfo", "");
+  ASSERT_TRUE(result.status.ok()) << result.status.error_message();
+  v1::ServerInfo info;
+  ASSERT_TRUE(info.ParseFromString(result.response));
+  EXPECT_EQ(info.limits().max_request_compute_ms(), 1500);
+}
+
 TEST(LifecycleTest, ComputesEachLayerWithTheEngineThatItsOptionsOrTheFlagName) {
   ServerProcess server({"--matmul=panels", "--random-layer=a:embed_dim=64,num_heads=2",
                         "--random-layer=b:embed_dim=64,num_heads=2,matmul=onednn"});

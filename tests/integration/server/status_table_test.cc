@@ -190,6 +190,15 @@ TEST(StatusTableTest, AnswersAMessageOverTheLimitWithResourceExhaustedWithoutPus
   EXPECT_FALSE(result.has_trailer(kPushback));
 }
 
+TEST(StatusTableTest, AnswersARequestThatWouldComputeForTooLongWithInvalidArgument) {
+  ServerProcess server({"--max-request-compute=1us", kSmallLayer[0]});
+  const CallResult result = MakeCall(server.Channel(), kMultiHeadPath,
+                                     LayerRequest("small", 300, 16).SerializeAsString());
+  ExpectError(result, StatusCode::INVALID_ARGUMENT, "TOO_COSTLY", "1e-06 seconds on this server");
+  EXPECT_FALSE(result.has_trailer(kPushback));
+  EXPECT_EQ(Sum(server.Metrics(), "attend_rejected_total", {"reason=\"too_costly\""}), 1);
+}
+
 // One worker, one request per batch: a long request keeps the server busy.
 const std::vector<std::string> kSlow = {"--workers=1", "--batching=off", "--max-queue-requests=2"};
 

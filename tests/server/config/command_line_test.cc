@@ -90,17 +90,30 @@ TEST(CommandLineTest, RefusesAFlagGivenTwiceOrWithoutValue) {
 
 TEST(CommandLineTest, NamesTheSettingWhoseValueIsWrong) {
   const std::vector<std::vector<const char*>> wrong = {
-      {"--workers=many"},         {"--workers=-1"},
-      {"--batching=yes"},         {"--max-request-bytes=12XB"},
-      {"--max-request-bytes=1"},  {"--max-deadline=0s"},
-      {"--max-deadline=fast"},    {"--listen=50051"},
-      {"--listen=host:99999"},    {"--listen=::1:50051"},
-      {"--listen=unix:"},         {"--metrics-listen=x"},
-      {"--log-format=xml"},       {"--log-level=loud"},
-      {"--long-share=nan"},  {"--model=x"},
-      {"--random-layer=x"},       {"--max-concurrent-streams=0"},
-      {"--matmul=fast"},          {"--max-connection-age=720h"},
-      {"--max-heads=0"},          {"--max-heads=65537"},
+      {"--workers=many"},
+      {"--workers=-1"},
+      {"--batching=yes"},
+      {"--max-request-bytes=12XB"},
+      {"--max-request-bytes=1"},
+      {"--max-deadline=0s"},
+      {"--max-deadline=fast"},
+      {"--listen=50051"},
+      {"--listen=host:99999"},
+      {"--listen=::1:50051"},
+      {"--listen=unix:"},
+      {"--metrics-listen=x"},
+      {"--log-format=xml"},
+      {"--log-level=loud"},
+      {"--long-share=nan"},
+      {"--batch-target=0s"},
+      {"--max-request-compute=0s"},
+      {"--model=x"},
+      {"--random-layer=x"},
+      {"--max-concurrent-streams=0"},
+      {"--matmul=fast"},
+      {"--max-connection-age=720h"},
+      {"--max-heads=0"},
+      {"--max-heads=65537"},
       {"--max-response-bytes=0"},
   };
   for (const std::vector<const char*>& arguments : wrong) {
@@ -147,6 +160,7 @@ TEST(CommandLineTest, PrintsAConfigurationThatReadsBackTheSame) {
                            "--random-layer=t:embed_dim=64,num_heads=4,matmul=auto",
                            "--model=m=/path", "--model=n=/path:matmul=onednn", "--matmul=panels",
                            "--listen=[::]:1", "--listen=unix:/s", "--long-share=0.5",
+                           "--batch-target=3ms", "--max-request-compute=1500ms",
                            "--max-request-bytes=1000000", "--drain-delay=1500ms"});
   ASSERT_TRUE(line.ok()) << line.status();
   const std::string text = ConfigText(line->config);

@@ -31,7 +31,8 @@ TEST(MetricsTest, ExportsZerosFromTheStart) {
     EXPECT_THAT(text, HasSubstr(absl::StrCat("attend_stage_duration_seconds_count{stage=\"", stage,
                                              "\"} 0\n")));
   }
-  for (const char* reason : {"queue_full", "memory", "too_large", "expired", "draining", "other"}) {
+  for (const char* reason :
+       {"queue_full", "memory", "too_large", "too_costly", "expired", "draining", "other"}) {
     EXPECT_THAT(text,
                 HasSubstr(absl::StrCat("attend_rejected_total{reason=\"", reason, "\"} 0\n")));
   }

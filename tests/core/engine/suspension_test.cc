@@ -41,7 +41,7 @@ class TestLanes {
  public:
   // `layer` may be nullptr and outlives the lanes.
   TestLanes(int workers, const Layer* layer) : operator_runner_(MakeContexts(workers)) {
-    if (layer != nullptr) layer_runner_.emplace(*layer, contexts_);
+    if (layer != nullptr) layer_runner_.emplace(*layer, LayerRates(), contexts_);
   }
 
   // Runs the requests as one batch. Nothing if it was stopped. Each lane may be used by a thread
@@ -73,7 +73,8 @@ class TestLanes {
   }
 
   std::unique_ptr<Operation> MakeOperation(Request request) {
-    constexpr ShapeLimits kLimits = {1 << 20, 1 << 20, 1 << 20, 1 << 30};
+    constexpr int64_t kAny = 1 << 30;
+    constexpr ShapeLimits kLimits = {kAny, kAny, kAny, kAny, kAny, kAny};
     if (auto* operands = std::get_if<ScaledDotProductAttentionRequest>(&request)) {
       return *OperatorOperation::Create(std::move(*operands), operator_runner_, kLimits);
     }

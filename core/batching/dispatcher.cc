@@ -32,7 +32,7 @@ absl::StatusOr<uint64_t> Dispatcher::Offer(WorkItem& item, absl::Time now,
   item.enqueued = now;
   next_deadline_ = std::min(next_deadline_, item.deadline);
   queue_.Push(std::move(item));
-  Dispatch(now, ended);
+  Tick(now, ended);
   return id;
 }
 
@@ -106,17 +106,7 @@ void Dispatcher::Cancel(uint64_t id, absl::Time now, std::vector<EndedItem>& end
     lanes_.StopRunning([id](const Lanes::RunningItem& running) { return running.id == id; },
                        CancelledError);
   }
-  Dispatch(now, ended);
-}
-
-void Dispatcher::Tick(absl::Time now, std::vector<EndedItem>& ended) {
-  if (next_deadline_ <= now) {
-    EndQueued(queue_.TakeExpired(now), ExpiredError, ended);
-    lanes_.StopRunning([now](const Lanes::RunningItem& item) { return item.deadline <= now; },
-                       ExpiredError);
-    next_deadline_ = std::min(queue_.NextDeadline(), lanes_.NextDeadline());
-  }
-  Dispatch(now, ended);
+  Tick(now, ended);
 }
 
 absl::Time Dispatcher::NextTick() const {
@@ -127,11 +117,18 @@ void Dispatcher::StopAll(absl::Status (*make_status)(), absl::Time now,
                          std::vector<EndedItem>& ended) {
   lanes_.StopRunning([](const Lanes::RunningItem&) { return true; }, make_status);
   EndQueued(queue_.TakeAll(), make_status, ended);
-  Dispatch(now, ended);
+  Tick(now, ended);
 }
 
-void Dispatcher::Dispatch(absl::Time now, std::vector<EndedItem>& ended) {
+// Decides anew what runs.
+void Dispatcher::Tick(absl::Time now, std::vector<EndedItem>& ended) {
   lanes_.Advance(now);
+  if (next_deadline_ <= now) {
+    EndQueued(queue_.TakeExpired(now), ExpiredError, ended);
+    lanes_.StopRunning([now](const Lanes::RunningItem& item) { return item.deadline <= now; },
+                       ExpiredError);
+    next_deadline_ = std::min(queue_.NextDeadline(), lanes_.NextDeadline());
+  }
   for (const WorkClass work_class : {WorkClass::kShort, WorkClass::kLong}) {
     StartBatches(work_class, now, ended);
     absl::Time& since = standing_since_[static_cast<int>(work_class)];
@@ -178,13 +175,13 @@ Lanes::Finished Dispatcher::Finish(int lane, const Batch& batch, bool computed, 
     correction_.Observe(batch.items.front().runner, batch.predicted_seconds,
                         absl::ToDoubleSeconds(finished.ran));
   }
-  Dispatch(now, ended);
+  Tick(now, ended);
   return finished;
 }
 
 void Dispatcher::MakeReady(int lane, absl::Time now, std::vector<EndedItem>& ended) {
   lanes_.MakeReady(lane);
-  Dispatch(now, ended);
+  Tick(now, ended);
 }
 
 void Dispatcher::EndQueued(std::vector<WorkItem> items, absl::Status (*make_status)(),

@@ -66,7 +66,8 @@ class Dispatcher {
   // else wants it.
   void Cancel(uint64_t id, absl::Time now, std::vector<EndedItem>& ended);
 
-  // Expires what is due and passes turns on. To be called at NextTick() at the latest.
+  // Expires what is due, passes turns on and gives free lanes work. The other calls do it, too;
+  // to be called at NextTick() at the latest.
   void Tick(absl::Time now, std::vector<EndedItem>& ended);
   absl::Time NextTick() const;
 
@@ -101,7 +102,6 @@ class Dispatcher {
   absl::Status MakeRoom(const WorkItem& item, std::vector<EndedItem>& ended);
   Load MeasureLoad(const WorkItem& item, absl::Time now) const;
   absl::Duration DrainTime() const;
-  void Dispatch(absl::Time now, std::vector<EndedItem>& ended);
   // Gives free lanes batches of the class.
   void StartBatches(WorkClass work_class, absl::Time now, std::vector<EndedItem>& ended);
   void EndQueued(std::vector<WorkItem> items, absl::Status (*make_status)(),

@@ -64,7 +64,8 @@ class Lanes {
   };
   // The lane's batch has been run. The lane gets none until it is ready again.
   Finished Finish(int lane, absl::Time now);
-  void MakeReady(int lane) { lanes_[lane].ready = true; }
+  // Does nothing if the lane has a batch by now.
+  void MakeReady(int lane) { lanes_[lane].ready = lanes_[lane].running.empty(); }
 
   // Gives the running items that `matches` accepts the status that `make_status` makes, and stops
   // the batches that nobody wants any more. Each item gets a status of its own: ThreadSanitizer

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <ctime>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "core/base/aligned_buffer.h"
@@ -12,8 +14,10 @@
 namespace attend {
 namespace {
 
-// The shortest of so many runs is taken, so that interruptions do not count.
-constexpr int kRuns = 3;
+// The shortest of several runs is taken, so that interruptions do not count: of three or, where
+// they are short, of as many as fit into some milliseconds.
+constexpr int kMinRuns = 3, kMaxRuns = 30;
+constexpr double kRunsSeconds = 3e-3;
 
 // Rows of the measurement with many: two of oneDNN's blocks, so that the second finds its
 // weights in the cache, as most blocks of long requests do.
@@ -36,16 +40,23 @@ double Weights(const Linear& linear) {
   return static_cast<double>(linear.config().inputs) * static_cast<double>(linear.config().outputs);
 }
 
+// Calls body() several times, each of which returns the seconds that it took. Returns the least.
 template <class Body>
-double LeastSeconds(const Body& body) {
-  double least = std::numeric_limits<double>::infinity();
-  for (int run = 0; run < kRuns; ++run) {
-    const auto start = std::chrono::steady_clock::now();
-    body();
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    least = std::min(least, took.count());
+double FindLeast(const Body& body) {
+  double least = std::numeric_limits<double>::infinity(), spent = 0.0;
+  for (int run = 0; run < kMinRuns || (run < kMaxRuns && spent < kRunsSeconds); ++run) {
+    const double seconds = body();
+    spent += seconds;
+    least = std::min(least, seconds);
   }
   return least;
+}
+
+// The processor time of this thread, which other programs do not disturb.
+double ThreadSeconds() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
 // Rows of 0 for one projection.
@@ -91,11 +102,13 @@ double TimeOneRow(absl::Span<const Linear* const> linears, ExecutionContext& con
     for (int64_t t = 0; t < linears[i]->NumTasks(1); ++t)
       tasks.push_back({linears[i], &rows[i], t});
   }
-  return LeastSeconds([&] {
+  return FindLeast([&] {
+    const auto start = std::chrono::steady_clock::now();
     context.pool().ParallelFor(static_cast<int64_t>(tasks.size()), [&](int64_t i, int worker) {
       const Task& task = tasks[static_cast<size_t>(i)];
       task.linear->Run(task.index, task.rows->batch(), context.arena(worker));
     });
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   });
 }
 
@@ -109,11 +122,15 @@ double TimeManyRows(const Linear& linear, ExecutionContext& context) {
       static_cast<double>(kManyRows) * Weights(linear) / static_cast<double>(tasks);
   const int64_t count = std::clamp<int64_t>(static_cast<int64_t>(kEnoughMultiplyAdds / per_task),
                                             std::min<int64_t>(2, tasks), tasks);
-  const double seconds = LeastSeconds([&] {
+  std::vector<double> times(static_cast<size_t>(workers));
+  const double seconds = FindLeast([&] {
     context.pool().ParallelFor(workers, [&](int64_t i, int worker) {
+      const double start = ThreadSeconds();
       const LinearBatch batch = rows[static_cast<size_t>(i)].batch();
       for (int64_t task = 0; task < count; ++task) linear.Run(task, batch, context.arena(worker));
+      times[static_cast<size_t>(i)] = ThreadSeconds() - start;
     });
+    return std::accumulate(times.begin(), times.end(), 0.0) / static_cast<double>(workers);
   });
   return seconds / (per_task * static_cast<double>(count));
 }

@@ -65,6 +65,7 @@ SchedulerOptions MakeSchedulerOptions(const EngineOptions& options, const Memory
   scheduling.turns.long_share = options.long_share;
   scheduling.aging = options.priority_aging;
   scheduling.queue.max_requests = options.max_queue_requests;
+  scheduling.queue.max_expected = options.max_queue_time;
   scheduling.queue.target_delay = options.max_queue_delay;
   scheduling.queue.max_bytes = budget.request_bytes();
   scheduling.executors = kExecutors;

@@ -35,6 +35,7 @@ struct EngineOptions {
   absl::Duration max_request_compute = absl::Minutes(1);
 
   int64_t max_queue_requests = 1024;
+  absl::Duration max_queue_time = absl::Minutes(2);  // that waiting requests should take together
   absl::Duration max_queue_delay = absl::Milliseconds(100);  // QueueLimits::target_delay
 
   // Rows of one sequence, padding included. The larger of this and max_batch_tokens bounds both

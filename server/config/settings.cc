@@ -146,6 +146,10 @@ void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
   settings.push_back(
       IntSetting(Base("Limits", "max-queue-requests", "N", "largest number of waiting requests"),
                  engine.max_queue_requests, 1, int64_t{1} << 30));
+  settings.push_back(
+      DurationSetting(Base("Limits", "max-queue-time", "DURATION",
+                           "largest predicted time of all waiting requests together"),
+                      engine.max_queue_time, absl::Milliseconds(1), kDay));
   settings.push_back(DurationSetting(
       Base("Limits", "max-queue-delay", "DURATION",
            "while the queue does not drain, short requests that would wait longer are refused"),

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "core/base/status.h"
 #include "core/batching/end_status.h"
 
 namespace attend {
@@ -22,8 +23,12 @@ absl::StatusOr<uint64_t> Dispatcher::Offer(WorkItem& item, absl::Time now,
                             MeasureLoad(item, now), options_.queue);
   }
   if (status.ok()) status = MakeRoom(item, ended);
+  backoff_.OnArrival(item.caller, item.priority, now);
   if (!status.ok()) {
     ++stats_.refused;
+    if (GetErrorInfo(status).reason == "QUEUE_FULL") {
+      backoff_.OnRefused(item.caller, item.priority, now, GetRetryPushback(status));
+    }
     return status;
   }
   ++stats_.accepted;
@@ -92,10 +97,11 @@ Load Dispatcher::MeasureLoad(const WorkItem& item, absl::Time now) const {
   return load;
 }
 
-absl::Status Dispatcher::CheckRoom() const {
+absl::Status Dispatcher::CheckRoom(uint32_t caller, absl::Time now) const {
   if (draining_) return DrainingError();
-  // Priorities and callers may displace others, so a full queue refuses nobody here.
-  return absl::OkStatus();
+  const absl::Duration remaining = backoff_.Remaining(caller, now);
+  if (remaining == absl::ZeroDuration()) return absl::OkStatus();
+  return QueueFullError(queue_.totals().requests, remaining);
 }
 
 void Dispatcher::Cancel(uint64_t id, absl::Time now, std::vector<EndedItem>& ended) {

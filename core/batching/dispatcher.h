@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/batching/admission.h"
+#include "core/batching/backoff.h"
 #include "core/batching/correction.h"
 #include "core/batching/fair_queue.h"
 #include "core/batching/lanes.h"
@@ -94,8 +95,9 @@ class Dispatcher {
   bool empty() const { return queue_.empty() && stats_.in_hand == 0; }
   SchedulerStats stats(absl::Time now) const;
 
-  // CheckRoom says what Offer would refuse whatever the item is.
-  absl::Status CheckRoom() const;
+  // Whether a request of the caller should be read at all: UNAVAILABLE while draining,
+  // RESOURCE_EXHAUSTED QUEUE_FULL with pushback if its requests were just refused for load.
+  absl::Status CheckRoom(uint32_t caller, absl::Time now) const;
 
  private:
   void Predict(WorkItem& item) const;
@@ -110,6 +112,7 @@ class Dispatcher {
   const SchedulerOptions options_;
   FairQueue queue_;
   Correction correction_;
+  Backoff backoff_;
   Lanes lanes_;
   std::vector<int> started_;
   SchedulerStats stats_;  // without the queue's part

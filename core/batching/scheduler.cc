@@ -56,9 +56,9 @@ absl::StatusOr<uint64_t> Scheduler::Submit(WorkItem& item) {
   return id;
 }
 
-absl::Status Scheduler::CheckRoom() const {
+absl::Status Scheduler::CheckRoom(uint32_t caller) const {
   MutexLock lock(mutex_);
-  return dispatcher_.CheckRoom();
+  return dispatcher_.CheckRoom(caller, clock_.Now());
 }
 
 void Scheduler::Cancel(uint64_t id) {

@@ -50,8 +50,9 @@ class Scheduler {
   // errors are those of admission.h.
   absl::StatusOr<uint64_t> Submit(WorkItem& item);
 
-  // UNAVAILABLE DRAINING if Submit would refuse any item.
-  absl::Status CheckRoom() const;
+  // Whether a request of the caller should be read at all: UNAVAILABLE while draining,
+  // RESOURCE_EXHAUSTED QUEUE_FULL with pushback if its requests were just refused for load.
+  absl::Status CheckRoom(uint32_t caller) const;
 
   // If the item is queued, ends it with CANCELLED before this call returns. If it runs, its lane
   // ends it with CANCELLED: soon, unless its batch has other items to compute. Otherwise does

@@ -16,8 +16,9 @@ namespace attend {
 namespace internal {
 namespace {
 
-// The shortest of so many runs is taken, so that interruptions do not count.
-constexpr int kRuns = 7, kColdRuns = 5;
+// The shortest of so many runs is taken, so that interruptions do not count: of more where all
+// cores must be free at the same time.
+constexpr int kRuns = 7, kSharedRuns = 25;
 
 // Features of narrow and of wide heads. Between them, time grows with the number of features.
 constexpr int64_t kNarrow = 2, kWide = 128;
@@ -78,8 +79,9 @@ class Attempt {
 
   // Seconds of a run that reads keys and values from memory.
   double TimeCold(ExecutionContext& context) {
+    const int runs = context.workers() > 1 ? kSharedRuns : kRuns;
     double least = std::numeric_limits<double>::infinity();
-    for (int run = 0; run < kColdRuns; ++run) {
+    for (int run = 0; run < runs; ++run) {
       TimeColdRead(key_.data(), key_.size(), [] {});
       least = std::min(least, TimeColdRead(value_.data(), value_.size(), [&] { Run(context); }));
     }

@@ -29,8 +29,8 @@ constexpr double kEnoughMultiplyAdds = double{1 << 26};
 // The share of a single row's time that counts for the batch. Time first grows little with the
 // number of rows, while weights are read, and then in proportion to it. The sum of a fixed and a
 // proportional part is therefore too short for one row or too long for some rows. This share
-// balances both: 0.9 times and 1.3 times, measured at one and at four rows.
-constexpr double kFixedShare = 0.55;
+// balances both: 0.85 times and 1.3 times, measured at one and at four rows.
+constexpr double kFixedShare = 0.5;
 
 // What norm and rotary embedding take per feature of a query or key, in units of
 // AttentionRates::feature.

@@ -177,6 +177,11 @@ TEST(CommandLineTest, PrintsAConfigurationThatReadsBackTheSame) {
   EXPECT_EQ(ConfigText(again->config), text);
 }
 
+TEST(CommandLineTest, ByDefaultARequestMayComputeForAsLongAsACallMayTake) {
+  const ServerConfig config = Parse({})->config;
+  EXPECT_EQ(config.engine.max_request_compute, config.lifecycle.max_deadline);
+}
+
 TEST(CommandLineTest, HelpNamesEverySettingAndItsDefault) {
   ServerConfig config;
   const std::string help = HelpText();

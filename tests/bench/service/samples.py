@@ -65,8 +65,8 @@ def summary(records, seconds, deadline=0.0):
     sent = records["sent"] > 0
     late = (records["sent"] - records["planned"])[sent] * 1e-6
     return {
-        "offered/s": len(records) / seconds,
-        "good/s": float(fine.sum()) / seconds,
+        "offered/s": float(len(records) / seconds),
+        "good/s": float(fine.sum() / seconds),
         "good share": float(fine.mean()) if len(records) else None,
         "p50 ms": percentile(times[fine], 0.5),
         "p99 ms": percentile(times[fine], 0.99),

@@ -22,6 +22,8 @@ import sys
 import tempfile
 import time
 
+import grpc
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 sys.path[:0] = [str(ROOT / "client" / "examples")]
@@ -76,7 +78,7 @@ def measure(bench, group, names, rounds):
                 total = codes.setdefault(name, {})
                 for code, count in (ended or {}).items():
                     total[code] = total.get(code, 0) + count
-    except Failure as failure:
+    except (Failure, grpc.RpcError) as failure:
         print(f"{group.name} FAILED: {failure}", flush=True)
         return [{"group": group.name, "name": "failed", "figures": {}, "rounds": [], "codes": {},
                  "target": "", "met": False, "correct": False, "failure": str(failure)}]

@@ -6,6 +6,7 @@ anything is."""
 import json
 import os
 import pathlib
+import subprocess
 import sys
 import xml.etree.ElementTree
 
@@ -106,6 +107,8 @@ def test_a_target_is_judged_by_its_figure():
     assert bench.judge((at_least, below), {"a": 0.8, "b": None}) is False
     assert bench.judge((at_least, below), {"a": 0.9}) is None
     assert bench.judge((), {"a": 0.9}) is None
+    assert bench.judge((at_least,), {"a": 0.8, bench.LATE: 51}) is None
+    assert bench.judge((at_least,), {"a": 0.8, bench.LATE: None}) is False
 
 
 def test_figures_are_medians_of_the_rounds_that_have_them():
@@ -198,6 +201,17 @@ def test_a_server_answers_the_layer_and_the_operator_with_checked_bytes(ours):
         assert (records["compute"] > 0).all()
         assert server.metric("attend_batch_requests_count") >= len(records)
         assert server.cpu_seconds() >= 0 and server.resident_mib() > 1
+
+
+def test_a_quick_run_writes_its_report(tmp_path):
+    path = tmp_path / "report.json"
+    subprocess.run([sys.executable, HERE / "service_bench.py", "--quick", f"--programs={PROGRAMS}",
+                    f"--json={path}", "--filter=beyond gRPC 64 B"], check=True)
+    found = json.loads(path.read_text())
+    assert [row["name"] for row in found["rows"]] == ["64 B"]
+    assert found["rows"][0]["correct"]
+    assert found["rows"][0]["figures"]["echo us"][0] > 0
+    assert found["machine"]["cores"] >= 1
 
 
 def report_of(rows):

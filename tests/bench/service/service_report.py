@@ -55,7 +55,7 @@ def group_lines(report, name):
     yield "|---" * len(head) + "|"
     for row in rows:
         mark = {True: "", False: " †", None: " ‡" if row["target"] else ""}[row["met"]]
-        cells = [row["name"] + mark + "" * row["correct"] + " WRONG" * (not row["correct"])]
+        cells = [row["name"] + mark + " WRONG" * (not row["correct"])]
         cells += [cell(row["figures"].get(key)) for key in columns]
         cells += [codes_text(row["codes"])] * has_codes
         cells += [f"*{row['target']}*" if row["target"] else ""] * has_targets
@@ -84,7 +84,7 @@ def fragment(report, chart_path):
         yield from group_lines(report, name)
     judged = [row["met"] for row in report["rows"] if row["target"]]
     yield (f"\n{judged.count(True)} of {len(judged)} rows with a target reach it; † does not, "
-           "‡ could not be judged.")
+           "‡ could not be judged: a figure is missing, or calls were sent late.")
 
 
 def put(path, text):

@@ -57,9 +57,10 @@ def mixed_caller(bench, server, **plan):
     """Requests of 32 lengths, spread evenly over 4 to 512, in a random order."""
     lengths = [4 + round(508 * i / 31) for i in range(32)]
     random.Random(1).shuffle(lengths)
-    kept = [bench.bodies.sample(server.target, bodies.LAYER_METHOD, bench.bodies.layer(rows))
-            for rows in lengths]
-    return processes.Caller(server.target, bodies.LAYER_METHOD, kept, channels=4, **plan)
+    caller = bench.layer_caller(server, lengths[0], channels=4, **plan)
+    for rows in lengths[1:]:
+        caller.samples += bench.layer_caller(server, rows).samples
+    return caller
 
 
 def run_shapes(bench, names):

@@ -64,12 +64,19 @@ def result(group, name, rounds, codes):
     targets = group.rows.get(name, ())
     return {"group": group.name, "name": name, "figures": figures, "rounds": rounds,
             "codes": codes, "target": ", ".join(map(str, targets)),
+            "limits": {target.figure: target.limit for target in targets},
             "met": judge(targets, middle), "correct": wrong(codes) == 0}
 
 
+def failed(group, failure):
+    """The last row of a group that could not be measured to its end."""
+    return {"group": group.name, "name": f"failed: {failure}", "figures": {}, "rounds": [],
+            "codes": {}, "target": "", "limits": {}, "met": False, "correct": False}
+
+
 def measure(bench, group, names, rounds):
-    """The rows of a group. Failures are rows too."""
-    found, codes = {}, {}
+    """The rows of a group."""
+    found, codes, failures = {}, {}, []
     try:
         for number in range(rounds):
             print(f"{group.name}, round {number + 1}/{rounds}", file=sys.stderr, flush=True)
@@ -80,9 +87,9 @@ def measure(bench, group, names, rounds):
                     total[code] = total.get(code, 0) + count
     except (Failure, grpc.RpcError) as failure:
         print(f"{group.name} FAILED: {failure}", flush=True)
-        return [{"group": group.name, "name": "failed", "figures": {}, "rounds": [], "codes": {},
-                 "target": "", "met": False, "correct": False, "failure": str(failure)}]
-    return [result(group, name, figures, codes[name]) for name, figures in found.items()]
+        failures.append(failed(group, failure))
+    return [result(group, name, figures, codes[name])
+            for name, figures in found.items()] + failures
 
 
 def parse_arguments():

@@ -214,6 +214,17 @@ def test_a_quick_run_writes_its_report(tmp_path):
     assert found["machine"]["cores"] >= 1
 
 
+def test_rows_before_a_failure_are_kept():
+    def run(_, names):
+        yield names[0], {"a": 1.0}, {"OK": 1}
+        raise processes.Failure("the server ended")
+
+    group = bench.Group("a group", "A title", {"one": (), "two": ()}, run)
+    found = service_bench.measure(None, group, ["one", "two"], 3)
+    assert [row["name"] for row in found] == ["one", "failed: the server ended"]
+    assert [row["correct"] for row in found] == [True, False]
+
+
 def report_of(rows):
     """A report with rows of (group, name, figures, codes)."""
     groups = {group.name: group for group in service_bench.GROUPS}
@@ -254,6 +265,8 @@ def test_the_chart_draws_what_was_measured(report):
     assert "raw echo" not in texts
     spots = [part for part in drawn.iter() if part.tag.endswith("}circle")]
     assert len(spots) == 2 + 4 + 2
+    limits = [part for part in drawn.iter() if part.get("class") == "peak"]
+    assert len(limits) == 2  # the shares at 2 and 10 times the capacity
 
 
 def test_the_tables_go_between_the_marks_of_a_file(tmp_path):

@@ -44,12 +44,14 @@ AXES = {OVERLOAD: "calls offered, in capacities", "batching": "calls at once",
 
 
 def points(report, group, part, figure, prefix):
-    """[(label, value)] of the rows of a group whose names have the part and begin so."""
+    """[(label, value, limit or None)] of the rows of a group whose names have the part and begin
+    with the prefix."""
     found = []
     for row in report["rows"]:
         value = row["figures"].get(figure)
         if row["group"] == group and row["name"].startswith(prefix) and part in row["name"] and value:
-            found.append((row["name"].removeprefix(prefix).replace(part, ""), value[0]))
+            label = row["name"].removeprefix(prefix).replace(part, "")
+            found.append((label, value[0], row["limits"].get(figure)))
     return found
 
 
@@ -67,9 +69,10 @@ def scale(values, logarithmic):
 
 
 def panel(title, unit, axis, logarithmic, series, left, top):
-    """The elements of a panel; `series` is {name: [(label, value)]}."""
-    labels = list(dict.fromkeys(label for line in series.values() for label, _ in line))
-    ticks, place = scale([value for line in series.values() for _, value in line], logarithmic)
+    """The elements of a panel; `series` is {name: points()}."""
+    labels = list(dict.fromkeys(label for line in series.values() for label, _, _ in line))
+    values = [value for line in series.values() for point in line for value in point[1:] if value]
+    ticks, place = scale(values, logarithmic)
     start, bottom = left + LEFT, top + HEAD + HEIGHT
     across = {label: start + WIDTH * (n + 0.5) / len(labels) for n, label in enumerate(labels)}
     parts = [svg.text(left + 8, top + 16, f"{title}, {unit}", "title")]
@@ -83,11 +86,15 @@ def panel(title, unit, axis, logarithmic, series, left, top):
     parts.append(svg.text(start + WIDTH / 2, bottom + 30, axis, "small", "middle"))
     for number, (name, line) in enumerate(series.items()):
         kind = KINDS[number]
-        spots = [(across[label], bottom - HEIGHT * place(value)) for label, value in line]
+        spots = [(across[label], bottom - HEIGHT * place(value)) for label, value, _ in line]
         parts.append(svg.text(start + 110 * number, top + 36, name, kind))
         parts.append(f'<polyline class="{kind}" points="'
                      + " ".join(f"{x:.1f},{y:.1f}" for x, y in spots) + '"/>')
-        for (x, y), (label, value) in zip(spots, line):
+        for (x, y), (label, value, limit) in zip(spots, line):
+            if limit:
+                at = bottom - HEIGHT * place(limit)
+                parts.append(f'<line class="peak" x1="{x - 14:.1f}" y1="{at:.1f}" '
+                             f'x2="{x + 14:.1f}" y2="{at:.1f}"/>')
             about = escape(f"{name}, {label}: {value:,.4g} {unit}")
             parts.append(f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="3">'
                          f"<title>{about}</title></circle>")
@@ -99,7 +106,7 @@ def draw(report):
     machine = report["machine"]
     parts = [svg.text(8, 20, "The service, one machine, one run", "title"),
              svg.text(8, 36, f"{machine['cores']} x {machine['cpu']}; server on one core, callers "
-                             "on another", "small")]
+                             "on another; dashed: targets", "small")]
     count = 0
     for title, unit, group, part, logarithmic, lines in PANELS:
         series = {name: points(report, group, part, *of) for name, of in lines.items()}

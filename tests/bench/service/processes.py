@@ -18,7 +18,7 @@ import samples
 START_SECONDS = 60
 ENDING_SECONDS = 90  # a caller's last calls, beyond its plan
 TICKS = os.sysconf("SC_CLK_TCK")
-MAX_IN_FLIGHT = 20000  # of an open loop
+MAX_IN_FLIGHT = 20000
 
 
 class Failure(Exception):
@@ -136,6 +136,7 @@ class Caller:
     channels: int = 1
     poisson: bool = True
     compute_times: bool = False
+    max_in_flight: int = MAX_IN_FLIGHT  # of an open loop
     nice: int = 0
     records: object = None  # numpy records of samples.RECORD
     messages: dict = None   # {code: first error text}
@@ -145,7 +146,7 @@ class Caller:
             "target": self.target, "method": self.method, "samples": self.samples,
             "seconds": self.seconds, "concurrency": self.concurrency, "segments": self.segments,
             "deadline_seconds": self.deadline, "channels": self.channels, "poisson": self.poisson,
-            "compute_times": self.compute_times, "max_in_flight": MAX_IN_FLIGHT,
+            "compute_times": self.compute_times, "max_in_flight": self.max_in_flight,
             "records": str(path)})
 
     def duration(self):

@@ -16,6 +16,8 @@ NOT_SENT, WRONG_ANSWER = -1, -2
 NAMES = {0: "OK", 1: "CANCELLED", 2: "UNKNOWN", 3: "INVALID_ARGUMENT", 4: "DEADLINE_EXCEEDED",
          5: "NOT_FOUND", 8: "RESOURCE_EXHAUSTED", 12: "UNIMPLEMENTED", 13: "INTERNAL",
          14: "UNAVAILABLE", NOT_SENT: "dropped by the generator", WRONG_ANSWER: "WRONG ANSWER"}
+FEATURES = {"avx2": "avx2", "avx512": "avx512f", "avx512_bf16": "avx512_bf16",
+            "amx_bf16": "amx_bf16"}  # {our name: the kernel's}
 SETTLED_SHARE = 0.95  # of answers that are good, once a server is back to normal
 
 
@@ -105,6 +107,13 @@ def parse_status_kib(text, key):
         if line.startswith(key + ":"):
             return int(line.split()[1])
     raise ValueError(f"there is no {key}")
+
+
+def parse_features(text):
+    """Those of FEATURES that every CPU of /proc/cpuinfo has in its flags."""
+    flags = [set(line.partition(":")[2].split()) for line in text.splitlines()
+             if line.partition(":")[0].strip() == "flags"]
+    return [name for name, flag in FEATURES.items() if flags and all(flag in of for of in flags)]
 
 
 def parse_received(text, interface="lo"):

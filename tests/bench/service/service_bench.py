@@ -29,6 +29,7 @@ ROOT = HERE.parents[2]
 sys.path[:0] = [str(ROOT / "client" / "examples")]
 import beside_long_calls  # noqa: E402  (its own imports are found on the path above)
 import overload  # noqa: E402
+import samples  # noqa: E402
 import service_report  # noqa: E402
 import throughput  # noqa: E402
 from bench import Bench, judge, medians, wrong  # noqa: E402
@@ -46,7 +47,8 @@ def cpu_name():
 
 
 def machine():
-    return {"cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)),
+    features = samples.parse_features(pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    return {"cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "features": features,
             "system": platform.platform(), "load_average": os.getloadavg()[0]}
 
 

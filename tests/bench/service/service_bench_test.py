@@ -90,6 +90,9 @@ def test_the_kernels_texts_are_read():
     assert samples.parse_received("head\n  eth0: 1 2\n    lo: 345 6 0\n") == 345
     with pytest.raises(ValueError):
         samples.parse_received("eth0: 1 2")
+    two = "flags\t\t: fpu avx2 avx512f\nbugs\t: avx512_bf16\n\nflags\t: avx2 fpu\n"
+    assert samples.parse_features(two) == ["avx2"]
+    assert samples.parse_features("") == []
 
 
 def test_a_metric_is_summed_over_its_labels():
@@ -175,6 +178,15 @@ def test_an_open_loop_plans_its_sends_at_the_rates_of_its_segments(ours, echo):
     assert (gaps[99:] == 5_000_000).all()
 
 
+@pytest.mark.parametrize("limits", [{"max_in_flight": 0}, {"deadline": 1e-9}])
+def test_calls_that_the_generator_could_not_send_are_counted(ours, echo, limits):
+    caller = processes.Caller(echo.target, "/any/Method", [ours.bodies.keep(b"abc", b"abc")],
+                              segments=[[1000, 0.05]], poisson=False, **limits)
+    found = samples.summary(ours.run(caller), 0.05)
+    assert found["codes"] == {"dropped by the generator": 49}
+    assert found["good share"] == 0
+
+
 def test_random_gaps_come_to_the_rate(ours, echo):
     caller = processes.Caller(echo.target, "/any/Method", [ours.bodies.keep(b"abc", b"abc")],
                               segments=[[2000, 0.5]])
@@ -199,6 +211,11 @@ def test_a_server_answers_the_layer_and_the_operator_with_checked_bytes(ours):
         records = ours.run(caller)
         assert set(samples.codes(records)) == {"OK"}
         assert (records["compute"] > 0).all()
+        sample = ours.bodies.keep(ours.bodies.layer(2, layer="unknown"))
+        caller = processes.Caller(server.target, bodies.LAYER_METHOD, [sample], concurrency=1,
+                                  seconds=0.02)
+        assert set(samples.codes(ours.run(caller))) == {"NOT_FOUND"}
+        assert "unknown" in caller.messages["5"]
         assert server.metric("attend_batch_requests_count") >= len(records)
         assert server.cpu_seconds() >= 0 and server.resident_mib() > 1
 
@@ -228,7 +245,7 @@ def test_rows_before_a_failure_are_kept():
 def report_of(rows):
     """A report with rows of (group, name, figures, codes)."""
     groups = {group.name: group for group in service_bench.GROUPS}
-    return {"machine": {"cpu": "Some CPU", "cores": 2, "system": "Linux", "load_average": 0.0},
+    return {"machine": {"cpu": "Some CPU", "cores": 2, "features": ["avx2"], "system": "Linux", "load_average": 0.0},
             "method": {"rounds": 3, "quick": False},
             "groups": {name: {"title": group.title, "note": group.note}
                        for name, group in groups.items()},

@@ -55,7 +55,7 @@ def group_lines(report, name):
     yield "|---" * len(head) + "|"
     for row in rows:
         mark = {True: "", False: " †", None: " ‡" if row["target"] else ""}[row["met"]]
-        cells = [row["name"] + mark + " WRONG" * (not row["correct"])]
+        cells = [row["name"] + mark + " WRONG" * (not row["correct"] and bool(row["codes"]))]
         cells += [cell(row["figures"].get(key)) for key in columns]
         cells += [codes_text(row["codes"])] * has_codes
         cells += [f"*{row['target']}*" if row["target"] else ""] * has_targets
@@ -66,7 +66,8 @@ def group_lines(report, name):
 
 
 def machine_line(about):
-    return f"{about['cores']} x {about['cpu']}; {about['system']}"
+    return (f"{about['cores']} x {about['cpu']} ({', '.join(about['features'])}); "
+            f"{about['system']}")
 
 
 def fragment(report, chart_path):

@@ -9,8 +9,9 @@ from the planned send; callers never retry and never back off. Every good answer
 the bytes that the server gives to the same request alone. CPU time and memory are the kernel's
 figures of the server's process. A caller that floods runs at a lower scheduling priority than one
 that is measured beside it.
-Statistic: medians over the rounds, in brackets the lowest and the highest; percentiles are of all
-calls of a round, after a warm-up.
+Statistic: medians over the rounds, and the lowest and the highest, which the tables show of a row's
+first figure and of what has a target; percentiles are of all calls of a round, without its first
+moments where the load is open or has many callers.
 """
 
 import argparse

@@ -27,12 +27,13 @@ def number(value):
     return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 
-def cell(figure):
+def cell(figure, with_spread):
     """'12.3 (11.9-12.8)': median, lowest and highest of the rounds; '-' where there is none."""
     if figure is None:
         return "-"
     middle, low, high = figure
-    return number(middle) + (f" ({number(low)}-{number(high)})" if low != high else "")
+    spread = f" ({number(low)}-{number(high)})" if with_spread and low != high else ""
+    return number(middle) + spread
 
 
 def codes_text(codes):
@@ -46,6 +47,7 @@ def group_lines(report, name):
     rows = [row for row in report["rows"] if row["group"] == name]
     about = report["groups"][name]
     columns = list(dict.fromkeys(key for row in rows for key in row["figures"]))
+    spread = {*columns[:1], *(key for row in rows for key in row["limits"])}
     has_targets = any(row["target"] for row in rows)
     has_codes = any(row["codes"] for row in rows)
     head = ["", *columns, *["codes"] * has_codes, *["target"] * has_targets]
@@ -56,7 +58,7 @@ def group_lines(report, name):
     for row in rows:
         mark = {True: "", False: " †", None: " ‡" if row["target"] else ""}[row["met"]]
         cells = [row["name"] + mark + " WRONG" * (not row["correct"] and bool(row["codes"]))]
-        cells += [cell(row["figures"].get(key)) for key in columns]
+        cells += [cell(row["figures"].get(key), key in spread) for key in columns]
         cells += [codes_text(row["codes"])] * has_codes
         cells += [f"*{row['target']}*" if row["target"] else ""] * has_targets
         yield f"| {' | '.join(cells)} |"
@@ -75,7 +77,8 @@ def fragment(report, chart_path):
     rounds = report["method"]["rounds"]
     yield (f"`./dev bench service{' --quick' * report['method']['quick']}` on "
            f"{machine_line(report['machine'])}. "
-           + (f"Medians of {rounds} rounds, in brackets the lowest and the highest; "
+           + (f"Medians of {rounds} rounds, in brackets the lowest and the highest of what has a "
+              "target and of each table's first figure; "
               if rounds > 1 else "One round; ")
            + "every good answer was compared with the bytes that the same request gets alone.")
     if chart_path:

@@ -1,96 +1,140 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Question: how much throughput and latency does a caller get through gRPC, and how much
-does batching add?
+"""Question: how does the service behave towards its callers: beside long calls, when calls stop,
+under more load than it can compute, and how much does it add to the computing?
 
-Method: two servers of one random layer (E=768, 12 heads, float32), one with batching, one without,
-side by side and never loaded together; `attend bench` sends 16-token requests over TCP loopback,
-closed loop, from the same cores. Rounds alternate between the servers, so that a change of the
-machine's speed meets both.
-Statistic: medians over the rounds; in brackets the lowest and highest requests/s of a round.
+Method: an attend-server of one random layer (E=768, 12 heads, float32) on one core, and callers on
+another (bench_load). Open loops send at planned times, whatever the server does, and count latency
+from the planned send; callers never retry and never back off. Every good answer is compared with
+the bytes that the server gives to the same request alone. CPU time and memory are the kernel's
+figures of the server's process. A caller that floods runs at a lower scheduling priority than one
+that is measured beside it.
+Statistic: medians over the rounds, and the lowest and the highest, which the tables show of a row's
+first figure and of what has a target; percentiles are of all calls of a round, without its first
+moments where the load is open or has many callers.
 """
 
 import argparse
 import json
+import os
 import pathlib
 import platform
-import statistics
-import subprocess
 import sys
 import tempfile
+import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-sys.path[:0] = [str(ROOT / "tests" / "support" / "python"), str(ROOT / "client" / "examples")]
-import server  # noqa: E402  (found on the path above)
+import grpc
 
-CLI = ROOT / "build" / "release" / "bin" / "attend"
-LAYER = "--random-layer=bench:embed_dim=768,num_heads=12,seed=1"
-CONCURRENCIES = (1, 8, 32)
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+sys.path[:0] = [str(ROOT / "client" / "examples")]
+import beside_long_calls  # noqa: E402  (its own imports are found on the path above)
+import overload  # noqa: E402
+import samples  # noqa: E402
+import service_report  # noqa: E402
+import throughput  # noqa: E402
+from bench import Bench, judge, medians, wrong  # noqa: E402
+from processes import Failure  # noqa: E402
 
-
-def measure(target, concurrency, seconds):
-    """The report of one run of `attend bench`; ends the program if an answer was bad."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = pathlib.Path(folder) / "report.json"
-        subprocess.run(
-            [CLI, "bench", f"--server={target}", "--layer=bench", "--tokens=16", "--check",
-             f"--concurrency={concurrency}", f"--duration={seconds}s", "--warmup=1s", "--quiet",
-             f"--json={report}"],
-            check=True, stdout=subprocess.DEVNULL)
-        found = json.loads(report.read_text())
-    if found["errors"] or found["wrong"]:
-        raise SystemExit(f"bad answers: {found['errors']}, {found['wrong']} wrong")
-    return found
-
-
-def row(label, concurrency, reports):
-    def median(pick):
-        return statistics.median(pick(report) for report in reports)
-
-    rates = [report["requests_per_second"] for report in reports]
-    return (f"| {label} | {concurrency} | {statistics.median(rates):,.0f} "
-            f"({min(rates):,.0f}-{max(rates):,.0f}) "
-            f"| {median(lambda r: r['latency_ms']['p50']):.2f} "
-            f"| {median(lambda r: r['latency_ms']['p99']):.2f} "
-            f"| {median(lambda r: r['batch_requests']['mean']):.1f} |")
+GROUPS = [*beside_long_calls.GROUPS, *overload.GROUPS, *throughput.GROUPS]
+BUSY_LOAD = 0.5
 
 
 def cpu_name():
-    names = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8")
-             if line.startswith("model name")]
-    return f"{len(names)} x {names[0]}" if names else platform.processor()
+    for line in open("/proc/cpuinfo", encoding="utf-8"):
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def machine():
+    features = samples.parse_features(pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    return {"cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "features": features,
+            "system": platform.platform(), "load_average": os.getloadavg()[0]}
+
+
+def selected(groups, text):
+    """[(group, names of its rows)] of the rows with the text in "group name"."""
+    wanted = [(group, [name for name in group.rows if text in f"{group.name} {name}"])
+              for group in groups]
+    return [(group, names) for group, names in wanted if names]
+
+
+def result(group, name, rounds, codes):
+    """A row of the report."""
+    figures = medians(rounds)
+    middle = {key: of and of[0] for key, of in figures.items()}
+    targets = group.rows.get(name, ())
+    return {"group": group.name, "name": name, "figures": figures, "rounds": rounds,
+            "codes": codes, "target": ", ".join(map(str, targets)),
+            "limits": {target.figure: target.limit for target in targets},
+            "met": judge(targets, middle), "correct": wrong(codes) == 0}
+
+
+def failed(group, failure):
+    """The last row of a group that could not be measured to its end."""
+    return {"group": group.name, "name": f"failed: {failure}", "figures": {}, "rounds": [],
+            "codes": {}, "target": "", "limits": {}, "met": False, "correct": False}
+
+
+def measure(bench, group, names, rounds):
+    """The rows of a group."""
+    found, codes, failures = {}, {}, []
+    try:
+        for number in range(rounds):
+            print(f"{group.name}, round {number + 1}/{rounds}", file=sys.stderr, flush=True)
+            for name, figures, ended in group.run(bench, names):
+                found.setdefault(name, []).append(figures)
+                total = codes.setdefault(name, {})
+                for code, count in (ended or {}).items():
+                    total[code] = total.get(code, 0) + count
+    except (Failure, grpc.RpcError) as failure:
+        print(f"{group.name} FAILED: {failure}", flush=True)
+        failures.append(failed(group, failure))
+    return [result(group, name, figures, codes[name])
+            for name, figures in found.items()] + failures
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=pathlib.Path, help="file for the report")
+    parser.add_argument("--quick", action="store_true", help="one round of seconds")
+    parser.add_argument("--filter", default="", help="only rows with it in 'group name'")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--programs", type=pathlib.Path, default=ROOT / "build" / "release" / "bin",
+                        help="folder of attend-server, bench_load and bench_echo")
+    args = parser.parse_args()
+    if args.quick:
+        args.rounds = 1
+    return args
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=3, help="of each run")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=pathlib.Path, help="file for all reports")
-    args = parser.parse_args()
-
-    reports = {}
-    with server.Server(LAYER, "--batching=on") as on, server.Server(LAYER, "--batching=off") as off:
-        for number in range(args.rounds):
-            for concurrency in CONCURRENCIES:
-                for label, one in (("on", on), ("off", off)):
-                    print(f"round {number + 1}/{args.rounds}, batching {label}, "
-                          f"concurrency {concurrency}", file=sys.stderr)
-                    reports.setdefault((label, concurrency), []).append(
-                        measure(one.target, concurrency, args.seconds))
-
-    features = ", ".join(next(iter(reports.values()))[0]["server"]["cpu_features"])
-    print(f"Service, float32, E=768, H=12, 16 tokens a request; {cpu_name()}, {features}")
-    print()
-    print("| batching | concurrency | requests/s | p50 ms | p99 ms | requests a batch |")
-    print("|---|---|---|---|---|---|")
-    for (label, concurrency), found in sorted(reports.items(),
-                                              key=lambda item: (item[0][0] != "on", item[0][1])):
-        print(row(label, concurrency, found))
-    if args.json:
-        args.json.write_text(json.dumps(
-            [{"batching": label, "concurrency": concurrency, "reports": found}
-             for (label, concurrency), found in reports.items()], indent=1))
+    args = parse_arguments()
+    started = time.monotonic()
+    about = machine()
+    print(service_report.machine_line(about), flush=True)
+    if about["load_average"] > BUSY_LOAD:
+        print(f"Others keep {about['load_average']:.1f} threads busy here: these figures are rough.",
+              flush=True)
+    results = []
+    with tempfile.TemporaryDirectory(prefix="attend-bench-") as folder:
+        bench = Bench(args.programs, folder, os.sched_getaffinity(0), args.quick)
+        os.sched_setaffinity(0, bench.caller_cores)
+        report = {"machine": about, "method": {"rounds": args.rounds, "quick": args.quick},
+                  "groups": {group.name: {"title": group.title, "note": group.note}
+                             for group in GROUPS}, "rows": results}
+        for group, names in selected(GROUPS, args.filter):
+            results += measure(bench, group, names, args.rounds)
+            print("\n" + "\n".join(service_report.group_lines(report, group.name)), flush=True)
+            if args.json:  # after each group: a run that is stopped has left what it measured
+                args.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    judged = [row["met"] for row in results]
+    print(f"\n{judged.count(True)} rows reach their targets, {judged.count(False)} do not, "
+          f"{judged.count(None)} have none or cannot be judged, "
+          f"in {time.monotonic() - started:.0f} s")
+    return 0 if results and all(row["correct"] for row in results) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,7 +8,6 @@
 // Statistic: predicted / measured per case, and the share of cases within a factor of 1.5.
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -176,8 +175,8 @@ class Bench {
       }
       const double start = Seconds();
       for (const auto& operation : operations) operation->Prepare(0);
-      const std::atomic<bool> stop{false};
-      if (!runner.Run(0, stop)) std::abort();
+      TaskGate gate;
+      if (!runner.Run(0, gate)) std::abort();
       const double took = Seconds() - start;
       for (const auto& operation : operations) operation->End(Timing());
       measured = std::min(measured, took);

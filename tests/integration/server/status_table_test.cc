@@ -199,8 +199,10 @@ TEST(StatusTableTest, AnswersARequestThatWouldComputeForTooLongWithInvalidArgume
   EXPECT_EQ(Sum(server.Metrics(), "attend_rejected_total", {"reason=\"too_costly\""}), 1);
 }
 
-// One worker, one request per batch: a long request keeps the server busy.
-const std::vector<std::string> kSlow = {"--workers=1", "--batching=off", "--max-queue-requests=2"};
+// One worker, one request per batch, and none is suspended for others: a long request keeps the
+// server busy.
+const std::vector<std::string> kSlow = {"--workers=1", "--batching=off", "--max-queue-requests=2",
+                                        "--short-limit=1m"};
 
 // Starts a long request and waits until the engine has it; it then also holds the memory of its
 // output.

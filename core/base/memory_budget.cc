@@ -54,6 +54,13 @@ class ByteCounter {
     return absl::OkStatus();
   }
 
+  // Whether Take would succeed now.
+  absl::Status Check(int64_t bytes, int64_t held) {
+    ATTEND_RETURN_IF_ERROR(Take(bytes, held));
+    GiveBack(bytes);
+    return absl::OkStatus();
+  }
+
   void GiveBack(int64_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
 
  private:
@@ -105,6 +112,10 @@ void MemoryBudget::Reserve(int64_t bytes) {
 absl::StatusOr<MemoryCharge> MemoryBudget::Charge(int64_t bytes) {
   ATTEND_RETURN_IF_ERROR(counter_->Take(bytes, /*held=*/0));
   return MemoryCharge(counter_, bytes);
+}
+
+absl::Status MemoryBudget::CheckRoom() const {
+  return counter_->Check(/*bytes=*/1, /*held=*/0);
 }
 
 int64_t MemoryBudget::request_bytes() const {

@@ -54,6 +54,9 @@ class MemoryBudget {
   // they do not fit now; without pushback and with reason "TOO_LARGE" if they never will.
   absl::StatusOr<MemoryCharge> Charge(int64_t bytes);
 
+  // Tells whether a byte could be charged now, without charging it. Fails as Charge does.
+  absl::Status CheckRoom() const;
+
   // The bytes that all requests may hold together: the whole budget less the reserved bytes.
   int64_t request_bytes() const;
 

@@ -71,6 +71,13 @@ absl::StatusOr<uint64_t> Scheduler::Submit(WorkItem& item) {
   return id;
 }
 
+absl::Status Scheduler::CheckRoom() const {
+  const absl::Time now = clock_.Now();
+  MutexLock lock(mutex_);
+  if (draining_ || stopping_) return DrainingError();
+  return CheckAdmission(Arrival{}, MeasureLoad(0, now), options_.queue);
+}
+
 Load Scheduler::MeasureLoad(uint32_t priority, absl::Time now) const {
   constexpr uint32_t kLowestPriority = ~uint32_t{0};
   absl::Time free = absl::InfiniteFuture();

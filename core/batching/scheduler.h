@@ -75,6 +75,11 @@ class Scheduler {
   // CheckAdmission.
   absl::StatusOr<uint64_t> Submit(WorkItem& item);
 
+  // Tells whether an item of unknown size could be queued now: UNAVAILABLE DRAINING,
+  // RESOURCE_EXHAUSTED QUEUE_FULL with pushback, or OK, which promises nothing. Blocks at most for
+  // the mutex.
+  absl::Status CheckRoom() const;
+
   // If the item is queued, ends it with CANCELLED before this call returns. If it runs, its
   // executor ends it with CANCELLED: soon, unless its batch has other items to compute. Otherwise
   // does nothing. Any id may be given.

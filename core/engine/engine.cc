@@ -177,6 +177,11 @@ MemoryBudget& Engine::budget() {
   return impl_->budget();
 }
 
+absl::Status Engine::Admit() const {
+  ATTEND_RETURN_IF_ERROR(impl_->scheduler().CheckRoom());
+  return impl_->budget().CheckRoom();
+}
+
 Engine::Ticket Engine::Submit(Request request, MemoryCharge charge, absl::Time deadline,
                               Done done) {
   return impl_->Submit(std::move(request), std::move(charge), deadline, std::move(done));

@@ -1,80 +1,199 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/services/attention_call.h"
 
-#include <memory>
+#include <grpc/grpc.h>
+
+#include <chrono>
+#include <exception>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
+#include "core/engine/failures.h"
 #include "server/codec/byte_buffer.h"
 
 namespace attend {
+namespace {
 
-AttentionCall::AttentionCall(Engine& engine, Metrics& metrics, CallsInFlight& calls,
-                             const AttentionLimits& limits, const AttentionMethod& method,
-                             grpc::CallbackServerContext& context, grpc::ByteBuffer& response)
-    : engine_(engine),
-      metrics_(metrics),
-      calls_(calls),
-      limits_(limits),
-      method_(method),
-      response_(response),
-      record_(metrics, method.method, context),
-      deadline_(record_.start() + TimeLeft(context, limits.max_deadline)) {
-  calls_.Add();
+absl::Status ExpiredError() {
+  return MakeError(absl::StatusCode::kDeadlineExceeded, "EXPIRED", "",
+                   "the deadline passed before the result");
 }
 
-void AttentionCall::Start(grpc::ByteBuffer& request) {
-  if (const absl::Status refused = Submit(request); !refused.ok()) Finish(record_.End(refused));
+// Ends a call for which no AttentionCall could be made.
+class Refusal final : public AttentionReactor {
+ public:
+  explicit Refusal(grpc::CallbackServerContext& context) {
+    context.AddTrailingMetadata("grpc-retry-pushback-ms", "1000");
+    Finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "the server has no memory left"));
+  }
+  void OnDone() override { delete this; }
+};
+
+}  // namespace
+
+// An exception here would make gRPC answer UNIMPLEMENTED.
+AttentionReactor* AttentionCall::Create(AttentionContext& shared, const AttentionMethod& method,
+                                        grpc::CallbackServerContext& context) {
+  AttentionCall* started = nullptr;
+  const absl::Status made = CatchFailures([&] {
+    const auto call = std::make_shared<AttentionCall>(shared, method, context);
+    shared.calls.Add();
+    call->self_ = call;
+    started = call.get();
+  });
+  if (!made.ok()) return new (std::nothrow) Refusal(context);
+  if (const absl::Status failed = CatchFailures([started] { started->Start(); }); !failed.ok()) {
+    started->End(failed);
+  }
+  return started;
+}
+
+AttentionCall::AttentionCall(AttentionContext& shared, const AttentionMethod& method,
+                             grpc::CallbackServerContext& context)
+    : shared_(shared),
+      method_(method),
+      context_(context),
+      record_(shared.metrics, method.method, context),
+      deadline_(record_.start() + TimeLeft(context, shared.limits.max_deadline)) {}
+
+void AttentionCall::Start() {
+  // The callback lets go of the call when it runs, which it does once, at the
+  // latest after OnDone: a copy that stayed in the alarm would keep it for ever.
+  const absl::Duration left = deadline_ - record_.start();
+  alarm_.Set(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(left),
+             [call = shared_from_this()](bool expired) mutable {
+               const std::shared_ptr<AttentionCall> self = std::move(call);
+               if (expired) self->OnDeadline();
+             });
+  if (const absl::Status refused = shared_.engine.Admit(); !refused.ok()) return End(refused);
+  StartRead(&request_);
+}
+
+void AttentionCall::OnReadDone(bool ok) {
+  if (!ok) {
+    return End(MakeError(absl::StatusCode::kInvalidArgument, "UNDECODABLE", "",
+                         "the request message is missing or cut short"));
+  }
+  absl::Status refused;
+  const absl::Status failed = CatchFailures([&] { refused = Submit(); });
+  if (!failed.ok()) refused = failed;
+  if (!refused.ok()) End(refused);
 }
 
 // OK: the engine ends the request.
-absl::Status AttentionCall::Submit(grpc::ByteBuffer& buffer) {
+absl::Status AttentionCall::Submit() {
   MemoryCharge charge;
-  absl::StatusOr<Request> request = Decode(buffer, charge);
-  buffer.Clear();
+  absl::StatusOr<Request> request = Decode(charge);
+  request_.Clear();
   if (!request.ok()) return request.status();
-  metrics_.OnStage(Stage::kDecode, Clock::Steady().Now() - record_.start());
-  ticket_ =
-      engine_.Submit(*std::move(request), std::move(charge), deadline_,
-                     [this](absl::StatusOr<Response> response) { Finished(std::move(response)); });
+  shared_.metrics.OnStage(Stage::kDecode, Clock::Steady().Now() - record_.start());
+  const Engine::Ticket ticket =
+      shared_.engine.Submit(*std::move(request), std::move(charge), deadline_,
+                            [self = shared_from_this()](absl::StatusOr<Response> response) {
+                              self->OnFinished(std::move(response));
+                            });
+  bool ended = false;
+  {
+    MutexLock lock(mutex_);
+    ticket_ = ticket;
+    ended = ended_;
+  }
+  // What ended the call meanwhile had no ticket yet.
+  if (ended) shared_.engine.Cancel(ticket);
   return absl::OkStatus();
 }
 
-absl::StatusOr<Request> AttentionCall::Decode(const grpc::ByteBuffer& buffer,
-                                              MemoryCharge& charge) {
-  ATTEND_ASSIGN_OR_RETURN(const ReceivedMessage message, ReceivedMessage::Open(buffer));
-  const auto bytes = static_cast<int64_t>(buffer.Length());
-  if (bytes > limits_.max_request_bytes) {
+absl::StatusOr<Request> AttentionCall::Decode(MemoryCharge& charge) {
+  ATTEND_ASSIGN_OR_RETURN(const ReceivedMessage message, ReceivedMessage::Open(request_));
+  const auto bytes = static_cast<int64_t>(request_.Length());
+  if (const int64_t limit = shared_.limits.max_request_bytes; bytes > limit) {
     return MakeError(absl::StatusCode::kResourceExhausted, "TOO_LARGE", "",
-                     absl::StrCat("the message has ", bytes, " bytes; this server takes ",
-                                  limits_.max_request_bytes, ": send smaller ones"));
+                     absl::StrCat("the message has ", bytes, " bytes; this server takes ", limit,
+                                  ": send smaller ones"));
   }
   // Charged before anything is allocated for it.
-  ATTEND_ASSIGN_OR_RETURN(charge, engine_.budget().Charge(bytes));
+  ATTEND_ASSIGN_OR_RETURN(charge, shared_.engine.budget().Charge(bytes));
   return method_.decode(message.chunks());
 }
 
-void AttentionCall::OnCancel() {
-  if (ticket_.has_value()) engine_.Cancel(*ticket_);
-}
-
-void AttentionCall::Finished(absl::StatusOr<Response> response) {
-  Finish(record_.End(response.ok() ? Respond(*std::move(response)) : response.status()));
-}
-
-absl::Status AttentionCall::Respond(Response response) {
-  const absl::Time start = Clock::Steady().Now();
-  metrics_.OnStage(Stage::kQueue, response.timing.queue);
-  metrics_.OnStage(Stage::kCompute, response.timing.compute);
-  if (start >= deadline_) {
-    return MakeError(absl::StatusCode::kDeadlineExceeded, "EXPIRED", "",
-                     "the deadline passed before the result");
+void AttentionCall::OnFinished(absl::StatusOr<Response> response) {
+  if (!TakeEnd()) return;  // the response goes, and with it its memory
+  absl::Status status = response.status();
+  if (response.ok()) {
+    const absl::Status failed = CatchFailures([&] { status = Encode(*std::move(response)); });
+    if (!failed.ok()) status = failed;
   }
+  grpc::Status end = record_.End(status);
+  if (!end.ok()) return Finish(std::move(end));
+  StartWriteAndFinish(&response_, grpc::WriteOptions(), std::move(end));
+}
+
+absl::Status AttentionCall::Encode(Response response) {
+  const absl::Time start = Clock::Steady().Now();
+  shared_.metrics.OnStage(Stage::kQueue, response.timing.queue);
+  shared_.metrics.OnStage(Stage::kCompute, response.timing.compute);
+  if (start >= deadline_) return ExpiredError();
   const auto shared = std::make_shared<const Response>(std::move(response));
   response_ = MakeByteBuffer(shared, method_.encode(*shared));
-  metrics_.OnStage(Stage::kEncode, Clock::Steady().Now() - start);
+  shared_.metrics.OnStage(Stage::kEncode, Clock::Steady().Now() - start);
   return absl::OkStatus();
+}
+
+void AttentionCall::OnDeadline() {
+  if (TakeEnd()) {
+    Abandon();
+    return Finish(record_.End(ExpiredError()));
+  }
+  // The caller has not read its answer. The lock keeps OnDone from returning, and
+  // with it gRPC's call alive, until it has another reference.
+  grpc_call* call = nullptr;
+  {
+    MutexLock lock(mutex_);
+    if (done_) return;
+    call = context_.c_call();
+    grpc_call_ref(call);
+  }
+  grpc_call_cancel(call, nullptr);
+  grpc_call_unref(call);
+}
+
+// The caller is gone, or gRPC's own timer saw its deadline pass.
+void AttentionCall::OnCancel() {
+  End(absl::CancelledError("the caller went away"));
+}
+
+void AttentionCall::OnDone() {
+  const std::shared_ptr<AttentionCall> self = std::move(self_);
+  {
+    MutexLock lock(mutex_);
+    done_ = true;
+  }
+  alarm_.Cancel();
+  request_.Clear();
+  response_.Clear();
+  shared_.calls.Remove();
+}
+
+bool AttentionCall::TakeEnd() {
+  MutexLock lock(mutex_);
+  return !std::exchange(ended_, true);
+}
+
+void AttentionCall::End(const absl::Status& status) {
+  if (!TakeEnd()) return;
+  Abandon();
+  Finish(record_.End(status));
+}
+
+void AttentionCall::Abandon() {
+  Engine::Ticket ticket = 0;
+  {
+    MutexLock lock(mutex_);
+    ticket = ticket_;
+  }
+  if (ticket != 0) shared_.engine.Cancel(ticket);
 }
 
 }  // namespace attend

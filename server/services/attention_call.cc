@@ -3,7 +3,6 @@
 
 #include <grpc/grpc.h>
 
-#include <chrono>
 #include <exception>
 #include <new>
 #include <utility>
@@ -59,14 +58,7 @@ AttentionCall::AttentionCall(AttentionContext& shared, const AttentionMethod& me
       deadline_(record_.start() + TimeLeft(context, shared.limits.max_deadline)) {}
 
 void AttentionCall::Start() {
-  // The callback lets go of the call when it runs, which it does once, at the
-  // latest after OnDone: a copy that stayed in the alarm would keep it for ever.
-  const absl::Duration left = deadline_ - record_.start();
-  alarm_.Set(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(left),
-             [call = shared_from_this()](bool expired) mutable {
-               const std::shared_ptr<AttentionCall> self = std::move(call);
-               if (expired) self->OnDeadline();
-             });
+  deadline_entry_ = shared_.timer.Add(deadline_, weak_from_this());
   if (const absl::Status refused = shared_.engine.Admit(); !refused.ok()) return End(refused);
   StartRead(&request_);
 }
@@ -170,7 +162,7 @@ void AttentionCall::OnDone() {
     MutexLock lock(mutex_);
     done_ = true;
   }
-  alarm_.Cancel();
+  shared_.timer.Remove(deadline_entry_);
   request_.Clear();
   response_.Clear();
   shared_.calls.Remove();

@@ -2,7 +2,6 @@
 #ifndef ATTEND_SERVER_SERVICES_ATTENTION_CALL_H_
 #define ATTEND_SERVER_SERVICES_ATTENTION_CALL_H_
 
-#include <grpcpp/alarm.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
@@ -19,6 +18,7 @@
 #include "server/codec/response_encoder.h"
 #include "server/services/call_record.h"
 #include "server/services/calls_in_flight.h"
+#include "server/services/deadline_timer.h"
 #include "server/telemetry/metrics.h"
 
 namespace attend {
@@ -42,6 +42,7 @@ struct AttentionContext {
   Engine& engine;
   Metrics& metrics;
   CallsInFlight& calls;
+  DeadlineTimer& timer;
   AttentionLimits limits;
 };
 
@@ -50,15 +51,16 @@ using AttentionReactor = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuf
 // One unary call, as a stream of which it reads one message: so it begins with
 // the headers and can be refused before its message is read.
 //
-// Life: gRPC owns the call from Create to OnDone. The alarm's callback and the
-// engine's share it, because both may come after that; all they may touch then
-// are its own members.
+// Life: gRPC owns the call from Create to OnDone. The engine's callback and, while
+// it tells the call, the timer share it, because both may come after that; all
+// they may touch then are its own members.
 //
-// Threads: the alarm, OnCancel, OnReadDone and the engine's callback race. The
-// first of them that ends the call, by TakeEnd, gives gRPC its one Finish and
+// Threads: OnDeadline, OnCancel, OnReadDone and the engine's callback race.
+// The first of them that ends the call, by TakeEnd, gives gRPC its one Finish and
 // alone uses `record_` and `response_`. No lock is held while gRPC or the engine
 // is called, because either may call back on the same thread.
 class AttentionCall final : public AttentionReactor,
+                            public Expirable,
                             public std::enable_shared_from_this<AttentionCall> {
  public:
   // Starts a call whose headers have come. Never throws and never returns nullptr
@@ -75,7 +77,7 @@ class AttentionCall final : public AttentionReactor,
   void OnCancel() override;
   void OnDone() override;
 
-  void OnDeadline();
+  void OnDeadline() override;
   void OnFinished(absl::StatusOr<Response> response);
 
   absl::Status Submit();
@@ -94,7 +96,7 @@ class AttentionCall final : public AttentionReactor,
   grpc::CallbackServerContext& context_;
   CallRecord record_;
   const absl::Time deadline_;  // steady
-  grpc::Alarm alarm_;
+  DeadlineTimer::Entry deadline_entry_;
   grpc::ByteBuffer request_, response_;
 
   Mutex mutex_;

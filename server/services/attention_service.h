@@ -24,6 +24,7 @@ class AttentionService final : public v1::AttentionService::Service {
   // `index` is the method's place in the .proto file.
   void Serve(int index, const AttentionMethod& method);
 
+  DeadlineTimer timer_;
   AttentionContext shared_;
 };
 

@@ -71,7 +71,7 @@ absl::StatusOr<uint64_t> Scheduler::Submit(WorkItem& item) {
   return id;
 }
 
-absl::Status Scheduler::CheckRoom() const {
+absl::Status Scheduler::CheckRoom(CallerId /*caller*/) const {
   const absl::Time now = clock_.Now();
   MutexLock lock(mutex_);
   if (draining_ || stopping_) return DrainingError();

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "core/base/caller_table.h"
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
 #include "core/batching/admission.h"
@@ -75,10 +76,10 @@ class Scheduler {
   // CheckAdmission.
   absl::StatusOr<uint64_t> Submit(WorkItem& item);
 
-  // Tells whether an item of unknown size could be queued now: UNAVAILABLE DRAINING,
-  // RESOURCE_EXHAUSTED QUEUE_FULL with pushback, or OK, which promises nothing. Blocks at most for
-  // the mutex.
-  absl::Status CheckRoom() const;
+  // Tells whether an item of unknown size could be queued for `caller` now: UNAVAILABLE DRAINING,
+  // RESOURCE_EXHAUSTED QUEUE_FULL with pushback, or OK, which promises nothing. Callers share one
+  // queue, so that all get the same answer. Blocks at most for the mutex.
+  absl::Status CheckRoom(CallerId caller) const;
 
   // If the item is queued, ends it with CANCELLED before this call returns. If it runs, its
   // executor ends it with CANCELLED: soon, unless its batch has other items to compute. Otherwise

@@ -75,6 +75,7 @@ class BatchRunner {
 struct WorkItem {
   BatchRunner* runner = nullptr;  // outlives the item; items of one runner may share a batch
   uint32_t priority = 0;          // 0 is served before 1
+  uint32_t caller = 0;            // a CallerId
   Cost cost;
   absl::Time deadline = absl::InfiniteFuture();  // time of the scheduler's clock
   std::unique_ptr<Work> work;

@@ -68,7 +68,7 @@ class Engine {
   // Tells whether a request that has not been read yet could be taken, so that a refusal costs
   // nothing: UNAVAILABLE DRAINING, or RESOURCE_EXHAUSTED with pushback and reason QUEUE_FULL or
   // those of MemoryBudget::CheckRoom. OK promises nothing. Blocks at most for a mutex.
-  absl::Status Admit() const;
+  absl::Status Admit(CallerId caller) const;
 
   // Takes the request and ends it by calling `done` exactly once: with the response, or with a
   // status of the wire contract. Checks the request, predicts its cost, charges its memory and
@@ -78,7 +78,7 @@ class Engine {
   // load a request is refused at once (RESOURCE_EXHAUSTED with pushback) if the queue is full,
   // or if waiting would use up its deadline. Returns the ticket for Cancel; 0 if the request was
   // refused. `charge` must come from budget(); it grows by the memory of outputs and computation
-  // and travels in Response until the response is dropped.
+  // and travels in Response until the response is dropped. Its caller is the request's.
   Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done);
 
   // Tells the engine that the caller has gone: if the request is still queued, it ends with

@@ -100,7 +100,8 @@ void AddServing(ServerConfig& config, std::vector<Setting>& settings) {
                     config.lifecycle.port_file));
   settings.push_back(
       DurationSetting(Base("Serving", "max-deadline", "DURATION",
-                           "the longest that a call may take; also of calls without a deadline"),
+                           "the longest that a call may take, from its headers to the last byte of "
+                           "its answer; also of calls without a deadline"),
                       config.lifecycle.max_deadline, absl::Milliseconds(1), kDay));
   settings.push_back(
       DurationSetting(Base("Serving", "drain-delay", "DURATION",
@@ -167,6 +168,12 @@ void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
                         "inputs, outputs and working memory of all requests being served, and "
                         "what the engine keeps between batches"),
                    config.max_in_flight_bytes, int64_t{1} << 20));
+  settings.push_back(
+      BytesSetting(Base("Limits", "max-caller-bytes", "BYTES",
+                        "memory that the requests of one caller, told by its address without the "
+                        "port, hold together; one request may hold more if its caller has no "
+                        "other; 0: half of --max-in-flight-bytes"),
+                   config.max_caller_bytes, 0));
   settings.push_back(IntSetting(Base("Limits", "max-queue-requests", "N", "requests waiting"),
                                 engine.max_queue_requests, 1, int64_t{1} << 30));
   settings.push_back(IntSetting(Base("Limits", "max-sequence-length", "N", "rows of one sequence"),

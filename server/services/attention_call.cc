@@ -20,6 +20,13 @@ absl::Status ExpiredError() {
                    "the deadline passed before the result");
 }
 
+// What gRPC holds until the last byte has left. The caller's id is not free before
+// its memory is: another caller would inherit it.
+struct Answer {
+  CallerHandle caller;
+  Response response;  // destroyed first
+};
+
 // Ends a call for which no AttentionCall could be made.
 class Refusal final : public AttentionReactor {
  public:
@@ -55,11 +62,13 @@ AttentionCall::AttentionCall(AttentionContext& shared, const AttentionMethod& me
       method_(method),
       context_(context),
       record_(shared.metrics, method.method, context),
-      deadline_(record_.start() + TimeLeft(context, shared.limits.max_deadline)) {}
+      deadline_(record_.start() + TimeLeft(context, shared.limits.max_deadline)),
+      caller_(shared.callers.Enter(CallerName(context.peer()))) {}
 
 void AttentionCall::Start() {
   deadline_entry_ = shared_.timer.Add(deadline_, weak_from_this());
-  if (const absl::Status refused = shared_.engine.Admit(); !refused.ok()) return End(refused);
+  if (const absl::Status refused = shared_.engine.Admit(caller_.id()); !refused.ok())
+    return End(refused);
   StartRead(&request_);
 }
 
@@ -106,7 +115,7 @@ absl::StatusOr<Request> AttentionCall::Decode(MemoryCharge& charge) {
                                   ": send smaller ones"));
   }
   // Charged before anything is allocated for it.
-  ATTEND_ASSIGN_OR_RETURN(charge, shared_.engine.budget().Charge(bytes));
+  ATTEND_ASSIGN_OR_RETURN(charge, shared_.engine.budget().Charge(bytes, caller_.id()));
   return method_.decode(message.chunks());
 }
 
@@ -127,8 +136,9 @@ absl::Status AttentionCall::Encode(Response response) {
   shared_.metrics.OnStage(Stage::kQueue, response.timing.queue);
   shared_.metrics.OnStage(Stage::kCompute, response.timing.compute);
   if (start >= deadline_) return ExpiredError();
-  const auto shared = std::make_shared<const Response>(std::move(response));
-  response_ = MakeByteBuffer(shared, method_.encode(*shared));
+  const auto answer = std::make_shared<Answer>(Answer{std::move(caller_), std::move(response)});
+  const std::shared_ptr<const Response> borrowed(answer, &answer->response);
+  response_ = MakeByteBuffer(borrowed, method_.encode(*borrowed));
   shared_.metrics.OnStage(Stage::kEncode, Clock::Steady().Now() - start);
   return absl::OkStatus();
 }

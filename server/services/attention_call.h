@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "core/base/caller_table.h"
 #include "core/base/mutex.h"
 #include "core/engine/engine.h"
 #include "server/codec/response_encoder.h"
@@ -43,6 +44,7 @@ struct AttentionContext {
   Metrics& metrics;
   CallsInFlight& calls;
   DeadlineTimer& timer;
+  CallerTable& callers;
   AttentionLimits limits;
 };
 
@@ -96,6 +98,7 @@ class AttentionCall final : public AttentionReactor,
   grpc::CallbackServerContext& context_;
   CallRecord record_;
   const absl::Time deadline_;  // steady
+  CallerHandle caller_;        // moves on to the answer
   DeadlineTimer::Entry deadline_entry_;
   grpc::ByteBuffer request_, response_;
 

@@ -29,7 +29,7 @@ using Handler = grpc::internal::CallbackBidiHandler<grpc::ByteBuffer, grpc::Byte
 
 AttentionService::AttentionService(Engine& engine, Metrics& metrics, CallsInFlight& calls,
                                    const AttentionLimits& limits)
-    : timer_(Clock::Steady()), shared_{engine, metrics, calls, timer_, limits} {
+    : timer_(Clock::Steady()), shared_{engine, metrics, calls, timer_, callers_, limits} {
   Serve(0, kMultiHeadAttention);
   Serve(1, kScaledDotProductAttention);
 }

@@ -25,6 +25,7 @@ class AttentionService final : public v1::AttentionService::Service {
   void Serve(int index, const AttentionMethod& method);
 
   DeadlineTimer timer_;
+  CallerTable callers_;
   AttentionContext shared_;
 };
 

@@ -39,6 +39,7 @@ constexpr const char* kGrpcCodes[] = {
 constexpr std::pair<const char*, const char*> kRejections[] = {
     {"QUEUE_FULL", "queue_full"},
     {"MEMORY", "memory"},
+    {"CALLER_MEMORY", "caller_memory"},
     {"TOO_LARGE", "too_large"},
     {"EXPIRED", "expired"},
     {"DEADLINE_UNREACHABLE", "deadline_unreachable"},

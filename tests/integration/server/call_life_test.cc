@@ -3,6 +3,7 @@
 // The life of a call: it is refused before its message is read, and ends at its deadline whatever
 // it waits for.
 
+#include <chrono>
 #include <csignal>
 #include <memory>
 #include <string>
@@ -100,11 +101,14 @@ TEST(CallLifeTest, RefusesAtTheHeadersWhileDraining) {
   const std::unique_ptr<Call> busy = KeepBusy(server);
   const auto channel = server.Channel();
   server.process().Signal(SIGTERM);
+  // A call that is accepted before waits behind the busy one: it must give up soon.
+  Call::Options options;
+  options.timeout = std::chrono::milliseconds(20);
   double refused = 0;
   ASSERT_TRUE(Eventually([&] {
-    if (MakeCall(channel, kScaledDotProductPath, ShortRequest()).status.ok()) return false;
+    MakeCall(channel, kScaledDotProductPath, ShortRequest(), options);
     refused = Sum(server.Metrics(), "attend_rejected_total", {"draining"});
-    return true;
+    return refused > 0;
   }));
   connection.StartCall(kScaledDotProductPath, "");  // no message follows
   EXPECT_TRUE(connection.WaitForEnd());

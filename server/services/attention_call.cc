@@ -59,6 +59,7 @@ AttentionReactor* AttentionCall::Create(AttentionContext& shared, const Attentio
 AttentionCall::AttentionCall(AttentionContext& shared, const AttentionMethod& method,
                              grpc::CallbackServerContext& context)
     : shared_(shared),
+      metrics_(shared.metrics),
       method_(method),
       context_(context),
       record_(shared.metrics, method.method, context),
@@ -89,7 +90,8 @@ absl::Status AttentionCall::Submit() {
   absl::StatusOr<Request> request = Decode(charge);
   request_.Clear();
   if (!request.ok()) return request.status();
-  shared_.metrics.OnStage(Stage::kDecode, Clock::Steady().Now() - record_.start());
+  submitted_ = Clock::Steady().Now();
+  metrics_.OnStage(Stage::kDecode, submitted_ - record_.start());
   const Engine::Ticket ticket =
       shared_.engine.Submit(*std::move(request), std::move(charge), deadline_,
                             [self = shared_from_this()](absl::StatusOr<Response> response) {
@@ -120,6 +122,10 @@ absl::StatusOr<Request> AttentionCall::Decode(MemoryCharge& charge) {
 }
 
 void AttentionCall::OnFinished(absl::StatusOr<Response> response) {
+  // Without these, the queue would look the shorter the more requests die in it.
+  if (absl::IsDeadlineExceeded(response.status()) || absl::IsCancelled(response.status())) {
+    metrics_.OnStage(Stage::kQueue, Clock::Steady().Now() - submitted_);
+  }
   if (!TakeEnd()) return;  // the response goes, and with it its memory
   absl::Status status = response.status();
   if (response.ok()) {
@@ -133,13 +139,13 @@ void AttentionCall::OnFinished(absl::StatusOr<Response> response) {
 
 absl::Status AttentionCall::Encode(Response response) {
   const absl::Time start = Clock::Steady().Now();
-  shared_.metrics.OnStage(Stage::kQueue, response.timing.queue);
-  shared_.metrics.OnStage(Stage::kCompute, response.timing.compute);
+  metrics_.OnStage(Stage::kQueue, response.timing.queue);
+  metrics_.OnStage(Stage::kCompute, response.timing.compute);
   if (start >= deadline_) return ExpiredError();
   const auto answer = std::make_shared<Answer>(Answer{std::move(caller_), std::move(response)});
   const std::shared_ptr<const Response> borrowed(answer, &answer->response);
   response_ = MakeByteBuffer(borrowed, method_.encode(*borrowed));
-  shared_.metrics.OnStage(Stage::kEncode, Clock::Steady().Now() - start);
+  metrics_.OnStage(Stage::kEncode, Clock::Steady().Now() - start);
   return absl::OkStatus();
 }
 

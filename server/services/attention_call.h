@@ -55,7 +55,7 @@ using AttentionReactor = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuf
 //
 // Life: gRPC owns the call from Create to OnDone. The engine's callback and, while
 // it tells the call, the timer share it, because both may come after that; all
-// they may touch then are its own members.
+// they may touch then are its own members and the metrics.
 //
 // Threads: OnDeadline, OnCancel, OnReadDone and the engine's callback race.
 // The first of them that ends the call, by TakeEnd, gives gRPC its one Finish and
@@ -94,12 +94,14 @@ class AttentionCall final : public AttentionReactor,
   void Abandon();
 
   AttentionContext& shared_;
+  Metrics& metrics_;  // outlives the engine's callback, unlike `shared_`
   const AttentionMethod& method_;
   grpc::CallbackServerContext& context_;
   CallRecord record_;
   const absl::Time deadline_;  // steady
   CallerHandle caller_;        // moves on to the answer
   DeadlineTimer::Entry deadline_entry_;
+  absl::Time submitted_;  // steady; written before the engine has the request
   grpc::ByteBuffer request_, response_;
 
   Mutex mutex_;

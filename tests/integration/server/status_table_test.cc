@@ -275,6 +275,7 @@ TEST(StatusTableTest, ComputesNothingForWhatExpiredInTheQueue) {
   EXPECT_EQ(result.status.error_code(), StatusCode::DEADLINE_EXCEEDED);
   EXPECT_TRUE(busy->Wait().status.ok());
   EXPECT_EQ(Sum(server.Metrics(), "attend_batch_requests_sum"), 1);
+  EXPECT_EQ(Sum(server.Metrics(), "attend_stage_duration_seconds_count", {"queue"}), 2);
 }
 
 TEST(StatusTableTest, DropsQueuedWorkOfACallerThatCancels) {

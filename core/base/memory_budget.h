@@ -3,9 +3,12 @@
 #define ATTEND_CORE_BASE_MEMORY_BUDGET_H_
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "core/base/caller_table.h"
+#include "core/base/clock.h"
 
 namespace attend {
 
@@ -31,28 +34,40 @@ class MemoryCharge {
   void Shrink(int64_t bytes);
 
   int64_t bytes() const { return bytes_; }
+  CallerId caller() const { return caller_; }
 
  private:
   friend class MemoryBudget;
-  MemoryCharge(std::shared_ptr<internal::ByteCounter> counter, int64_t bytes);
+  MemoryCharge(std::shared_ptr<internal::ByteCounter> counter, int64_t bytes, CallerId caller);
 
   std::shared_ptr<internal::ByteCounter> counter_;
   int64_t bytes_ = 0;
+  CallerId caller_ = kSharedCaller;
 };
 
 // The memory that a program may use to serve requests: the bytes that requests in flight hold
-// together, and those reserved for the threads that compute them. Thread-safe, never blocks.
+// together, and those reserved for the threads that compute them. Thread-safe; blocks at most for a
+// mutex, and only where it refuses.
 class MemoryBudget {
  public:
-  explicit MemoryBudget(int64_t max_bytes);
+  // The requests of one caller hold at most `max_caller_bytes` together; one request may hold
+  // more if its caller has no other. `clock` outlives the budget and its charges.
+  explicit MemoryBudget(int64_t max_bytes,
+                        int64_t max_caller_bytes = std::numeric_limits<int64_t>::max(),
+                        const Clock& clock = Clock::Steady());
 
   // Sets `bytes` >= 0 aside for good: memory that is held whether there are requests or not.
   // They are no longer available to requests.
   void Reserve(int64_t bytes);
 
-  // Takes `bytes` >= 0 for a request. RESOURCE_EXHAUSTED with pushback and reason "MEMORY" if
-  // they do not fit now; without pushback and with reason "TOO_LARGE" if they never will.
-  absl::StatusOr<MemoryCharge> Charge(int64_t bytes);
+  // Takes `bytes` >= 0 for a request of `caller` <= kMaxCallers. RESOURCE_EXHAUSTED with pushback
+  // and reason "CALLER_MEMORY" if they exceed the caller's share now, "MEMORY" if they do not fit
+  // now; without pushback and with reason "TOO_LARGE" if they never will. The pushback is the time
+  // in which the missing bytes should be given back, at the rate of the last second.
+  absl::StatusOr<MemoryCharge> Charge(int64_t bytes, CallerId caller = kSharedCaller);
+
+  // Tells whether a byte could be charged now. Fails as Charge does.
+  absl::Status CheckRoom(CallerId caller = kSharedCaller) const;
 
   // The bytes that all requests may hold together: the whole budget less the reserved bytes.
   int64_t request_bytes() const;

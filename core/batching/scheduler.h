@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "core/base/caller_table.h"
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
 #include "core/batching/batch_observer.h"

@@ -139,6 +139,7 @@ class Engine::Impl {
     WorkItem item;
     item.runner = &(*operation)->runner();
     item.priority = priority;
+    item.caller = charge.caller();
     item.cost = (*operation)->cost();
     item.cost.bytes = charge.bytes();
     item.deadline = deadline;
@@ -220,6 +221,11 @@ Engine::~Engine() = default;
 
 MemoryBudget& Engine::budget() {
   return impl_->budget();
+}
+
+absl::Status Engine::Admit(CallerId caller) const {
+  ATTEND_RETURN_IF_ERROR(impl_->scheduler().CheckRoom(caller));
+  return impl_->budget().CheckRoom(caller);
 }
 
 Engine::Ticket Engine::Submit(Request request, MemoryCharge charge, absl::Time deadline,

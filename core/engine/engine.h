@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/attention/lengths.h"
 #include "core/base/clock.h"
@@ -80,6 +81,11 @@ class Engine {
   // The budget that the engine was made with. A request's inputs are charged to it before their
   // tensors are read; the charge is passed to Submit.
   MemoryBudget& budget();
+
+  // Tells whether a request that has not been read yet could be taken, so that a refusal costs
+  // nothing: UNAVAILABLE DRAINING, or RESOURCE_EXHAUSTED with pushback and reason QUEUE_FULL or
+  // those of MemoryBudget::CheckRoom. OK promises nothing. Blocks at most for a mutex.
+  absl::Status Admit(CallerId caller) const;
 
   // Takes the request and ends it by calling `done` exactly once: with the response, or with a
   // status of the wire contract. Checks the request, predicts its cost, charges its memory and

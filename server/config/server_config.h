@@ -60,6 +60,7 @@ struct ServerConfig {
   TransportConfig transport;
   // The memory budget of the program: requests in flight and the engine share it.
   int64_t max_in_flight_bytes = int64_t{1} << 30;
+  int64_t max_caller_bytes = 0;  // of it, for the requests of one caller; 0: half
   LifecycleConfig lifecycle;
   TlsConfig tls;
   TelemetryConfig telemetry;

@@ -60,7 +60,8 @@ void AddServing(ServerConfig& config, std::vector<Setting>& settings) {
                     config.lifecycle.port_file));
   settings.push_back(
       DurationSetting(Base("Serving", "max-deadline", "DURATION",
-                           "upper limit for a call's deadline; used for calls that set none"),
+                           "the longest that a call may take, from its headers to the last byte of "
+                           "its answer; also of calls without a deadline"),
                       config.lifecycle.max_deadline, absl::Milliseconds(1), kDay));
   settings.push_back(
       DurationSetting(Base("Serving", "drain-delay", "DURATION",
@@ -161,6 +162,12 @@ void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
       BytesSetting(Base("Limits", "max-weights-bytes", "BYTES",
                         "largest size of the attention weights that one request returns"),
                    engine.max_weights_bytes, 0, kMaxResponseBytes));
+  settings.push_back(
+      BytesSetting(Base("Limits", "max-caller-bytes", "BYTES",
+                        "memory that the requests of one caller, told by its address without the "
+                        "port, hold together; one request may hold more if its caller has no "
+                        "other; 0: half of --max-in-flight-bytes"),
+                   config.max_caller_bytes, 0));
   settings.push_back(BytesSetting(
       Base("Limits", "max-response-bytes", "BYTES",
            "largest size of what one request returns: output, weights and log-sum-exp together"),

@@ -58,6 +58,10 @@ v1::ServerInfo MakeInfo(const ServerConfig& config, Engine& engine) {
   return info;
 }
 
+int64_t CallerBytes(const ServerConfig& config) {
+  return config.max_caller_bytes > 0 ? config.max_caller_bytes : config.max_in_flight_bytes / 2;
+}
+
 // Everything between the engine and gRPC.
 struct Services {
   Services(const ServerConfig& config, const LayerRegistry& registry, Engine& engine,
@@ -79,7 +83,7 @@ struct Services {
 class ServerImpl final : public Server {
  public:
   explicit ServerImpl(const ServerConfig& config)
-      : config_(config), budget_(config.max_in_flight_bytes) {}
+      : config_(config), budget_(config.max_in_flight_bytes, CallerBytes(config)) {}
 
   ~ServerImpl() override {
     ready_ = false;

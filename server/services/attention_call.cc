@@ -1,80 +1,207 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/services/attention_call.h"
 
-#include <memory>
+#include <grpc/grpc.h>
+
+#include <exception>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
+#include "core/engine/failures.h"
 #include "server/codec/byte_buffer.h"
 
 namespace attend {
+namespace {
 
-AttentionCall::AttentionCall(Engine& engine, Metrics& metrics, CallsInFlight& calls,
-                             const AttentionLimits& limits, const AttentionMethod& method,
-                             grpc::CallbackServerContext& context, grpc::ByteBuffer& response)
-    : engine_(engine),
-      metrics_(metrics),
-      calls_(calls),
-      limits_(limits),
-      method_(method),
-      response_(response),
-      record_(metrics, method.method, context),
-      deadline_(record_.start() + TimeLeft(context, limits.max_deadline)) {
-  calls_.Add();
+absl::Status ExpiredError() {
+  return MakeError(absl::StatusCode::kDeadlineExceeded, "EXPIRED", "",
+                   "the deadline passed before the result");
 }
 
-void AttentionCall::Start(grpc::ByteBuffer& request) {
-  if (const absl::Status refused = Submit(request); !refused.ok()) Finish(record_.End(refused));
+// What gRPC holds until the last byte has left. The caller's id is not free before
+// its memory is: another caller would inherit it.
+struct Answer {
+  CallerHandle caller;
+  Response response;  // destroyed first
+};
+
+// Ends a call for which no AttentionCall could be made.
+class Refusal final : public AttentionReactor {
+ public:
+  explicit Refusal(grpc::CallbackServerContext& context) {
+    context.AddTrailingMetadata("grpc-retry-pushback-ms", "1000");
+    Finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "the server has no memory left"));
+  }
+  void OnDone() override { delete this; }
+};
+
+}  // namespace
+
+// An exception here would make gRPC answer UNIMPLEMENTED.
+AttentionReactor* AttentionCall::Create(AttentionContext& shared, const AttentionMethod& method,
+                                        grpc::CallbackServerContext& context) {
+  AttentionCall* started = nullptr;
+  const absl::Status made = CatchFailures([&] {
+    const auto call = std::make_shared<AttentionCall>(shared, method, context);
+    shared.calls.Add();
+    call->self_ = call;
+    started = call.get();
+  });
+  if (!made.ok()) return new (std::nothrow) Refusal(context);
+  if (const absl::Status failed = CatchFailures([started] { started->Start(); }); !failed.ok()) {
+    started->End(failed);
+  }
+  return started;
+}
+
+AttentionCall::AttentionCall(AttentionContext& shared, const AttentionMethod& method,
+                             grpc::CallbackServerContext& context)
+    : shared_(shared),
+      metrics_(shared.metrics),
+      method_(method),
+      context_(context),
+      record_(shared.metrics, method.method, context),
+      deadline_(record_.start() + TimeLeft(context, shared.limits.max_deadline)),
+      caller_(shared.callers.Enter(CallerName(context.peer()))) {}
+
+void AttentionCall::Start() {
+  deadline_entry_ = shared_.timer.Add(deadline_, weak_from_this());
+  if (const absl::Status refused = shared_.engine.Admit(caller_.id()); !refused.ok())
+    return End(refused);
+  StartRead(&request_);
+}
+
+void AttentionCall::OnReadDone(bool ok) {
+  if (!ok) {
+    return End(MakeError(absl::StatusCode::kInvalidArgument, "UNDECODABLE", "",
+                         "the request message is missing or cut short"));
+  }
+  absl::Status refused;
+  const absl::Status failed = CatchFailures([&] { refused = Submit(); });
+  if (!failed.ok()) refused = failed;
+  if (!refused.ok()) End(refused);
 }
 
 // OK: the engine ends the request.
-absl::Status AttentionCall::Submit(grpc::ByteBuffer& buffer) {
+absl::Status AttentionCall::Submit() {
   MemoryCharge charge;
-  absl::StatusOr<Request> request = Decode(buffer, charge);
-  buffer.Clear();
+  absl::StatusOr<Request> request = Decode(charge);
+  request_.Clear();
   if (!request.ok()) return request.status();
-  metrics_.OnStage(Stage::kDecode, Clock::Steady().Now() - record_.start());
-  ticket_ =
-      engine_.Submit(*std::move(request), std::move(charge), deadline_,
-                     [this](absl::StatusOr<Response> response) { Finished(std::move(response)); });
+  submitted_ = Clock::Steady().Now();
+  metrics_.OnStage(Stage::kDecode, submitted_ - record_.start());
+  const Engine::Ticket ticket =
+      shared_.engine.Submit(*std::move(request), std::move(charge), deadline_,
+                            [self = shared_from_this()](absl::StatusOr<Response> response) {
+                              self->OnFinished(std::move(response));
+                            });
+  bool ended = false;
+  {
+    MutexLock lock(mutex_);
+    ticket_ = ticket;
+    ended = ended_;
+  }
+  // What ended the call meanwhile had no ticket yet.
+  if (ended) shared_.engine.Cancel(ticket);
   return absl::OkStatus();
 }
 
-absl::StatusOr<Request> AttentionCall::Decode(const grpc::ByteBuffer& buffer,
-                                              MemoryCharge& charge) {
-  ATTEND_ASSIGN_OR_RETURN(const ReceivedMessage message, ReceivedMessage::Open(buffer));
-  const auto bytes = static_cast<int64_t>(buffer.Length());
-  if (bytes > limits_.max_request_bytes) {
+absl::StatusOr<Request> AttentionCall::Decode(MemoryCharge& charge) {
+  ATTEND_ASSIGN_OR_RETURN(const ReceivedMessage message, ReceivedMessage::Open(request_));
+  const auto bytes = static_cast<int64_t>(request_.Length());
+  if (const int64_t limit = shared_.limits.max_request_bytes; bytes > limit) {
     return MakeError(absl::StatusCode::kResourceExhausted, "TOO_LARGE", "",
-                     absl::StrCat("the message has ", bytes, " bytes; this server takes ",
-                                  limits_.max_request_bytes, ": send smaller ones"));
+                     absl::StrCat("the message has ", bytes, " bytes; this server takes ", limit,
+                                  ": send smaller ones"));
   }
   // Charged before anything is allocated for it.
-  ATTEND_ASSIGN_OR_RETURN(charge, engine_.budget().Charge(bytes));
-  return method_.decode(message.chunks(), limits_.decode);
+  ATTEND_ASSIGN_OR_RETURN(charge, shared_.engine.budget().Charge(bytes, caller_.id()));
+  return method_.decode(message.chunks(), shared_.limits.decode);
 }
 
-void AttentionCall::OnCancel() {
-  if (ticket_.has_value()) engine_.Cancel(*ticket_);
+void AttentionCall::OnFinished(absl::StatusOr<Response> response) {
+  // Without these, the queue would look the shorter the more requests die in it.
+  if (absl::IsDeadlineExceeded(response.status()) || absl::IsCancelled(response.status())) {
+    metrics_.OnStage(Stage::kQueue, Clock::Steady().Now() - submitted_);
+  }
+  if (!TakeEnd()) return;  // the response goes, and with it its memory
+  absl::Status status = response.status();
+  if (response.ok()) {
+    const absl::Status failed = CatchFailures([&] { status = Encode(*std::move(response)); });
+    if (!failed.ok()) status = failed;
+  }
+  grpc::Status end = record_.End(status);
+  if (!end.ok()) return Finish(std::move(end));
+  StartWriteAndFinish(&response_, grpc::WriteOptions(), std::move(end));
 }
 
-void AttentionCall::Finished(absl::StatusOr<Response> response) {
-  Finish(record_.End(response.ok() ? Respond(*std::move(response)) : response.status()));
-}
-
-absl::Status AttentionCall::Respond(Response response) {
+absl::Status AttentionCall::Encode(Response response) {
   const absl::Time start = Clock::Steady().Now();
   metrics_.OnStage(Stage::kQueue, response.timing.queue);
   metrics_.OnStage(Stage::kCompute, response.timing.compute);
-  if (start >= deadline_) {
-    return MakeError(absl::StatusCode::kDeadlineExceeded, "EXPIRED", "",
-                     "the deadline passed before the result");
-  }
-  const auto shared = std::make_shared<const Response>(std::move(response));
-  response_ = MakeByteBuffer(shared, method_.encode(*shared));
+  if (start >= deadline_) return ExpiredError();
+  const auto answer = std::make_shared<Answer>(Answer{std::move(caller_), std::move(response)});
+  const std::shared_ptr<const Response> borrowed(answer, &answer->response);
+  response_ = MakeByteBuffer(borrowed, method_.encode(*borrowed));
   metrics_.OnStage(Stage::kEncode, Clock::Steady().Now() - start);
   return absl::OkStatus();
+}
+
+void AttentionCall::OnDeadline() {
+  if (TakeEnd()) {
+    Abandon();
+    return Finish(record_.End(ExpiredError()));
+  }
+  // The caller has not read its answer. The lock keeps OnDone from returning, and
+  // with it gRPC's call alive, until it has another reference.
+  grpc_call* call = nullptr;
+  {
+    MutexLock lock(mutex_);
+    if (done_) return;
+    call = context_.c_call();
+    grpc_call_ref(call);
+  }
+  grpc_call_cancel(call, nullptr);
+  grpc_call_unref(call);
+}
+
+// The caller is gone, or gRPC's own timer saw its deadline pass.
+void AttentionCall::OnCancel() {
+  End(absl::CancelledError("the caller went away"));
+}
+
+void AttentionCall::OnDone() {
+  const std::shared_ptr<AttentionCall> self = std::move(self_);
+  {
+    MutexLock lock(mutex_);
+    done_ = true;
+  }
+  shared_.timer.Remove(deadline_entry_);
+  request_.Clear();
+  response_.Clear();
+  shared_.calls.Remove();
+}
+
+bool AttentionCall::TakeEnd() {
+  MutexLock lock(mutex_);
+  return !std::exchange(ended_, true);
+}
+
+void AttentionCall::End(const absl::Status& status) {
+  if (!TakeEnd()) return;
+  Abandon();
+  Finish(record_.End(status));
+}
+
+void AttentionCall::Abandon() {
+  Engine::Ticket ticket = 0;
+  {
+    MutexLock lock(mutex_);
+    ticket = ticket_;
+  }
+  if (ticket != 0) shared_.engine.Cancel(ticket);
 }
 
 }  // namespace attend

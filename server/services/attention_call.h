@@ -6,18 +6,21 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "core/base/caller_table.h"
+#include "core/base/mutex.h"
 #include "core/engine/engine.h"
 #include "server/codec/limits.h"
 #include "server/codec/response_encoder.h"
 #include "server/services/call_record.h"
 #include "server/services/calls_in_flight.h"
+#include "server/services/deadline_timer.h"
 #include "server/telemetry/metrics.h"
 
 namespace attend {
@@ -37,40 +40,78 @@ struct AttentionMethod {
   std::vector<EncodedPiece> (*encode)(const Response& response);
 };
 
-// One call. Deletes itself when gRPC is done with it.
-//
-// Threads: Start runs inside the service's handler, so nothing that gRPC calls
-// can come before its end: OnCancel and OnDone see what it wrote. Finished runs
-// on an executor's thread, or inside Start or OnCancel.
-class AttentionCall final : public grpc::ServerUnaryReactor {
- public:
-  AttentionCall(Engine& engine, Metrics& metrics, CallsInFlight& calls,
-                const AttentionLimits& limits, const AttentionMethod& method,
-                grpc::CallbackServerContext& context, grpc::ByteBuffer& response);
+// What calls use. All of it outlives gRPC's server; the engine and the metrics
+// also outlive the end of the engine's last request.
+struct AttentionContext {
+  Engine& engine;
+  Metrics& metrics;
+  CallsInFlight& calls;
+  DeadlineTimer& timer;
+  CallerTable& callers;
+  AttentionLimits limits;
+};
 
-  // Reads `request`, releases its bytes, and gives it to the engine.
-  void Start(grpc::ByteBuffer& request);
+using AttentionReactor = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
+
+// One unary call, as a stream of which it reads one message: so it begins with
+// the headers and can be refused before its message is read.
+//
+// Life: gRPC owns the call from Create to OnDone. The engine's callback and, while
+// it tells the call, the timer share it, because both may come after that; all
+// they may touch then are its own members and the metrics.
+//
+// Threads: OnDeadline, OnCancel, OnReadDone and the engine's callback race.
+// The first of them that ends the call, by TakeEnd, gives gRPC its one Finish and
+// alone uses `record_` and `response_`. No lock is held while gRPC or the engine
+// is called, because either may call back on the same thread.
+class AttentionCall final : public AttentionReactor,
+                            public Expirable,
+                            public std::enable_shared_from_this<AttentionCall> {
+ public:
+  // Starts a call whose headers have come. Never throws and never returns nullptr
+  // while there is memory for a refusal.
+  static AttentionReactor* Create(AttentionContext& shared, const AttentionMethod& method,
+                                  grpc::CallbackServerContext& context);
+
+  AttentionCall(AttentionContext& shared, const AttentionMethod& method,
+                grpc::CallbackServerContext& context);
 
  private:
-  ~AttentionCall() override { calls_.Remove(); }
-
+  void Start();
+  void OnReadDone(bool ok) override;
   void OnCancel() override;
-  void OnDone() override { delete this; }
+  void OnDone() override;
 
-  absl::Status Submit(grpc::ByteBuffer& buffer);
-  absl::StatusOr<Request> Decode(const grpc::ByteBuffer& buffer, MemoryCharge& charge);
-  void Finished(absl::StatusOr<Response> response);
-  absl::Status Respond(Response response);
+  void OnDeadline() override;
+  void OnFinished(absl::StatusOr<Response> response);
 
-  Engine& engine_;
-  Metrics& metrics_;
-  CallsInFlight& calls_;
-  const AttentionLimits& limits_;
+  absl::Status Submit();
+  absl::StatusOr<Request> Decode(MemoryCharge& charge);
+  absl::Status Encode(Response response);
+
+  // Whether the caller is the one that ends the call.
+  bool TakeEnd();
+  // Ends the call without an answer, unless it has been ended.
+  void End(const absl::Status& status);
+  // Tells the engine, if it has the request, that nobody waits for it.
+  void Abandon();
+
+  AttentionContext& shared_;
+  Metrics& metrics_;  // outlives the engine's callback, unlike `shared_`
   const AttentionMethod& method_;
-  grpc::ByteBuffer& response_;
+  grpc::CallbackServerContext& context_;
   CallRecord record_;
   const absl::Time deadline_;  // steady
-  std::optional<Engine::Ticket> ticket_;
+  CallerHandle caller_;        // moves on to the answer
+  DeadlineTimer::Entry deadline_entry_;
+  absl::Time submitted_;  // steady; written before the engine has the request
+  grpc::ByteBuffer request_, response_;
+
+  Mutex mutex_;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // by TakeEnd
+  bool done_ ABSL_GUARDED_BY(mutex_) = false;   // OnDone has begun
+  Engine::Ticket ticket_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::shared_ptr<AttentionCall> self_;  // gRPC's share
 };
 
 }  // namespace attend

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/services/attention_service.h"
 
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
 #include "server/codec/request_decoder.h"
 
 namespace attend {
@@ -21,29 +24,27 @@ constexpr AttentionMethod kScaledDotProductAttention = {
     Method::kScaledDotProductAttention, Decode<DecodeScaledDotProductAttentionRequest>,
     EncodeScaledDotProductAttentionResponse};
 
-grpc::ServerUnaryReactor* Start(AttentionCall* call, const grpc::ByteBuffer* request) {
-  // gRPC keeps the message until the call ends. It made the buffer for this
-  // handler alone, so the bytes may go as soon as they are decoded.
-  call->Start(*const_cast<grpc::ByteBuffer*>(request));
-  return call;
-}
+using Handler = grpc::internal::CallbackBidiHandler<grpc::ByteBuffer, grpc::ByteBuffer>;
 
 }  // namespace
 
-grpc::ServerUnaryReactor* AttentionService::MultiHeadAttention(grpc::CallbackServerContext* context,
-                                                               const grpc::ByteBuffer* request,
-                                                               grpc::ByteBuffer* response) {
-  return Start(new AttentionCall(engine_, metrics_, calls_, limits_, kMultiHeadAttention, *context,
-                                 *response),
-               request);
+AttentionService::AttentionService(Engine& engine, Metrics& metrics, CallsInFlight& calls,
+                                   const AttentionLimits& limits)
+    : timer_(Clock::Steady()), shared_{engine, metrics, calls, timer_, callers_, limits} {
+  Serve(0, kMultiHeadAttention);
+  Serve(1, kScaledDotProductAttention);
 }
 
-grpc::ServerUnaryReactor* AttentionService::ScaledDotProductAttention(
-    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-    grpc::ByteBuffer* response) {
-  return Start(new AttentionCall(engine_, metrics_, calls_, limits_, kScaledDotProductAttention,
-                                 *context, *response),
-               request);
+void AttentionService::Serve(int index, const AttentionMethod& method) {
+  const auto make_handler = [&] {
+    return new Handler([this, &method](grpc::CallbackServerContext* context) {
+      return AttentionCall::Create(shared_, method, *context);
+    });
+  };
+  // The first call changes the method's type, for which the second makes it raw.
+  // Each takes ownership of its handler.
+  MarkMethodStreamed(index, make_handler());
+  MarkMethodRawCallback(index, make_handler());
 }
 
 }  // namespace attend

@@ -40,6 +40,7 @@ constexpr const char* kGrpcCodes[] = {
 constexpr std::pair<const char*, const char*> kRejections[] = {
     {"QUEUE_FULL", "queue_full"},
     {"MEMORY", "memory"},
+    {"CALLER_MEMORY", "caller_memory"},
     {"TOO_LARGE", "too_large"},
     {"TOO_COSTLY", "too_costly"},
     {"EXPIRED", "expired"},
@@ -165,7 +166,9 @@ void Metrics::RegisterBatches() {
   auto& stages =
       BuildHistogram()
           .Name("attend_stage_duration_seconds")
-          .Help("Time of a request's stages: decode, queue, compute (of its batch), encode.")
+          .Help(
+              "Time of a request's stages: decode, queue (until its batch began, or until it "
+              "was cancelled or expired), compute (of its batch), encode.")
           .Register(registry_);
   const char* const names[] = {"decode", "queue", "compute", "encode"};
   for (size_t i = 0; i < stages_.size(); ++i) {

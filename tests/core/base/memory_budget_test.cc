@@ -10,6 +10,7 @@
 
 #include "core/base/status.h"
 #include "gtest/gtest.h"
+#include "tests/support/fake_clock.h"
 
 namespace attend {
 namespace {
@@ -107,6 +108,82 @@ TEST(MemoryBudget, IsOutlivedByItsCharges) {
   budget.reset();
   EXPECT_TRUE(charge.Grow(40).ok());
   EXPECT_FALSE(charge.Grow(1).ok());
+}
+
+constexpr int64_t kNoShare = std::numeric_limits<int64_t>::max();
+
+TEST(MemoryBudget, RefusesACallerThatHoldsItsShareAndServesOthers) {
+  MemoryBudget budget(100, 50);
+  MemoryCharge first = *budget.Charge(40, 1);
+  EXPECT_TRUE(first.Grow(10).ok());
+  const absl::Status status = budget.Charge(1, 1).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(GetErrorInfo(status).reason, "CALLER_MEMORY");
+  EXPECT_GT(GetRetryPushback(status), absl::ZeroDuration());
+  EXPECT_EQ(GetErrorInfo(budget.CheckRoom(1)).reason, "CALLER_MEMORY");
+  EXPECT_TRUE(budget.CheckRoom(2).ok());
+  EXPECT_TRUE(budget.Charge(50, 2).ok());
+  EXPECT_TRUE(budget.Charge(50).ok());
+  first.Shrink(10);
+  EXPECT_TRUE(budget.Charge(10, 1).ok());
+}
+
+TEST(MemoryBudget, LetsOneRequestExceedTheShareWhereItsCallerHoldsNothingElse) {
+  MemoryBudget budget(100, 50);
+  {
+    MemoryCharge alone = *budget.Charge(70, 1);
+    EXPECT_TRUE(alone.Grow(30).ok());
+  }
+  const MemoryCharge small = *budget.Charge(1, 1);
+  EXPECT_EQ(GetErrorInfo(budget.Charge(70, 1).status()).reason, "CALLER_MEMORY");
+  MemoryCharge second = *budget.Charge(1, 1);
+  EXPECT_EQ(GetErrorInfo(second.Grow(50)).reason, "CALLER_MEMORY");
+  EXPECT_EQ(budget.used_bytes(), 2);
+}
+
+TEST(MemoryBudget, LeavesTheShareAsItWasWhereTheBudgetRefuses) {
+  MemoryBudget budget(100, 60);
+  const MemoryCharge other = *budget.Charge(60, 2);
+  EXPECT_EQ(GetErrorInfo(budget.Charge(50, 1).status()).reason, "MEMORY");
+  const MemoryCharge own = *budget.Charge(40, 1);
+  EXPECT_EQ(own.caller(), 1u);
+}
+
+TEST(MemoryBudget, GivesTheShareBackAfterItsEnd) {
+  std::optional<MemoryBudget> budget(std::in_place, 100, 50);
+  MemoryCharge charge = *budget->Charge(50, 3);
+  MemoryCharge moved = std::move(charge);
+  budget.reset();
+  moved.Shrink(20);
+  EXPECT_TRUE(moved.Grow(20).ok());
+}
+
+TEST(MemoryBudget, ChecksForRoomWithoutTakingIt) {
+  MemoryBudget budget(100);
+  EXPECT_TRUE(budget.CheckRoom().ok());
+  EXPECT_EQ(budget.used_bytes(), 0);
+  const MemoryCharge all = *budget.Charge(100);
+  EXPECT_EQ(GetErrorInfo(budget.CheckRoom()).reason, "MEMORY");
+}
+
+TEST(MemoryBudget, TellsWhenTheMissingBytesShouldBeGivenBack) {
+  FakeClock clock;
+  MemoryBudget budget(1000, kNoShare, clock);
+  MemoryCharge held = *budget.Charge(1000);
+  const auto pushback = [&](int64_t bytes) {
+    return GetRetryPushback(budget.Charge(bytes).status());
+  };
+  const absl::Duration unknown = pushback(100);
+  EXPECT_EQ(unknown, absl::Milliseconds(50));
+  clock.Advance(absl::Milliseconds(100));
+  held.Shrink(100);  // 1,000 bytes per second
+  EXPECT_EQ(pushback(600), absl::Milliseconds(500));
+  EXPECT_EQ(pushback(200), absl::Milliseconds(100));
+  EXPECT_EQ(pushback(101), absl::Milliseconds(10)) << "not less";
+  clock.Advance(absl::Milliseconds(200));
+  EXPECT_EQ(pushback(200), absl::Seconds(2)) << "nothing was given back, and it is not more";
+  clock.Advance(absl::Seconds(2));
+  EXPECT_EQ(pushback(200), unknown) << "nobody asked for longer than a second";
 }
 
 TEST(MemoryBudget, IsNeverExceededByManyThreads) {

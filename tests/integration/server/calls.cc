@@ -78,4 +78,12 @@ v1::ScaledDotProductAttentionRequest LongRequest() {
   return OperatorRequest(kSanitized ? 8192 : 32768, 1, 8);
 }
 
+v1::ScaledDotProductAttentionRequest LargeAnswerRequest(int64_t rows) {
+  v1::ScaledDotProductAttentionRequest request;
+  FillTensor({1, rows, 1, 1}, *request.mutable_query());
+  FillTensor({1, 1, 1, 1}, *request.mutable_key());
+  FillTensor({1, 1, 1, 2048}, *request.mutable_value());
+  return request;
+}
+
 }  // namespace attend

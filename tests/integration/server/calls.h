@@ -69,6 +69,9 @@ v1::ScaledDotProductAttentionRequest OperatorRequest(int64_t rows, int64_t heads
 // part of a second; it is smaller if a sanitizer slows it down.
 v1::ScaledDotProductAttentionRequest LongRequest();
 
+// Returns an operator request of less than 16 KiB whose answer takes `rows` * 8,192 bytes.
+v1::ScaledDotProductAttentionRequest LargeAnswerRequest(int64_t rows);
+
 // A float32 tensor with fixed values between -1 and 1.
 void FillTensor(const std::vector<int64_t>& shape, v1::Tensor& tensor);
 

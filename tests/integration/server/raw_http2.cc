@@ -51,12 +51,20 @@ void RawHttp2::StartCall(const std::string& path, const std::string& timeout) {
   AppendHeader(":authority", "test", headers);
   AppendHeader("te", "trailers", headers);
   AppendHeader("content-type", "application/grpc", headers);
-  AppendHeader("grpc-timeout", timeout, headers);
+  if (!timeout.empty()) AppendHeader("grpc-timeout", timeout, headers);
   SendFrame(kHeaders, kEndHeaders, 1, headers);
 }
 
 void RawHttp2::SendData(const std::string& bytes, bool end_stream) {
   SendFrame(kData, end_stream ? kEndStream : 0, 1, bytes);
+}
+
+void RawHttp2::SendMessage(const std::string& message) {
+  std::string framed(1, '\0');
+  for (const int shift : {24, 16, 8, 0}) {
+    framed.push_back(static_cast<char>(message.size() >> shift));
+  }
+  SendData(framed + message, true);
 }
 
 bool RawHttp2::WaitForEnd() {

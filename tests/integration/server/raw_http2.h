@@ -15,10 +15,15 @@ class RawHttp2 {
   explicit RawHttp2(const std::string& address);
   ~RawHttp2();
 
-  // Opens stream 1 as a gRPC call. `timeout` has the form of grpc-timeout, e.g. "500m".
+  // Opens stream 1 as a gRPC call. `timeout` has the form of grpc-timeout, e.g. "500m"; empty:
+  // the call has no deadline.
   void StartCall(const std::string& path, const std::string& timeout);
 
   void SendData(const std::string& bytes, bool end_stream);
+
+  // Sends a whole message with its length before it and ends the stream. The message must fit
+  // into one frame, which holds 16,384 bytes.
+  void SendMessage(const std::string& message);
 
   // Reads frames until stream 1 ends, answering SETTINGS and PING; false if the connection
   // closes before.

@@ -136,7 +136,7 @@ TEST(RobustnessTest, KeepsPeakMemoryWithinItsBudgetsUnderManyHugeMessages) {
     // before it checks its own quota.
     EXPECT_LT(server.PeakResidentBytes(), before + (128 + 128 + 96) * kMiB);
   }
-  EXPECT_GT(server.PeakResidentBytes(), 0) << server.process().Output();
+  EXPECT_GE(answered, 1);
   const CallResult alone = MakeCall(server.Channel(), kScaledDotProductPath, request);
   EXPECT_TRUE(alone.status.ok()) << alone.status.error_message();
 }
@@ -219,7 +219,7 @@ TEST(RobustnessTest, SurvivesClientsThatAreKilledInMidCall) {
   ExpectStillServes(server);
 }
 
-TEST(RobustnessTest, GivesMemoryBackAfterLoad) {
+TEST(RobustnessTest, NeedsNoMoreMemoryTheLongerALoadLasts) {
   if (kSanitized) GTEST_SKIP() << "sanitizers keep memory";
   ServerProcess server({"--max-queue-requests=4"});
   const std::string request = OperatorRequest(1024, 4, 64).SerializeAsString();  // 3 MiB

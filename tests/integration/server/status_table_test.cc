@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/integration/server/calls.h"
+#include "tests/integration/server/raw_http2.h"
 #include "tests/integration/server/server_process.h"
 
 namespace attend {
@@ -174,12 +175,17 @@ TEST_F(RefusalTest, AnswersAnUnknownOptionWithUnimplementedThatNamesItsNumber) {
   ExpectError(Send(bytes), StatusCode::UNIMPLEMENTED, "UNKNOWN_OPTION", "field 100");
 }
 
-TEST_F(RefusalTest, AnswersACompressedRequestWithUnimplemented) {
+TEST_F(RefusalTest, AnswersACompressedRequestWithUnimplementedAndDoesNotInflateIt) {
+  constexpr int64_t kMiB = 1 << 20;
   Call::Options options;
   options.compression = GRPC_COMPRESS_GZIP;
-  const CallResult result = MakeCall(server_->Channel(), kMultiHeadPath,
-                                     LayerRequest("small", 100, 16).SerializeAsString(), options);
+  const int64_t before = server_->PeakResidentBytes();
+  const CallResult result =
+      MakeCall(server_->Channel(), kMultiHeadPath, std::string(128 * kMiB, '\0'), options);
   EXPECT_EQ(result.status.error_code(), StatusCode::UNIMPLEMENTED) << result.status.error_message();
+  if (!kSanitized) {
+    EXPECT_LT(server_->PeakResidentBytes(), before + 32 * kMiB);
+  }
 }
 
 TEST(StatusTableTest, AnswersAMessageOverTheLimitWithResourceExhaustedWithoutPushback) {
@@ -247,34 +253,55 @@ TEST(StatusTableTest, AnswersAFullQueueWithResourceExhaustedAndPushback) {
   EXPECT_EQ(Sum(metrics, "attend_requests_total", {"\"OK\""}), answered);
 }
 
-TEST(StatusTableTest, AnswersAFullMemoryBudgetWithResourceExhaustedAndPushback) {
-  // Room for one request of 12.6 MB with its output, not for two.
-  ServerProcess server({"--workers=1", "--batching=off", "--max-request-bytes=16MiB",
-                        "--max-in-flight-bytes=20MiB"});
-  const std::string request = OperatorRequest(256, 64, 64).SerializeAsString();
-  std::vector<std::unique_ptr<Call>> calls;
-  for (int i = 0; i < 12; ++i) {
-    calls.push_back(std::make_unique<Call>(server.Channel(), kScaledDotProductPath, request));
-  }
-  int answered = 0, refused = 0;
-  for (const auto& call : calls) {
-    const CallResult& result = call->Wait();
-    if (result.status.ok()) {
-      ++answered;
-      continue;
-    }
-    ++refused;
-    ExpectError(result, StatusCode::RESOURCE_EXHAUSTED, "MEMORY", "");
-    EXPECT_TRUE(result.has_trailer(kPushback));
-  }
-  EXPECT_GE(answered, 1);
-  EXPECT_EQ(Sum(server.Metrics(), "attend_rejected_total", {"\"memory\""}), refused);
+// Sends a request whose answer of `rows` * 8,192 bytes the caller does not read, and waits until
+// the server has given it to gRPC: its memory stays taken while `connection` lives.
+void HoldMemory(const ServerProcess& server, int64_t rows, RawHttp2& connection) {
+  const double before = Sum(server.Metrics(), "attend_requests_total", {"\"OK\""});
+  connection.StartCall(kScaledDotProductPath, "");
+  connection.SendMessage(LargeAnswerRequest(rows).SerializeAsString());
+  EXPECT_TRUE(Eventually(
+      [&] { return Sum(server.Metrics(), "attend_requests_total", {"\"OK\""}) == before + 1; }));
 }
 
-TEST(StatusTableTest, EndsARequestAtTheServersOwnDeadline) {
-  ServerProcess server({"--workers=1", "--max-deadline=1ms"});
-  ExpectError(MakeCall(server.Channel(), kScaledDotProductPath, LongRequest().SerializeAsString()),
-              StatusCode::DEADLINE_EXCEEDED, "EXPIRED", "deadline");
+TEST(StatusTableTest, AnswersAFullMemoryBudgetWithResourceExhaustedAndPushback) {
+  // Room for the unread answer of 12 MiB or for the request of 3 MiB with its answer of 1 MiB.
+  ServerProcess server(
+      {"--max-request-bytes=4MiB", "--max-in-flight-bytes=16MiB", "--max-caller-bytes=16MiB"});
+  const std::string request = OperatorRequest(1024, 4, 64).SerializeAsString();
+  {
+    RawHttp2 connection(server.tcp());
+    HoldMemory(server, 1536, connection);
+    const CallResult result = MakeCall(server.Channel(), kScaledDotProductPath, request);
+    ExpectError(result, StatusCode::RESOURCE_EXHAUSTED, "MEMORY", "memory budget");
+    EXPECT_TRUE(result.has_trailer(kPushback));
+    EXPECT_EQ(Sum(server.Metrics(), "attend_rejected_total", {"\"memory\""}), 1);
+  }
+  ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_in_flight_bytes") == 0; }));
+  EXPECT_TRUE(MakeCall(server.Channel(), kScaledDotProductPath, request).status.ok());
+}
+
+TEST(StatusTableTest, AnswersACallerThatHoldsItsShareWithResourceExhaustedAndServesOthers) {
+  ServerProcess server(
+      {"--max-request-bytes=4MiB", "--max-in-flight-bytes=64MiB", "--max-caller-bytes=10MiB"});
+  const std::string request = OperatorRequest(1024, 4, 64).SerializeAsString();
+  RawHttp2 connection(server.tcp());
+  HoldMemory(server, 1024, connection);  // 8 MiB
+  const CallResult result = MakeCall(server.Channel(), kScaledDotProductPath, request);
+  ExpectError(result, StatusCode::RESOURCE_EXHAUSTED, "CALLER_MEMORY", "share");
+  EXPECT_TRUE(result.has_trailer(kPushback));
+  EXPECT_EQ(Sum(server.Metrics(), "attend_rejected_total", {"\"caller_memory\""}), 1);
+  const auto other = ServerProcess::Channel(server.unix_socket());
+  EXPECT_TRUE(MakeCall(other, kScaledDotProductPath, request).status.ok());
+}
+
+TEST(StatusTableTest, EndsARequestThatRunsAtTheServersOwnDeadline) {
+  // A batch that lasts several times as long as the deadline, which leaves time to begin it.
+  ServerProcess server({"--workers=1", "--max-deadline=250ms"});
+  Call call(server.Channel(), kScaledDotProductPath, LongRequest().SerializeAsString());
+  ExpectError(call.Wait(), StatusCode::DEADLINE_EXCEEDED, "EXPIRED", "deadline");
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_batch_requests_sum") == 1; }))
+      << "it expired before it ran";
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_in_flight_bytes") == 0; }));
 }
 
 TEST(StatusTableTest, ComputesNothingForWhatExpiredInTheQueue) {
@@ -287,6 +314,7 @@ TEST(StatusTableTest, ComputesNothingForWhatExpiredInTheQueue) {
   EXPECT_EQ(result.status.error_code(), StatusCode::DEADLINE_EXCEEDED);
   EXPECT_TRUE(busy->Wait().status.ok());
   EXPECT_EQ(Sum(server.Metrics(), "attend_batch_requests_sum"), 1);
+  EXPECT_EQ(Sum(server.Metrics(), "attend_stage_duration_seconds_count", {"queue"}), 2);
 }
 
 TEST(StatusTableTest, DropsQueuedWorkOfACallerThatCancels) {

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/base/caller_table.h"
+
+#include <functional>
+#include <list>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "core/base/mutex.h"
+
+namespace attend {
+namespace internal {
+
+// The state that a table and its handles share.
+class CallerNames {
+ public:
+  explicit CallerNames(CallerId max_callers) : entries_(size_t{max_callers} + 1) {
+    for (CallerId id = 1; id <= max_callers; ++id)
+      entries_[id].idle = idle_.insert(idle_.end(), id);
+  }
+
+  CallerId Enter(absl::string_view name) {
+    MutexLock lock(mutex_);
+    auto known = ids_.find(name);
+    if (known == ids_.end()) {
+      if (idle_.empty()) return kSharedCaller;
+      known = ids_.emplace(std::string(name), idle_.front()).first;
+      Entry& entry = entries_[known->second];
+      if (entry.named) ids_.erase(entry.name);
+      entry.named = true;
+      entry.name = known;
+    }
+    Entry& entry = entries_[known->second];
+    if (entry.handles++ == 0) in_use_.splice(in_use_.begin(), idle_, entry.idle);
+    return known->second;
+  }
+
+  void Leave(CallerId id) {
+    MutexLock lock(mutex_);
+    Entry& entry = entries_[id];
+    if (--entry.handles == 0) idle_.splice(idle_.end(), in_use_, entry.idle);
+  }
+
+ private:
+  using Ids = std::map<std::string, CallerId, std::less<>>;
+  struct Entry {
+    bool named = false;
+    Ids::iterator name;
+    std::list<CallerId>::iterator idle;  // in one of the lists
+    int64_t handles = 0;
+  };
+
+  Mutex mutex_;
+  Ids ids_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Entry> entries_ ABSL_GUARDED_BY(mutex_);  // indexed by id
+  std::list<CallerId> idle_ ABSL_GUARDED_BY(mutex_);    // without handles, the longest idle first
+  std::list<CallerId> in_use_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace internal
+
+CallerHandle::CallerHandle(std::shared_ptr<internal::CallerNames> names, CallerId id)
+    : names_(std::move(names)), id_(id) {}
+
+CallerHandle::CallerHandle(CallerHandle&& other) noexcept
+    : names_(std::move(other.names_)), id_(std::exchange(other.id_, kSharedCaller)) {}
+
+CallerHandle& CallerHandle::operator=(CallerHandle&& other) noexcept {
+  CallerHandle moved(std::move(other));
+  std::swap(names_, moved.names_);
+  std::swap(id_, moved.id_);
+  return *this;
+}
+
+CallerHandle::~CallerHandle() {
+  if (names_ != nullptr) names_->Leave(id_);
+}
+
+CallerTable::CallerTable(CallerId max_callers)
+    : names_(std::make_shared<internal::CallerNames>(max_callers)) {}
+
+CallerHandle CallerTable::Enter(absl::string_view name) {
+  const CallerId id = names_->Enter(name);
+  return id == kSharedCaller ? CallerHandle() : CallerHandle(names_, id);
+}
+
+absl::string_view CallerName(absl::string_view peer) {
+  if (absl::StartsWith(peer, "unix")) return "unix";
+  // gRPC may write the brackets of IPv6 as in a URI.
+  const size_t port = peer.rfind(':');
+  const size_t scheme = peer.find(':');
+  return port == peer.npos || port == scheme ? peer : peer.substr(0, port);
+}
+
+}  // namespace attend

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The life of a call: it is refused before its message is read, and ends at its deadline whatever
+// it waits for.
+
+#include <chrono>
+#include <csignal>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/integration/server/calls.h"
+#include "tests/integration/server/raw_http2.h"
+#include "tests/integration/server/server_process.h"
+
+namespace attend {
+namespace {
+
+// The head of a message of 1 MiB, and 100 bytes of it.
+const std::string kBeginning = std::string("\0\0\x10\0\0", 5) + std::string(100, 'x');
+
+std::string ShortRequest() {
+  return OperatorRequest(8, 1, 8).SerializeAsString();
+}
+
+double CountRequests(const ServerProcess& server, const std::string& code) {
+  return Sum(server.Metrics(), "attend_requests_total", {"\"" + code + "\""});
+}
+
+// Starts a long request and waits until it runs.
+std::unique_ptr<Call> KeepBusy(const ServerProcess& server) {
+  const std::string request = LongRequest().SerializeAsString();
+  auto call = std::make_unique<Call>(server.Channel(), kScaledDotProductPath, request);
+  EXPECT_TRUE(Eventually([&] {
+    return Sum(server.Metrics(), "attend_in_flight_bytes") > static_cast<double>(request.size());
+  }));
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 0; }));
+  return call;
+}
+
+TEST(CallLifeTest, EndsAStalledUploadAtTheServersDeadline) {
+  ServerProcess server({"--max-deadline=300ms"});
+  RawHttp2 connection(server.tcp());
+  connection.StartCall(kScaledDotProductPath, "");
+  connection.SendData(kBeginning, false);
+  EXPECT_TRUE(connection.WaitForEnd());
+  EXPECT_TRUE(Eventually([&] { return CountRequests(server, "DEADLINE_EXCEEDED") == 1; }));
+  EXPECT_EQ(Sum(server.Metrics(), "attend_requests_total"), 1);
+  EXPECT_TRUE(MakeCall(server.Channel(), kScaledDotProductPath, ShortRequest()).status.ok());
+}
+
+TEST(CallLifeTest, EndsAStalledUploadAtItsCallersDeadline) {
+  ServerProcess server;
+  RawHttp2 connection(server.tcp());
+  connection.StartCall(kScaledDotProductPath, "300m");
+  connection.SendData(kBeginning, false);
+  EXPECT_TRUE(connection.WaitForEnd());
+  EXPECT_TRUE(Eventually([&] { return CountRequests(server, "DEADLINE_EXCEEDED") == 1; }));
+}
+
+TEST(CallLifeTest, CountsACallerThatLeavesInTheMiddleOfItsUploadAsCancelled) {
+  ServerProcess server;
+  {
+    RawHttp2 connection(server.tcp());
+    connection.StartCall(kScaledDotProductPath, "");
+    connection.SendData(kBeginning, false);
+    ASSERT_TRUE(
+        Eventually([&] { return Sum(server.Metrics(), "grpc_server_started_total") == 1; }));
+  }
+  EXPECT_TRUE(Eventually([&] { return CountRequests(server, "CANCELLED") == 1; }));
+}
+
+TEST(CallLifeTest, ReturnsTheMemoryOfAnUnreadAnswerAtTheDeadline) {
+  ServerProcess server({"--max-deadline=2s"});
+  RawHttp2 connection(server.tcp());
+  connection.StartCall(kScaledDotProductPath, "");
+  // The connection lets 64 KiB of the 8 MiB pass.
+  connection.SendMessage(LargeAnswerRequest(1024).SerializeAsString());
+  ASSERT_TRUE(Eventually([&] { return CountRequests(server, "OK") == 1; }));
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_in_flight_bytes") == 0; }));
+}
+
+TEST(CallLifeTest, RefusesAtTheHeadersWhileTheQueueIsFull) {
+  ServerProcess server({"--workers=1", "--batching=off", "--max-queue-requests=1"});
+  const std::unique_ptr<Call> busy = KeepBusy(server);
+  Call queued(server.Channel(), kScaledDotProductPath, ShortRequest());
+  ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 1; }));
+  RawHttp2 connection(server.tcp());
+  connection.StartCall(kScaledDotProductPath, "");  // no message follows
+  EXPECT_TRUE(connection.WaitForEnd());
+  EXPECT_EQ(Sum(server.Metrics(), "attend_rejected_total", {"queue_full"}), 1);
+  EXPECT_TRUE(busy->Wait().status.ok());
+  EXPECT_TRUE(queued.Wait().status.ok());
+}
+
+TEST(CallLifeTest, RefusesAtTheHeadersWhileDraining) {
+  ServerProcess server(
+      {"--workers=1", "--batching=off", "--drain-delay=0s", "--drain-timeout=10m"});
+  RawHttp2 connection(server.tcp());
+  const std::unique_ptr<Call> busy = KeepBusy(server);
+  const auto channel = server.Channel();
+  server.process().Signal(SIGTERM);
+  // A call that is accepted before waits behind the busy one: it must give up soon.
+  Call::Options options;
+  options.timeout = std::chrono::milliseconds(20);
+  double refused = 0;
+  ASSERT_TRUE(Eventually([&] {
+    MakeCall(channel, kScaledDotProductPath, ShortRequest(), options);
+    refused = Sum(server.Metrics(), "attend_rejected_total", {"draining"});
+    return refused > 0;
+  }));
+  connection.StartCall(kScaledDotProductPath, "");  // no message follows
+  EXPECT_TRUE(connection.WaitForEnd());
+  EXPECT_EQ(Sum(server.Metrics(), "attend_rejected_total", {"draining"}), refused + 1);
+  EXPECT_TRUE(busy->Wait().status.ok()) << busy->Wait().status.error_message();
+  EXPECT_EQ(server.process().Wait(), 0);
+}
+
+TEST(CallLifeTest, DrainsWhileAnUploadIsStalled) {
+  ServerProcess server({"--drain-delay=0s", "--drain-timeout=1s"});
+  RawHttp2 connection(server.tcp());
+  connection.StartCall(kScaledDotProductPath, "");
+  connection.SendData(kBeginning, false);
+  ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "grpc_server_started_total") == 1; }));
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().Wait(), 0);
+}
+
+TEST(CallLifeTest, IgnoresASecondMessageOfAUnaryCall) {
+  ServerProcess server;
+  const std::string message = ShortRequest();
+  RawHttp2 connection(server.tcp());
+  connection.StartCall(kScaledDotProductPath, "");
+  std::string framed = std::string(3, '\0');
+  framed.push_back(static_cast<char>(message.size() >> 8));
+  framed.push_back(static_cast<char>(message.size()));
+  framed += message;
+  connection.SendData(framed + framed, true);
+  EXPECT_TRUE(connection.WaitForEnd());
+  EXPECT_EQ(CountRequests(server, "OK"), 1);
+  EXPECT_EQ(Sum(server.Metrics(), "attend_requests_total"), 1);
+}
+
+TEST(CallLifeTest, CountsAMissingMessageAsInvalid) {
+  ServerProcess server;
+  RawHttp2 connection(server.tcp());
+  connection.StartCall(kScaledDotProductPath, "");
+  connection.SendData("", true);
+  EXPECT_TRUE(connection.WaitForEnd());
+  EXPECT_EQ(Sum(server.Metrics(), "attend_rejected_total", {"undecodable"}), 1);
+}
+
+}  // namespace
+}  // namespace attend

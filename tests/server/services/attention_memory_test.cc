@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// A call for whose tensors the system has no memory. This program's aligned operator new, from
+// which AlignedBuffer takes tensors, refuses blocks above a limit that tests set.
+
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <new>
+#include <string>
+
+#include "attend/v1/attention.grpc.pb.h"
+#include "gtest/gtest.h"
+#include "server/services/attention_service.h"
+
+namespace {
+
+constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
+std::atomic<size_t> largest_block{kNoLimit};
+
+}  // namespace
+
+void* operator new(size_t bytes, std::align_val_t alignment) {
+  const auto unit = static_cast<size_t>(alignment);
+  void* memory =
+      bytes > largest_block.load() ? nullptr : std::aligned_alloc(unit, (bytes / unit + 1) * unit);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, size_t /*bytes*/, std::align_val_t /*alignment*/) noexcept {
+  std::free(memory);
+}
+
+namespace attend {
+namespace {
+
+v1::Tensor MakeTensor(int64_t rows) {
+  v1::Tensor tensor;
+  tensor.set_data_type(v1::DATA_TYPE_FLOAT32);
+  for (const int64_t size : {int64_t{1}, rows, int64_t{2}, int64_t{16}}) tensor.add_shape(size);
+  tensor.set_data(std::string(static_cast<size_t>(rows) * 2 * 16 * 4, '\0'));
+  return tensor;
+}
+
+TEST(AttentionMemory, EndsTheCallWhoseTensorsFindNoMemoryAndServesTheNext) {
+  LayerRegistry layers;
+  MemoryBudget budget(int64_t{64} << 20);
+  EngineOptions options;
+  options.num_workers = 1;
+  Metrics metrics;
+  Engine engine(options, layers, budget, Clock::Steady(), nullptr);
+  CallsInFlight calls;
+  AttentionService service(engine, metrics, calls, {int64_t{16} << 20, absl::Seconds(60)});
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&service);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  const auto stub = v1::AttentionService::NewStub(
+      grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+
+  const auto call = [&](int64_t rows, bool* pushback) {
+    v1::ScaledDotProductAttentionRequest request;
+    *request.mutable_query() = MakeTensor(rows);
+    *request.mutable_key() = request.query();
+    *request.mutable_value() = request.query();
+    v1::ScaledDotProductAttentionResponse response;
+    grpc::ClientContext context;
+    const grpc::Status status = stub->ScaledDotProductAttention(&context, request, &response);
+    *pushback = context.GetServerTrailingMetadata().count("grpc-retry-pushback-ms") > 0;
+    return status;
+  };
+  bool pushback = false;
+  ASSERT_TRUE(call(8, &pushback).ok());
+  largest_block = 100'000;
+  const grpc::Status failed = call(1024, &pushback);
+  largest_block = kNoLimit;
+  EXPECT_EQ(failed.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED) << failed.error_message();
+  EXPECT_NE(failed.error_details().find("MEMORY"), std::string::npos);
+  EXPECT_TRUE(pushback);
+  const grpc::Status next = call(1024, &pushback);
+  EXPECT_TRUE(next.ok()) << next.error_message();
+  EXPECT_TRUE(calls.WaitForNone(absl::Seconds(30)));
+  server->Shutdown();
+  EXPECT_EQ(budget.used_bytes(), 0);
+}
+
+}  // namespace
+}  // namespace attend

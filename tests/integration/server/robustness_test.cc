@@ -194,7 +194,8 @@ pid_t ForkClientInMidCall(const std::string& address, const std::string& message
 TEST(RobustnessTest, SurvivesClientsThatAreKilledInMidCall) {
   ServerProcess server({"--workers=1", "--batching=off", "--short-limit=1m"});
   ExpectStillServes(server);
-  // Keeps the executor busy, and is not suspended for others, so that the calls below are in the queue.
+  // Keeps the executor busy, and is not suspended for others, so that the calls below are in the
+  // queue.
   const std::string long_request = LongRequest().SerializeAsString();
   auto busy = std::make_unique<Call>(server.Channel(), kScaledDotProductPath, long_request);
   ASSERT_TRUE(Eventually([&] {

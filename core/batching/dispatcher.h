@@ -34,6 +34,7 @@ struct SchedulerStats {
   absl::Duration queue_expected;  // time that the queued items should take
   absl::Duration queue_oldest;    // how long the oldest of them has waited
   absl::Duration overrun;         // how much longer a running batch takes than expected, at most
+  bool overdue = false;           // one takes many times as long: something is wrong
   int64_t in_hand = 0;            // taken from the queue, End not yet returned
   int64_t accepted = 0;           // Submit returned OK
   int64_t refused = 0;            // Submit did not

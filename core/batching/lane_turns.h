@@ -2,6 +2,7 @@
 #ifndef ATTEND_CORE_BATCHING_LANE_TURNS_H_
 #define ATTEND_CORE_BATCHING_LANE_TURNS_H_
 
+#include <algorithm>
 #include <array>
 
 #include "absl/time/time.h"
@@ -49,7 +50,12 @@ class LaneTurns {
   int turn() const { return turn_; }
   bool busy(int lane) const { return lanes_[lane].busy; }
   int CountLong() const;
+  // How long the lane's batch has had the turn, until the last Advance or until `now`.
   absl::Duration ran(int lane) const { return lanes_[lane].ran; }
+  absl::Duration RanUntil(int lane, absl::Time now) const {
+    return ran(lane) +
+           (lane == turn_ ? std::max(now - now_, absl::ZeroDuration()) : absl::ZeroDuration());
+  }
 
   // When Rotate would pass the turn on, or MayBeginShort would become true, if nothing else
   // happens. InfiniteFuture: never.

@@ -12,6 +12,11 @@ namespace {
 // The long lanes of an executor that one caller may hold, so that others find one.
 constexpr int kLongLanesPerCaller = kLongLanes - 1;
 
+// A batch is overdue when it ran for longer than so many times its expected time and this time:
+// predictions are seldom wrong by more than a factor of two.
+constexpr double kOverdueFactor = 8.0;
+constexpr absl::Duration kOverdueTime = absl::Seconds(2);
+
 }  // namespace
 
 Lanes::Lanes(int executors, const TurnOptions& options)
@@ -137,13 +142,23 @@ bool Lanes::all_share_with_long() const {
                      [](const LaneTurns& turns) { return turns.CountLong() > 0; });
 }
 
-absl::Duration Lanes::Overrun() const {
+absl::Duration Lanes::Overrun(absl::Time now) const {
   absl::Duration overrun;
   for (int i = 0; i < static_cast<int>(lanes_.size()); ++i) {
     if (lanes_[i].running.empty()) continue;
-    overrun = std::max(overrun, turns_[i / kLanes].ran(i % kLanes) - lanes_[i].expected);
+    const absl::Duration ran = turns_[i / kLanes].RanUntil(i % kLanes, now);
+    overrun = std::max(overrun, ran - lanes_[i].expected);
   }
   return overrun;
+}
+
+bool Lanes::IsOverdue(absl::Time now) const {
+  for (int i = 0; i < static_cast<int>(lanes_.size()); ++i) {
+    if (lanes_[i].running.empty()) continue;
+    const absl::Duration ran = turns_[i / kLanes].RanUntil(i % kLanes, now);
+    if (ran > kOverdueFactor * lanes_[i].expected + kOverdueTime) return true;
+  }
+  return false;
 }
 
 bool Lanes::idle() const {

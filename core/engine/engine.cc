@@ -250,6 +250,7 @@ EngineStats Engine::stats() const {
   stats.queue_expected = scheduler.queue_expected;
   stats.queue_oldest = scheduler.queue_oldest;
   stats.batch_overrun = scheduler.overrun;
+  stats.batch_overdue = scheduler.overdue;
   return stats;
 }
 

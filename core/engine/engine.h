@@ -59,6 +59,7 @@ struct EngineStats {
   absl::Duration queue_expected;  // time that the queued requests should take
   absl::Duration queue_oldest;    // how long the oldest of them has waited
   absl::Duration batch_overrun;   // how much longer a running batch takes than expected, at most
+  bool batch_overdue = false;     // one takes many times as long: something is wrong
 };
 
 // Validates requests, queues them, runs them in batches and answers each exactly once.

@@ -184,6 +184,11 @@ void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
                                           "close connections older than this; clients reconnect"),
                                      transport.max_connection_age, absl::Seconds(1),
                                      kMaxConnectionAge));
+  settings.push_back(
+      IntSetting(Base("Limits", "network-nice", "N",
+                      "nice value of the threads that receive and send, so that threads that "
+                      "compute go first where both want the same core"),
+                 transport.network_nice, 0, 19));
   settings.push_back(DurationSetting(
       Base("Limits", "max-request-compute", "DURATION",
            "largest time that one request may compute, as predicted before it is queued"),

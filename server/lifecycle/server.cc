@@ -70,7 +70,8 @@ struct Services {
                   {config.transport.max_request_bytes,
                    config.lifecycle.max_deadline,
                    {static_cast<size_t>(engine.shape_limits().max_sequences),
-                    static_cast<size_t>(engine.max_heads())}}),
+                    static_cast<size_t>(engine.max_heads())},
+                   config.transport.network_nice}),
         layers(registry, metrics),
         server(MakeInfo(config, engine), metrics) {}
 
@@ -98,7 +99,7 @@ class ServerImpl final : public Server {
       ATTEND_ASSIGN_OR_RETURN(http_,
                               HttpEndpoint::Start(
                                   telemetry.metrics_listen, [this] { return metrics_.Text(); },
-                                  [this] { return ready_.load(); }));
+                                  [this] { return ready_ && !engine_->stats().batch_overdue; }));
       Log(LogLevel::kInfo, "serving metrics", {{"address", http_->address()}});
     }
     // All are measured here and not by the first call.

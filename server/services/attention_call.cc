@@ -11,6 +11,7 @@
 #include "core/base/status.h"
 #include "core/engine/failures.h"
 #include "server/codec/byte_buffer.h"
+#include "server/services/network_nice.h"
 
 namespace attend {
 namespace {
@@ -42,6 +43,7 @@ class Refusal final : public AttentionReactor {
 // An exception here would make gRPC answer UNIMPLEMENTED.
 AttentionReactor* AttentionCall::Create(AttentionContext& shared, const AttentionMethod& method,
                                         grpc::CallbackServerContext& context) {
+  SetNetworkNice(shared.limits.network_nice);
   AttentionCall* started = nullptr;
   const absl::Status made = CatchFailures([&] {
     const auto call = std::make_shared<AttentionCall>(shared, method, context);

@@ -30,6 +30,7 @@ struct AttentionLimits {
   int64_t max_request_bytes = 0;
   absl::Duration max_deadline;
   DecodeLimits decode;
+  int network_nice = 0;  // of the threads that receive and send
 };
 
 // How the messages of one method are read and written.

@@ -524,6 +524,22 @@ TEST_F(SchedulerTest, SuspendsLongWorkForShortWork) {
   EXPECT_TRUE(long_outcome.status.ok()) << long_outcome.status;
 }
 
+TEST_F(SchedulerTest, SaysThatABatchRunsFarBeyondItsPrediction) {
+  Start();
+  Outcome outcome;
+  Occupy(&outcome);
+  EXPECT_EQ(scheduler_->stats().overrun, absl::ZeroDuration());
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_EQ(scheduler_->stats().overrun, absl::Seconds(1 - kItemSeconds));
+  EXPECT_FALSE(scheduler_->stats().overdue);
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_TRUE(scheduler_->stats().overdue);
+  Allow(1);
+  scheduler_->Drain(absl::InfiniteFuture());
+  EXPECT_EQ(scheduler_->stats().overrun, absl::ZeroDuration());
+  EXPECT_FALSE(scheduler_->stats().overdue);
+}
+
 // With the fake clock standing still, only the threads of two lanes can end both.
 TEST_F(SchedulerTest, RunsTwoExecutorsAtTheSameTime) {
   SchedulerOptions options = Options();

@@ -57,7 +57,7 @@ TEST(AttentionMemory, EndsTheCallWhoseTensorsFindNoMemoryAndServesTheNext) {
   Metrics metrics;
   Engine engine(options, layers, budget, Clock::Steady(), nullptr);
   CallsInFlight calls;
-  AttentionService service(engine, metrics, calls, {int64_t{16} << 20, absl::Seconds(60), {}});
+  AttentionService service(engine, metrics, calls, {int64_t{16} << 20, absl::Seconds(60), {}, 0});
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);

@@ -93,6 +93,7 @@ class Dispatcher {
 
   // Counts an item whose End has returned.
   void CountEnd(absl::StatusCode code);
+  bool HasWaiting(WorkClass work_class) const { return queue_.has(work_class); }
   bool empty() const { return queue_.empty() && stats_.in_hand == 0; }
   SchedulerStats stats(absl::Time now) const;
 

@@ -28,6 +28,7 @@ Scheduler::Scheduler(const SchedulerOptions& options, const Clock& clock, BatchO
     threads_.emplace_back([this, lane] { RunLane(lane); });
   }
   threads_.emplace_back([this] { WatchTime(); });
+  completion_thread_ = std::thread([this] { EndBatches(); });
 }
 
 Scheduler::~Scheduler() {
@@ -42,6 +43,12 @@ Scheduler::~Scheduler() {
   }
   EndAll(std::move(ended));
   for (std::thread& thread : threads_) thread.join();
+  {
+    MutexLock lock(mutex_);
+    lanes_ended_ = true;
+    completion_.NotifyOne();
+  }
+  completion_thread_.join();
 }
 
 absl::StatusOr<uint64_t> Scheduler::Submit(WorkItem& item) {
@@ -125,15 +132,14 @@ void Scheduler::RunBatch(int lane, Batch batch) {
   }
   std::vector<EndedItem> others;
   Lanes::Finished finished;
+  bool others_wait = false;
   {
     MutexLock lock(mutex_);
     finished = dispatcher_.Finish(lane, batch, record.computed, clock_.Now(), others);
+    others_wait = dispatcher_.HasWaiting(batch.items.front().work_class);
     Wake();
   }
-  Timing timing;
-  timing.compute = finished.ran;
-  timing.batch_requests = record.requests = static_cast<int64_t>(batch.items.size());
-  timing.batch_tokens = batch.cost.tokens;
+  record.requests = static_cast<int64_t>(batch.items.size());
   record.compute = finished.ran;
   record.expected = finished.expected;
   if (record.computed) {
@@ -141,17 +147,48 @@ void Scheduler::RunBatch(int lane, Batch batch) {
     record.flops = batch.cost.flops;
   }
   if (observer_ != nullptr) observer_->OnBatch(record);
+  FinishedBatch done = {std::move(batch), std::move(finished.ends), finished.ran};
+  if (others_wait) {
+    MutexLock lock(mutex_);
+    finished_.push_back(std::move(done));
+    completion_.NotifyOne();
+  } else {
+    EndBatch(std::move(done));  // sooner than another thread could
+  }
+  EndAll(std::move(others));
+}
+
+void Scheduler::EndBatch(FinishedBatch finished) {
+  Timing timing;
+  timing.compute = finished.compute;
+  timing.batch_requests = static_cast<int64_t>(finished.batch.items.size());
+  timing.batch_tokens = finished.batch.cost.tokens;
   std::vector<absl::StatusCode> codes;
-  for (size_t i = 0; i < batch.items.size(); ++i) {
-    WorkItem& item = batch.items[i];
+  for (size_t i = 0; i < finished.batch.items.size(); ++i) {
+    WorkItem& item = finished.batch.items[i];
     absl::Status& end = finished.ends[i];
     codes.push_back(end.code());
-    timing.queue = batch.start - item.enqueued;
+    timing.queue = finished.batch.start - item.enqueued;
     item.work->End(end.ok() ? absl::StatusOr<Timing>(timing) : std::move(end));
     item.work.reset();
   }
   CountEnds(codes);
-  EndAll(std::move(others));
+}
+
+void Scheduler::EndBatches() {
+  while (true) {
+    FinishedBatch finished;
+    {
+      MutexLock lock(mutex_);
+      while (finished_.empty()) {
+        if (lanes_ended_) return;
+        completion_.Wait(mutex_);
+      }
+      finished = std::move(finished_.front());
+      finished_.pop_front();
+    }
+    EndBatch(std::move(finished));
+  }
 }
 
 void Scheduler::WatchTime() {

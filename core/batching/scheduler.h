@@ -23,7 +23,8 @@ namespace attend {
 // A bounded queue before threads that run its items in batches, as the Dispatcher decides.
 // Compared with a plain queue: each executor has several lanes, one thread each, that run one
 // batch each, and suspends all lanes but one between two tasks, so that short work need not
-// wait for long work. One more thread, the timer, watches deadlines and turns. Thread-safe.
+// wait for long work. The timer thread watches deadlines and turns. The completion thread ends the
+// items of batches whose lane has others to run meanwhile. Thread-safe.
 //
 // Invariants
 //  1. Submit owns an item iff it returns OK. What it owns ends exactly once, by
@@ -68,14 +69,23 @@ class Scheduler {
   SchedulerStats stats() const;
 
  private:
+  // A batch that has run.
+  struct FinishedBatch {
+    Batch batch;
+    std::vector<absl::Status> ends;  // of its items
+    absl::Duration compute;
+  };
+
   void RunLane(int lane);
   // Waits for a batch; nullopt once the scheduler stops.
   std::optional<Batch> NextBatch(int lane);
   void RunBatch(int lane, Batch batch);
+  void EndBatches();
   void WatchTime();
   // Wakes the lanes that were given a batch, and the timer if it would sleep too long.
   void Wake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndAll(std::vector<EndedItem> items);
+  void EndBatch(FinishedBatch finished);
   // Counts one item per code, all at once.
   void CountEnds(absl::Span<const absl::StatusCode> codes);
 
@@ -86,11 +96,15 @@ class Scheduler {
   std::deque<CondVar> lanes_;  // one per lane: it was given a batch, or stopping
   CondVar timer_;              // the timer: an earlier tick is due, or stopping
   CondVar drained_;            // Drain: nothing is queued or in hand
+  CondVar completion_;         // the completion thread: a batch has finished, or stopping
+  std::deque<FinishedBatch> finished_ ABSL_GUARDED_BY(mutex_);  // for the completion thread
   Dispatcher dispatcher_ ABSL_GUARDED_BY(mutex_);
   absl::Time timer_wakes_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();  // past: it is awake
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool lanes_ended_ ABSL_GUARDED_BY(mutex_) = false;  // the completion thread gets no more
 
   std::vector<std::thread> threads_;
+  std::thread completion_thread_;
 };
 
 }  // namespace attend

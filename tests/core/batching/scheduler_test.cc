@@ -41,11 +41,18 @@ class Event {
 };
 
 struct Outcome {
+  // Items of one test may end on several threads, in any order.
+  ~Outcome() {
+    if (has_work) work_destroyed.Wait();
+  }
+
   std::atomic<int> ends{0};
   std::atomic<int> runs{0};
   absl::Status status = absl::UnknownError("not ended");
   Timing timing;
   Event ended;
+  bool has_work = false;
+  Event work_destroyed;
 };
 
 // Hands over names; `on_run` is called with the names of a batch and its gate.
@@ -69,7 +76,12 @@ class TestRunner final : public BatchRunner {
 class TestWork final : public Work {
  public:
   TestWork(TestRunner* runner, int name, Outcome* outcome)
-      : runner_(runner), name_(name), outcome_(outcome) {}
+      : runner_(runner), name_(name), outcome_(outcome) {
+    if (outcome_ != nullptr) outcome_->has_work = true;
+  }
+  ~TestWork() override {
+    if (outcome_ != nullptr) outcome_->work_destroyed.Set();
+  }
 
   void Prepare(int lane) override {
     ++outcome_->runs;

@@ -132,11 +132,14 @@ void Scheduler::RunBatch(int lane, Batch batch) {
   }
   std::vector<EndedItem> others;
   Lanes::Finished finished;
-  bool others_wait = false;
+  bool hand_over = false;
   {
     MutexLock lock(mutex_);
     finished = dispatcher_.Finish(lane, batch, record.computed, clock_.Now(), others);
-    others_wait = dispatcher_.HasWaiting(batch.items.front().work_class);
+    // A lane with nothing to run ends its batch sooner than another thread could, unless that
+    // one has not ended all earlier batches yet.
+    hand_over = completing_ > 0 || dispatcher_.HasWaiting(batch.items.front().work_class);
+    completing_ += hand_over;
     Wake();
   }
   record.requests = static_cast<int64_t>(batch.items.size());
@@ -148,12 +151,12 @@ void Scheduler::RunBatch(int lane, Batch batch) {
   }
   if (observer_ != nullptr) observer_->OnBatch(record);
   FinishedBatch done = {std::move(batch), std::move(finished.ends), finished.ran};
-  if (others_wait) {
+  if (hand_over) {
     MutexLock lock(mutex_);
     finished_.push_back(std::move(done));
     completion_.NotifyOne();
   } else {
-    EndBatch(std::move(done));  // sooner than another thread could
+    EndBatch(std::move(done));
   }
   EndAll(std::move(others));
 }
@@ -188,6 +191,8 @@ void Scheduler::EndBatches() {
       finished_.pop_front();
     }
     EndBatch(std::move(finished));
+    MutexLock lock(mutex_);
+    --completing_;
   }
 }
 

@@ -30,13 +30,20 @@ constexpr int kExecutors = 1;
 // Executors may keep 1/kRetainedShare of the budget.
 constexpr int64_t kRetainedShare = 8;
 
-// The lanes of an executor that keep their memory: that of short batches, and the one long lane
-// that is used if there is a single long batch. On others, batches are rare and long.
-constexpr int kRetainingLanes = 2;
+// The memory that a lane keeps. Short batches need little of it. The first long lane is the one in
+// use if there is a single long batch; on the others, batches are rare.
+RetainedMemory ChooseRetained(int lane, int64_t budget_bytes, int workers) {
+  const int64_t bytes = budget_bytes / kRetainedShare / kExecutors;
+  const int quarters = lane % kLanes == kShortLane ? 1 : lane % kLanes == kShortLane + 1 ? 3 : 0;
+  return RetainedMemory::Within(bytes / 4 * quarters, workers);
+}
 
-RetainedMemory ChooseRetained(int64_t budget_bytes, int workers) {
-  return RetainedMemory::Within(budget_bytes / kRetainedShare / kRetainingLanes / kExecutors,
-                                workers);
+int64_t CountRetained(int64_t budget_bytes, int workers) {
+  int64_t total = 0;
+  for (int lane = 0; lane < kExecutors * kLanes; ++lane) {
+    total += ChooseRetained(lane, budget_bytes, workers).TotalBytes(workers);
+  }
+  return total;
 }
 
 EngineOptions Resolve(EngineOptions options) {
@@ -74,12 +81,11 @@ SchedulerOptions MakeSchedulerOptions(const EngineOptions& options, const Memory
 
 // One context per lane. The memory that they retain is reserved.
 std::deque<ExecutionContext> MakeContexts(int workers, MemoryBudget& budget) {
-  const RetainedMemory retained = ChooseRetained(budget.request_bytes(), workers);
-  budget.Reserve(kExecutors * kRetainingLanes * retained.TotalBytes(workers));
+  const int64_t budget_bytes = budget.request_bytes();
+  budget.Reserve(CountRetained(budget_bytes, workers));
   std::deque<ExecutionContext> contexts;
   for (int lane = 0; lane < kExecutors * kLanes; ++lane) {
-    contexts.emplace_back(workers,
-                          lane % kLanes < kRetainingLanes ? retained : RetainedMemory{0, 0});
+    contexts.emplace_back(workers, ChooseRetained(lane, budget_bytes, workers));
   }
   return contexts;
 }
@@ -210,7 +216,7 @@ class Engine::Impl {
 
 int64_t EngineRetainedBytes(const EngineOptions& options, int64_t budget_bytes) {
   const int workers = Resolve(options).num_workers;
-  return kExecutors * kRetainingLanes * ChooseRetained(budget_bytes, workers).TotalBytes(workers);
+  return CountRetained(budget_bytes, workers);
 }
 
 Engine::Engine(const EngineOptions& options, const LayerRegistry& layers, MemoryBudget& budget,

@@ -282,7 +282,7 @@ TEST_F(EngineLifecycle, LeavesToRequestsWhatItDoesNotKeepBetweenBatches) {
     engine_.reset();
   };
   check(int64_t{4} << 30, 2 * RetainedMemory().TotalBytes(1));  // of two lanes
-  check(8 * 5000, 4000);  // the worker of each lane has four fifths of its half of an eighth
+  check(8 * 5000, 4000);  // one worker has four fifths of a lane's share of an eighth
 }
 
 // A response that is held for long, as gRPC holds it for a slow reader.

@@ -666,7 +666,7 @@ TEST_F(EngineValidation, OfSizes) {
              r.key = Zeros({1, 1, 1, 4});
              r.value = Zeros({1, 1, 1, 4});
            },
-           "", "needs more memory than the 943720 bytes", "TOO_LARGE", kExhausted},
+           "", "needs more memory than the 943724 bytes", "TOO_LARGE", kExhausted},
       },
       &GoodOperatorRequest);
   ExpectAccepted<Sdpa>({{"weights of just the limit",

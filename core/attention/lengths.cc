@@ -39,6 +39,25 @@ absl::Status CheckLengthSum(absl::string_view operand, absl::string_view field,
   return absl::OkStatus();
 }
 
+absl::Status CheckDenseLengths(absl::string_view operand, absl::string_view field,
+                               absl::Span<const int64_t> given, const OperandRows& rows) {
+  if (!given.empty() && static_cast<int64_t>(given.size()) != rows.batch) {
+    return InvalidField(field,
+                        absl::StrCat("needs one entry for each of the ", rows.batch,
+                                     " sequences of ", operand, "; got ", given.size()),
+                        "LENGTHS_MISMATCH");
+  }
+  for (const int64_t length : given) {
+    if (length < 0 || length > rows.rows) {
+      return InvalidField(
+          field,
+          absl::StrCat("must be from 0 to the ", rows.rows, " rows of ", operand, "; got ", length),
+          "LENGTHS_MISMATCH");
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Lengths> ResolveOperand(absl::string_view operand, const OperandRows& rows,
                                        absl::Span<const int64_t> given, const ShapeLimits& limits) {
   const std::string field = absl::StrCat(operand, "_lengths");
@@ -56,20 +75,7 @@ absl::StatusOr<Lengths> ResolveOperand(absl::string_view operand, const OperandR
     ATTEND_RETURN_IF_ERROR(CheckLengthSum(operand, field, result.length, rows.rows));
     for (const int64_t length : result.length) result.axis = std::max(result.axis, length);
   } else {
-    if (!given.empty() && static_cast<int64_t>(given.size()) != rows.batch) {
-      return InvalidField(field,
-                          absl::StrCat("needs one entry for each of the ", rows.batch,
-                                       " sequences of ", operand, "; got ", given.size()),
-                          "LENGTHS_MISMATCH");
-    }
-    for (const int64_t length : given) {
-      if (length < 0 || length > rows.rows) {
-        return InvalidField(field,
-                            absl::StrCat("must be from 0 to the ", rows.rows, " rows of ", operand,
-                                         "; got ", length),
-                            "LENGTHS_MISMATCH");
-      }
-    }
+    ATTEND_RETURN_IF_ERROR(CheckDenseLengths(operand, field, given, rows));
     result.length.assign(given.begin(), given.end());
     if (given.empty()) result.length.assign(static_cast<size_t>(count), rows.rows);
     result.axis = rows.rows;

@@ -128,7 +128,7 @@ void AddBatching(EngineOptions& engine, std::vector<Setting>& settings) {
       engine.priority_aging, absl::Milliseconds(1), kDay));
 }
 
-void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
+void AddMemoryLimits(ServerConfig& config, std::vector<Setting>& settings) {
   EngineOptions& engine = config.engine;
   TransportConfig& transport = config.transport;
   settings.push_back(BytesSetting(
@@ -145,20 +145,6 @@ void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
                         "flight, and what the engine keeps between batches"),
                    config.max_in_flight_bytes, int64_t{1} << 20));
   settings.push_back(
-      IntSetting(Base("Limits", "max-queue-requests", "N", "largest number of waiting requests"),
-                 engine.max_queue_requests, 1, int64_t{1} << 30));
-  settings.push_back(
-      DurationSetting(Base("Limits", "max-queue-time", "DURATION",
-                           "largest predicted time of all waiting requests together"),
-                      engine.max_queue_time, absl::Milliseconds(1), kDay));
-  settings.push_back(DurationSetting(
-      Base("Limits", "max-queue-delay", "DURATION",
-           "while the queue does not drain, short requests that would wait longer are refused"),
-      engine.max_queue_delay, absl::Milliseconds(1), kDay));
-  settings.push_back(IntSetting(
-      Base("Limits", "max-sequence-length", "N", "largest number of rows of one sequence"),
-      engine.max_sequence_length, 1, int64_t{1} << 30));
-  settings.push_back(
       BytesSetting(Base("Limits", "max-weights-bytes", "BYTES",
                         "largest size of the attention weights that one request returns"),
                    engine.max_weights_bytes, 0, kMaxResponseBytes));
@@ -172,10 +158,34 @@ void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
       Base("Limits", "max-response-bytes", "BYTES",
            "largest size of what one request returns: output, weights and log-sum-exp together"),
       engine.max_response_bytes, 1, kMaxResponseBytes));
+}
+
+void AddRequestLimits(EngineOptions& engine, std::vector<Setting>& settings) {
+  settings.push_back(
+      IntSetting(Base("Limits", "max-queue-requests", "N", "largest number of waiting requests"),
+                 engine.max_queue_requests, 1, int64_t{1} << 30));
+  settings.push_back(
+      DurationSetting(Base("Limits", "max-queue-time", "DURATION",
+                           "largest predicted time of all waiting requests together"),
+                      engine.max_queue_time, absl::Milliseconds(1), kDay));
+  settings.push_back(DurationSetting(
+      Base("Limits", "max-queue-delay", "DURATION",
+           "while the queue does not drain, short requests that would wait longer are refused"),
+      engine.max_queue_delay, absl::Milliseconds(1), kDay));
+  settings.push_back(IntSetting(
+      Base("Limits", "max-sequence-length", "N", "largest number of rows of one sequence"),
+      engine.max_sequence_length, 1, int64_t{1} << 30));
   settings.push_back(IntSetting(Base("Limits", "max-heads", "N",
                                      "largest number of query heads of a ScaledDotProductAttention "
                                      "request; layers have their own"),
                                 engine.max_heads, 1, int64_t{1} << 16));
+  settings.push_back(DurationSetting(
+      Base("Limits", "max-request-compute", "DURATION",
+           "largest time that one request may compute, as predicted before it is queued"),
+      engine.max_request_compute, absl::Microseconds(1), kDay));
+}
+
+void AddConnectionLimits(TransportConfig& transport, std::vector<Setting>& settings) {
   settings.push_back(IntSetting(Base("Limits", "max-concurrent-streams", "N",
                                      "largest number of calls of one connection at once"),
                                 transport.max_concurrent_streams, 1,
@@ -189,10 +199,6 @@ void AddLimits(ServerConfig& config, std::vector<Setting>& settings) {
                       "nice value of the threads that receive and send, so that threads that "
                       "compute go first where both want the same core"),
                  transport.network_nice, 0, 19));
-  settings.push_back(DurationSetting(
-      Base("Limits", "max-request-compute", "DURATION",
-           "largest time that one request may compute, as predicted before it is queued"),
-      engine.max_request_compute, absl::Microseconds(1), kDay));
 }
 
 void AddSecurity(TlsConfig& tls, std::vector<Setting>& settings) {
@@ -242,7 +248,9 @@ std::vector<Setting> MakeSettings(ServerConfig& config) {
   AddServing(config, settings);
   AddLayers(config, settings);
   AddBatching(config.engine, settings);
-  AddLimits(config, settings);
+  AddMemoryLimits(config, settings);
+  AddRequestLimits(config.engine, settings);
+  AddConnectionLimits(config.transport, settings);
   AddSecurity(config.tls, settings);
   AddTelemetry(config.telemetry, settings);
   return settings;

@@ -3,6 +3,7 @@
 #define ATTEND_CORE_BATCHING_DISPATCHER_H_
 
 #include <cstdint>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct SchedulerOptions {
   absl::Duration short_limit = absl::Milliseconds(10);  // work that takes longer is long
   absl::Duration aging = absl::Seconds(1);              // see FairQueue
   int executors = 1;                                    // with kLanes lanes each
+
+  // Called once on the thread of each lane, before its first batch; may be empty.
+  std::function<void(int lane)> on_lane_start;
 };
 
 // Counts since the start, and the present state. Between calls:

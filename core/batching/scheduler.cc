@@ -25,7 +25,10 @@ Scheduler::Scheduler(const SchedulerOptions& options, const Clock& clock, BatchO
       lanes_(static_cast<size_t>(options.executors * kLanes)),
       dispatcher_(options) {
   for (int lane = 0; lane < options.executors * kLanes; ++lane) {
-    threads_.emplace_back([this, lane] { RunLane(lane); });
+    threads_.emplace_back([this, lane, start = options.on_lane_start] {
+      if (start) start(lane);
+      RunLane(lane);
+    });
   }
   threads_.emplace_back([this] { WatchTime(); });
   completion_thread_ = std::thread([this] { EndBatches(); });

@@ -8,47 +8,57 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/types/span.h"
 #include "core/attention/rates.h"
 #include "core/base/quoted.h"
 #include "core/base/status.h"
 #include "core/batching/scheduler.h"
 #include "core/engine/layer_operation.h"
 #include "core/engine/operator_operation.h"
-#include "core/exec/cores.h"
 #include "core/exec/execution_context.h"
+#include "core/exec/executor_plan.h"
+#include "core/exec/topology.h"
 
 namespace attend {
 namespace {
 
-// One batch runs at a time, on all workers: it ends soonest, and requests that arrive meanwhile
-// make the next one larger.
-constexpr int kExecutors = 1;
-
 // Executors may keep 1/kRetainedShare of the budget.
 constexpr int64_t kRetainedShare = 8;
 
-// The memory that a lane keeps. Short batches need little of it. The first long lane is the one in
-// use if there is a single long batch; on the others, batches are rare.
-RetainedMemory ChooseRetained(int lane, int64_t budget_bytes, int workers) {
-  const int64_t bytes = budget_bytes / kRetainedShare / kExecutors;
-  const int quarters = lane % kLanes == kShortLane ? 1 : lane % kLanes == kShortLane + 1 ? 3 : 0;
+absl::StatusOr<std::vector<ExecutorPlan>> Plan(const EngineOptions& options) {
+  return PlanExecutors(ReadTopology(), options.num_workers, options.executors);
+}
+
+EngineOptions Resolve(EngineOptions options, absl::Span<const ExecutorPlan> plans) {
+  options.executors = static_cast<int>(plans.size());
+  options.num_workers = 0;
+  for (const ExecutorPlan& plan : plans) options.num_workers += plan.workers;
+  return options;
+}
+
+// The memory that a lane of an executor with `workers` workers keeps. Short batches need little of
+// it. The first long lane is the one in use if there is a single long batch; on the others, batches
+// are rare.
+RetainedMemory ChooseRetained(int lane, int64_t budget_bytes, int executors, int workers) {
+  const int64_t bytes = budget_bytes / kRetainedShare / executors;
+  const int quarters = lane == kShortLane ? 1 : lane == kShortLane + 1 ? 3 : 0;
   return RetainedMemory::Within(bytes / 4 * quarters, workers);
 }
 
-int64_t CountRetained(int64_t budget_bytes, int workers) {
+int64_t CountRetained(int64_t budget_bytes, absl::Span<const ExecutorPlan> plans) {
+  const int executors = static_cast<int>(plans.size());
   int64_t total = 0;
-  for (int lane = 0; lane < kExecutors * kLanes; ++lane) {
-    total += ChooseRetained(lane, budget_bytes, workers).TotalBytes(workers);
+  for (const ExecutorPlan& plan : plans) {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      total += ChooseRetained(lane, budget_bytes, executors, plan.workers).TotalBytes(plan.workers);
+    }
   }
   return total;
-}
-
-EngineOptions Resolve(EngineOptions options) {
-  if (options.num_workers <= 0) options.num_workers = UsableCores();
-  return options;
 }
 
 ShapeLimits MakeShapeLimits(const EngineOptions& options) {
@@ -62,7 +72,9 @@ ShapeLimits MakeShapeLimits(const EngineOptions& options) {
   return limits;
 }
 
-SchedulerOptions MakeSchedulerOptions(const EngineOptions& options, const MemoryBudget& budget) {
+SchedulerOptions MakeSchedulerOptions(const EngineOptions& options,
+                                      const std::vector<ExecutorPlan>& plans,
+                                      const MemoryBudget& budget) {
   SchedulerOptions scheduling;
   scheduling.batch.max_requests = options.batching ? options.max_batch_requests : 1;
   scheduling.batch.max_tokens = options.max_batch_tokens;
@@ -75,17 +87,24 @@ SchedulerOptions MakeSchedulerOptions(const EngineOptions& options, const Memory
   scheduling.queue.max_expected = options.max_queue_time;
   scheduling.queue.target_delay = options.max_queue_delay;
   scheduling.queue.max_bytes = budget.request_bytes();
-  scheduling.executors = kExecutors;
+  scheduling.executors = options.executors;
+  // A lane's thread is worker 0 of its context.
+  scheduling.on_lane_start = [plans](int lane) { PinThisThread(plans[lane / kLanes].cpus); };
   return scheduling;
 }
 
 // One context per lane. The memory that they retain is reserved.
-std::deque<ExecutionContext> MakeContexts(int workers, MemoryBudget& budget) {
+std::deque<ExecutionContext> MakeContexts(absl::Span<const ExecutorPlan> plans,
+                                          MemoryBudget& budget) {
   const int64_t budget_bytes = budget.request_bytes();
-  budget.Reserve(CountRetained(budget_bytes, workers));
+  budget.Reserve(CountRetained(budget_bytes, plans));
+  const int executors = static_cast<int>(plans.size());
   std::deque<ExecutionContext> contexts;
-  for (int lane = 0; lane < kExecutors * kLanes; ++lane) {
-    contexts.emplace_back(workers, ChooseRetained(lane, budget_bytes, workers));
+  for (const ExecutorPlan& plan : plans) {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      contexts.emplace_back(plan.workers,
+                            ChooseRetained(lane, budget_bytes, executors, plan.workers), plan.cpus);
+    }
   }
   return contexts;
 }
@@ -116,13 +135,14 @@ class Engine::Impl {
  public:
   Impl(const EngineOptions& options, const LayerRegistry& layers, MemoryBudget& budget,
        const Clock& clock, BatchObserver* observer)
-      : options_(Resolve(options)),
+      : plans_(Plan(options).value()),
+        options_(Resolve(options, plans_)),
         limits_(MakeShapeLimits(options_)),
         budget_(budget),
-        contexts_(MakeContexts(options_.num_workers, budget)),
+        contexts_(MakeContexts(plans_, budget)),
         operator_runner_(contexts_),
         layer_runners_(MakeLayerRunners(layers)),
-        scheduler_(MakeSchedulerOptions(options_, budget), clock, observer) {
+        scheduler_(MakeSchedulerOptions(options_, plans_, budget), clock, observer) {
     GetAttentionRates();  // measured now, and not by the first request
   }
 
@@ -205,6 +225,7 @@ class Engine::Impl {
     return OperatorOperation::Create(std::move(request), operator_runner_, limits_);
   }
 
+  const std::vector<ExecutorPlan> plans_;
   const EngineOptions options_;
   const ShapeLimits limits_;
   MemoryBudget& budget_;
@@ -214,9 +235,12 @@ class Engine::Impl {
   Scheduler scheduler_;  // last: its threads use all of the above
 };
 
+absl::Status CheckExecutors(const EngineOptions& options) {
+  return Plan(options).status();
+}
+
 int64_t EngineRetainedBytes(const EngineOptions& options, int64_t budget_bytes) {
-  const int workers = Resolve(options).num_workers;
-  return CountRetained(budget_bytes, workers);
+  return CountRetained(budget_bytes, Plan(options).value());
 }
 
 Engine::Engine(const EngineOptions& options, const LayerRegistry& layers, MemoryBudget& budget,

@@ -17,7 +17,9 @@
 namespace attend {
 
 struct EngineOptions {
-  int num_workers = 0;   // threads that compute; 0: one per core
+  int num_workers = 0;   // threads that compute, all executors together; 0: one per core
+  int executors = 0;     // that share the workers and run batches at the same time; 0: see
+                         // PlanExecutors
   bool batching = true;  // false: every batch holds one request
 
   // A batch stops growing at these limits; a single request may exceed the latter two.
@@ -32,7 +34,7 @@ struct EngineOptions {
 
   // A request that has waited for so long is served as the next higher priority.
   absl::Duration priority_aging = absl::Seconds(1);
-  // A request that is predicted to compute for longer, alone on all workers, is refused.
+  // A request that is predicted to compute for longer, alone on one executor, is refused.
   absl::Duration max_request_compute = absl::Minutes(1);
 
   int64_t max_queue_requests = 1024;
@@ -47,8 +49,12 @@ struct EngineOptions {
   int64_t max_response_bytes = int64_t{256} << 20;  // output, weights and log-sum-exp together
 };
 
+// INVALID_ARGUMENT if there are more executors than workers.
+absl::Status CheckExecutors(const EngineOptions& options);
+
 // Bytes of a budget that an engine keeps between batches: its lanes' working memory, at most
 // an eighth of the budget, so that a small budget is not spent on memory that no request holds.
+// Precondition: CheckExecutors accepts the options.
 int64_t EngineRetainedBytes(const EngineOptions& options, int64_t budget_bytes);
 
 // The present state, for gauges.
@@ -69,10 +75,10 @@ class Engine {
   using Done = ResponseCallback;
   using Ticket = uint64_t;
 
-  // All arguments except the options outlive the engine. `layers` is complete: layers added
-  // later are not served. `observer`, which may be nullptr, is told of every batch. The memory
-  // that the engine keeps between batches (EngineRetainedBytes) is reserved in `budget` for
-  // good.
+  // Precondition: CheckExecutors accepts the options. All other arguments outlive the engine.
+  // `layers` is complete: layers added later are not served. `observer`, which may be nullptr, is
+  // told of every batch. The memory that the engine keeps between batches (EngineRetainedBytes) is
+  // reserved in `budget` for good.
   Engine(const EngineOptions& options, const LayerRegistry& layers, MemoryBudget& budget,
          const Clock& clock, BatchObserver* observer);
 
@@ -113,7 +119,7 @@ class Engine {
   void Drain(absl::Time deadline);
 
   EngineStats stats() const;
-  const EngineOptions& options() const;  // with num_workers resolved
+  const EngineOptions& options() const;  // with num_workers and executors resolved
 
   // The limits on one request that its shapes alone decide. Constant.
   const ShapeLimits& shape_limits() const;

@@ -2,6 +2,7 @@
 #ifndef ATTEND_CORE_ENGINE_ITEM_RUNNER_H_
 #define ATTEND_CORE_ENGINE_ITEM_RUNNER_H_
 
+#include <algorithm>
 #include <deque>
 #include <vector>
 
@@ -28,8 +29,11 @@ class ItemRunner : public BatchRunner {
   explicit ItemRunner(std::deque<ExecutionContext>& contexts)
       : contexts_(contexts), batches_(contexts.size()) {}
 
-  // The workers of each executor.
-  int workers() const { return contexts_.front().workers(); }
+  // The workers of the executor that has the fewest.
+  int workers() const {
+    const auto fewer = [](const auto& a, const auto& b) { return a.workers() < b.workers(); };
+    return std::min_element(contexts_.begin(), contexts_.end(), fewer)->workers();
+  }
 
   // The item must stay unchanged until the batch has run, and `failure` must outlive the run,
   // which sets it if it cannot compute the item.

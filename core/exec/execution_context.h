@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <utility>
 
 #include "core/base/arena.h"
 #include "core/exec/worker_pool.h"
@@ -34,9 +35,10 @@ struct RetainedMemory {
 // Thread-compatible; within a ParallelFor, each worker uses the arena of its number.
 class ExecutionContext {
  public:
-  // `workers` counts the thread that owns the context; >= 1.
-  explicit ExecutionContext(int workers, const RetainedMemory& retained = {})
-      : retained_(retained), pool_(workers), arenas_(workers) {}
+  // `workers` counts the thread that owns the context; >= 1. The other threads are pinned to
+  // `cpus`, if it is not empty.
+  explicit ExecutionContext(int workers, const RetainedMemory& retained = {}, CpuList cpus = {})
+      : retained_(retained), pool_(workers, std::move(cpus)), arenas_(workers) {}
 
   int workers() const { return pool_.size(); }
   WorkerPool& pool() { return pool_; }

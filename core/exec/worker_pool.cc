@@ -37,11 +37,15 @@ void Pause() {
 // or the caller sees it inside and waits. A worker that sleeps through a whole loop delays
 // nobody.
 struct WorkerPool::State {
-  explicit State(int n) : size(n), spins(n <= MaxSpinners() ? kSpins : 0) {}
+  State(int n, CpuList pinned)
+      : size(n), cpus(std::move(pinned)), spins(n <= MaxSpinners() ? kSpins : 0) {}
 
-  static int MaxSpinners() { return static_cast<int>(std::thread::hardware_concurrency()); }
+  int MaxSpinners() const {
+    return static_cast<int>(cpus.empty() ? std::thread::hardware_concurrency() : cpus.size());
+  }
 
   const int size;
+  const CpuList cpus;
   const int spins;  // 0 where threads outnumber cores: spinning would only steal
 
   // The open loop. The caller writes it while the ticket is even and every worker that saw an
@@ -105,6 +109,7 @@ struct WorkerPool::State {
   }
 
   void Work(int worker) {
+    PinThisThread(cpus);
     uint64_t seen = 0;
     while (!stop.load()) {
       seen = AwaitTicketAfter(seen);
@@ -136,7 +141,7 @@ struct WorkerPool::State {
   }
 };
 
-WorkerPool::WorkerPool(int size) : state_(new State(size)) {
+WorkerPool::WorkerPool(int size, CpuList cpus) : state_(new State(size, std::move(cpus))) {
   for (int worker = 1; worker < size; ++worker) {
     state_->threads.emplace_back([state = state_, worker] { state->Work(worker); });
   }

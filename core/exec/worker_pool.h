@@ -6,6 +6,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "core/base/task_gate.h"
+#include "core/exec/topology.h"
 
 namespace attend {
 
@@ -25,8 +26,9 @@ namespace attend {
 // The executor that owns the pool runs one ParallelFor at a time. ParallelFor is not re-entrant.
 class WorkerPool {
  public:
-  // `size` >= 1 counts the calling thread: a pool of size 1 makes no thread.
-  explicit WorkerPool(int size);
+  // `size` >= 1 counts the calling thread: a pool of size 1 makes no thread. The
+  // pool's own threads are pinned to `cpus`, if it is not empty; the calling thread is left alone.
+  explicit WorkerPool(int size, CpuList cpus = {});
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;

@@ -13,6 +13,9 @@ absl::Status Validate(const ServerConfig& config) {
   if (!config.tls.client_ca_file.empty() && config.tls.cert_file.empty()) {
     return absl::InvalidArgumentError("--tls-client-ca needs --tls-cert and --tls-key");
   }
+  if (const absl::Status executors = CheckExecutors(config.engine); !executors.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--executors: ", executors.message()));
+  }
   const int64_t request_bytes =
       config.max_in_flight_bytes - EngineRetainedBytes(config.engine, config.max_in_flight_bytes);
   if (config.transport.max_request_bytes > request_bytes) {

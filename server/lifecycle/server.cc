@@ -110,6 +110,9 @@ class ServerImpl final : public Server {
     metrics_.SetLayerCount(static_cast<int64_t>(registry_.layers().size()));
     engine_ =
         std::make_unique<Engine>(config_.engine, registry_, budget_, Clock::Steady(), &metrics_);
+    Log(LogLevel::kInfo, "divided workers",
+        {{"workers", absl::StrCat(engine_->options().num_workers)},
+         {"executors", absl::StrCat(engine_->options().executors)}});
     metrics_.SetEngine(engine_.get());
     services_ = std::make_unique<Services>(config_, registry_, *engine_, metrics_);
     ATTEND_ASSIGN_OR_RETURN(

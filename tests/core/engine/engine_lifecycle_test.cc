@@ -2,6 +2,9 @@
 
 // The life of requests between Submit and their answer.
 
+#include <sched.h>
+
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <memory>
@@ -14,6 +17,8 @@
 #include "core/base/status.h"
 #include "core/engine/engine.h"
 #include "core/exec/execution_context.h"
+#include "core/exec/executor_plan.h"
+#include "core/exec/topology.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/core/engine/test_requests.h"
@@ -283,6 +288,98 @@ TEST_F(EngineLifecycle, LeavesToRequestsWhatItDoesNotKeepBetweenBatches) {
   };
   check(int64_t{4} << 30, 2 * RetainedMemory().TotalBytes(1));  // of two lanes
   check(8 * 5000, 4000);  // one worker has four fifths of a lane's share of an eighth
+}
+
+TEST_F(EngineLifecycle, DividesTheMemoryThatItKeepsAmongExecutors) {
+  EngineOptions options = Options();
+  options.num_workers = options.executors = 2;
+  EXPECT_EQ(EngineRetainedBytes(options, int64_t{8} << 30), 4 * RetainedMemory().TotalBytes(1));
+  EXPECT_EQ(EngineRetainedBytes(options, 8 * 5000), 4000);
+  Start(options, 8 * 5000);
+  EXPECT_EQ(budget_->request_bytes(), 7 * 5000 + 1000);
+  EXPECT_EQ(engine_->options().executors, 2);
+  EXPECT_EQ(engine_->options().num_workers, 2);
+}
+
+TEST_F(EngineLifecycle, RefusesMoreExecutorsThanWorkers) {
+  EngineOptions options = Options();
+  options.executors = 2;
+  EXPECT_EQ(CheckExecutors(options).code(), absl::StatusCode::kInvalidArgument);
+  options.num_workers = 2;
+  EXPECT_EQ(CheckExecutors(options), absl::OkStatus());
+}
+
+CpuList GetCpusOfThisThread() {
+  CpuList cpus;
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(static_cast<size_t>(cpu), &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+// An executor runs one short batch at a time until its requests have ended, so callbacks that
+// wait for each other need an executor each.
+TEST_F(EngineLifecycle, RunsTwoExecutorsAtTheSameTimeEachOnItsCpus) {
+  EngineOptions options = Options();
+  options.num_workers = options.executors = 2;
+  Start(options);
+  int arrived = 0;
+  std::vector<CpuList> cpus;
+  for (int i = 0; i < 2; ++i) {
+    engine_->Submit(SmallRequest(), *engine_->budget().Charge(0), absl::InfiniteFuture(),
+                    [&](absl::StatusOr<Response> response) {
+                      EXPECT_TRUE(response.ok()) << response.status();
+                      MutexLock lock(mutex_);
+                      cpus.push_back(GetCpusOfThisThread());
+                      ++arrived;
+                      changed_.NotifyAll();
+                      while (arrived < 2) changed_.Wait(mutex_);
+                    });
+  }
+  engine_->Drain(absl::InfiniteFuture());
+  const auto plans = PlanExecutors(ReadTopology(), 2, 2);
+  ASSERT_TRUE(plans.ok()) << plans.status();
+  std::vector<CpuList> expected;
+  for (const ExecutorPlan& plan : *plans) {
+    expected.push_back(plan.cpus.empty() ? GetCpusOfThisThread() : plan.cpus);
+    std::sort(expected.back().begin(), expected.back().end());
+  }
+  EXPECT_THAT(cpus, ::testing::UnorderedElementsAreArray(expected));
+}
+
+TEST_F(EngineLifecycle, TwoExecutorsGiveTheSameBitsAsOne) {
+  constexpr int kRequests = 8;
+  std::mt19937 random(7);
+  std::vector<Sdpa> requests(kRequests);
+  for (int i = 0; i < kRequests; ++i) {
+    requests[i].query = RandomTensor(random, {1, 40 + 9 * i, 2, 16});
+    requests[i].key = RandomTensor(random, {1, 70 + 7 * i, 2, 16});
+    requests[i].value = RandomTensor(random, {1, 70 + 7 * i, 2, 16});
+  }
+  std::vector<Tensor> outputs[2];
+  for (const int executors : {1, 2}) {
+    EngineOptions options = Options();
+    options.num_workers = 2;
+    options.executors = executors;
+    options.max_batch_requests = 2;
+    Start(options, int64_t{1} << 28);
+    std::vector<Answer> answers(kRequests);
+    for (int i = 0; i < kRequests; ++i) Submit(answers[i], Copy(requests[i]));
+    for (Answer& answer : answers) {
+      absl::StatusOr<Response>& response = answer.Wait();
+      ASSERT_TRUE(response.ok()) << response.status();
+      outputs[executors - 1].push_back(Copy(response->output));
+      response = absl::UnknownError("dropped");
+    }
+    engine_.reset();
+  }
+  for (int i = 0; i < kRequests; ++i) {
+    const Tensor& one = outputs[0][i];
+    ASSERT_EQ(one.byte_size(), outputs[1][i].byte_size());
+    EXPECT_EQ(std::memcmp(one.data(), outputs[1][i].data(), one.byte_size()), 0) << i;
+  }
 }
 
 // A response that is held for long, as gRPC holds it for a slow reader.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/exec/worker_pool.h"
 
+#include <sched.h>
+
 #include <atomic>
 #include <functional>
 #include <new>
@@ -58,6 +60,23 @@ TEST(WorkerPool, RunsIterationsAtTheSameTime) {
     while (arrived.load() < 2) std::this_thread::yield();
   });
   EXPECT_NE(workers[0], workers[1]);
+}
+
+TEST(WorkerPool, PinsItsOwnThreadsAndNotTheCaller) {
+  const auto count_cpus = [] {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : -1;
+  };
+  const int before = count_cpus();
+  WorkerPool pool(2, {ReadTopology().groups.front().front()});
+  std::atomic<int> arrived{0};
+  std::vector<int> cpus(2);
+  pool.ParallelFor(2, [&](int64_t, int worker) {
+    cpus[worker] = count_cpus();
+    arrived.fetch_add(1);
+    while (arrived.load() < 2) std::this_thread::yield();
+  });
+  EXPECT_EQ(cpus, (std::vector<int>{before, 1}));
 }
 
 TEST(WorkerPool, MakesWhatWorkersWroteVisibleToTheCaller) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/base/caller_table.h"
 
+#include <arpa/inet.h>
+
+#include <algorithm>
 #include <functional>
 #include <list>
 #include <map>
@@ -8,6 +11,9 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "core/base/mutex.h"
 
 namespace attend {
@@ -86,12 +92,25 @@ CallerHandle CallerTable::Enter(absl::string_view name) {
   return id == kSharedCaller ? CallerHandle() : CallerHandle(names_, id);
 }
 
-absl::string_view CallerName(absl::string_view peer) {
+std::string CallerName(absl::string_view peer) {
   if (absl::StartsWith(peer, "unix")) return "unix";
-  // gRPC may write the brackets of IPv6 as in a URI.
   const size_t port = peer.rfind(':');
   const size_t scheme = peer.find(':');
-  return port == peer.npos || port == scheme ? peer : peer.substr(0, port);
+  if (port == peer.npos || port == scheme) return std::string(peer);
+  const absl::string_view name = peer.substr(0, port);
+  if (!absl::ConsumePrefix(&peer, "ipv6:")) return std::string(name);
+  // gRPC may write the brackets as in a URI.
+  std::string host =
+      absl::StrReplaceAll(name.substr(5), {{"%5B", ""}, {"%5D", ""}, {"[", ""}, {"]", ""}});
+  host = host.substr(0, host.find('%'));  // without the zone
+  in6_addr address;
+  char text[INET6_ADDRSTRLEN];
+  if (inet_pton(AF_INET6, host.c_str(), &address) != 1 || IN6_IS_ADDR_V4MAPPED(&address)) {
+    return std::string(name);
+  }
+  std::fill(address.s6_addr + 8, address.s6_addr + 16, uint8_t{0});
+  if (inet_ntop(AF_INET6, &address, text, sizeof(text)) == nullptr) return std::string(name);
+  return absl::StrCat("ipv6:", text, "/64");
 }
 
 }  // namespace attend

@@ -58,8 +58,10 @@ class CallerTable {
 };
 
 // Returns the name of a caller from its address as gRPC writes it, without the port:
-// "ipv4:1.2.3.4" of "ipv4:1.2.3.4:567", "ipv6:[::1]" of "ipv6:[::1]:5", "unix" of "unix:...".
-absl::string_view CallerName(absl::string_view peer);
+// "ipv4:1.2.3.4" of "ipv4:1.2.3.4:567", "unix" of "unix:...". Of an IPv6 address it is the first
+// 64 bits, because one host usually has all addresses that share them: "ipv6:2001:db8::/64" of
+// "ipv6:[2001:db8::1]:5".
+std::string CallerName(absl::string_view peer);
 
 }  // namespace attend
 

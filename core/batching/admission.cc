@@ -43,8 +43,8 @@ absl::Status CheckAdmission(const Arrival& item, const Load& load, const QueueLi
                      absl::FormatDuration(absl::Trunc(item.time_left, absl::Milliseconds(1))),
                      "; allow more time"));
   }
-  if (load.wait == absl::ZeroDuration()) return absl::OkStatus();
-  if (kHeadroom * (load.wait + item.expected) > item.time_left) {
+  if (load.wait == absl::ZeroDuration() && load.slowdown == 1.0) return absl::OkStatus();
+  if (kHeadroom * (load.wait + load.slowdown * item.expected) > item.time_left) {
     return Overloaded("DEADLINE_UNREACHABLE",
                       "the server is too busy to meet this deadline; allow more time or try "
                       "another server",

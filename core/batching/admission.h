@@ -26,6 +26,7 @@ struct QueueLimits {
 struct Load {
   bool standing = false;  // there is a standing queue of the item's class
   absl::Duration wait;    // expected until the item begins; zero: it begins at once
+  double slowdown = 1.0;  // how many times its own time the item takes beside work of other classes
 };
 
 // The properties of an item that admission depends on.

@@ -16,14 +16,16 @@ constexpr absl::Duration kRemembered = absl::Seconds(10);
 
 }  // namespace
 
-void Backoff::OnArrival(uint32_t caller, Priority priority, absl::Time now) {
+void Backoff::OnArrival(uint32_t caller, Priority priority, WorkClass work_class, absl::Time now) {
   if (caller >= callers_.size()) callers_.resize(caller + 1);
   callers_[caller].last_arrival[static_cast<size_t>(priority)] = now;
+  if (work_class == WorkClass::kShort) callers_[caller].last_short = now;
 }
 
-void Backoff::OnRefused(uint32_t caller, Priority priority, absl::Time now,
+void Backoff::OnRefused(uint32_t caller, Priority priority, WorkClass work_class, absl::Time now,
                         absl::Duration pushback) {
   Caller& refused = callers_[caller];
+  if (work_class == WorkClass::kLong && now - refused.last_short < kRemembered) return;
   for (size_t higher = 0; higher < static_cast<size_t>(priority); ++higher) {
     if (now - refused.last_arrival[higher] < kRemembered) return;
   }

@@ -8,6 +8,14 @@
 #include "core/batching/end_status.h"
 
 namespace attend {
+namespace {
+
+// What admission reckons with where a setting leaves long work no share beside short work: the
+// short work will not last for ever.
+constexpr double kLeastLongShare = 0.05;
+
+}  // namespace
+
 Dispatcher::Dispatcher(const SchedulerOptions& options)
     : options_(options), queue_(options.aging), lanes_(options.executors, options.turns) {
   standing_since_[0] = standing_since_[1] = absl::InfiniteFuture();
@@ -16,19 +24,21 @@ Dispatcher::Dispatcher(const SchedulerOptions& options)
 absl::StatusOr<uint64_t> Dispatcher::Offer(WorkItem& item, absl::Time now,
                                            std::vector<EndedItem>& ended) {
   lanes_.Advance(now);
-  Predict(item);
+  Predict(item, now);
   absl::Status status = draining_ ? DrainingError() : absl::OkStatus();
   if (status.ok()) {
     status = CheckAdmission({item.deadline - now, item.batch_expected + item.expected},
                             MeasureLoad(item, now), options_.queue);
   }
   if (status.ok()) status = MakeRoom(item, ended);
-  backoff_.OnArrival(item.caller, item.priority, now);
+  backoff_.OnArrival(item.caller, item.priority, item.work_class, now);
   if (!status.ok()) {
     ++stats_.refused;
     if (GetErrorInfo(status).reason == "QUEUE_FULL") {
-      backoff_.OnRefused(item.caller, item.priority, now, GetRetryPushback(status));
+      backoff_.OnRefused(item.caller, item.priority, item.work_class, now,
+                         GetRetryPushback(status));
     }
+    Tick(now, ended);  // what Advance has made due
     return status;
   }
   ++stats_.accepted;
@@ -41,8 +51,8 @@ absl::StatusOr<uint64_t> Dispatcher::Offer(WorkItem& item, absl::Time now,
   return id;
 }
 
-void Dispatcher::Predict(WorkItem& item) const {
-  const double factor = correction_.Factor(item.runner);
+void Dispatcher::Predict(WorkItem& item, absl::Time now) const {
+  const double factor = correction_.Factor(item.runner, now);
   item.expected = absl::Seconds(factor * item.cost.seconds);
   item.batch_expected = absl::Seconds(factor * item.runner->batch_seconds());
   item.work_class = item.batch_expected + item.expected > options_.short_limit ? WorkClass::kLong
@@ -87,13 +97,19 @@ Load Dispatcher::MeasureLoad(const WorkItem& item, absl::Time now) const {
   absl::Duration queued = queue_.ExpectedAhead(item) / options_.executors;
   // Each batch ahead takes its own time besides that of its items.
   queued += item.batch_expected * absl::FDivDuration(queued, options_.batch.target);
-  if (item.work_class == WorkClass::kShort && lanes_.all_share_with_long()) {
-    queued *= 1.0 / (1.0 - options_.turns.long_share);
-  }
+  const auto stands = [&](WorkClass work_class) {
+    return now - standing_since_[static_cast<int>(work_class)] >= options_.queue.standing_after;
+  };
   Load load;
-  load.wait = lanes_.ExpectedWait(item.work_class, item.batch_expected + item.expected) + queued;
-  load.standing =
-      now - standing_since_[static_cast<int>(item.work_class)] >= options_.queue.standing_after;
+  load.standing = stands(item.work_class);
+  load.wait = queued + lanes_.ExpectedWait(item.work_class, item.batch_expected + item.expected);
+  const double long_share = options_.turns.long_share;
+  if (item.work_class == WorkClass::kShort) {
+    if (lanes_.all_share_with_long()) load.slowdown = 1.0 / (1.0 - long_share);
+  } else if (stands(WorkClass::kShort)) {
+    load.slowdown = 1.0 / std::max(long_share, kLeastLongShare);
+  }
+  load.wait *= load.slowdown;
   return load;
 }
 
@@ -179,7 +195,7 @@ Lanes::Finished Dispatcher::Finish(int lane, const Batch& batch, bool computed, 
                                    [](const auto& end) { return absl::IsDeadlineExceeded(end); });
   if (computed || (expired && finished.ran > finished.expected)) {
     correction_.Observe(batch.items.front().runner, batch.predicted_seconds,
-                        absl::ToDoubleSeconds(finished.ran));
+                        absl::ToDoubleSeconds(finished.ran), now);
   }
   Tick(now, ended);
   return finished;

@@ -106,7 +106,7 @@ class Dispatcher {
   absl::Status CheckRoom(uint32_t caller, absl::Time now) const;
 
  private:
-  void Predict(WorkItem& item) const;
+  void Predict(WorkItem& item, absl::Time now) const;
   absl::Status MakeRoom(const WorkItem& item, std::vector<EndedItem>& ended);
   Load MeasureLoad(const WorkItem& item, absl::Time now) const;
   absl::Duration DrainTime() const;

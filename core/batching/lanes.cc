@@ -123,12 +123,23 @@ absl::Duration Lanes::ExpectedWait(WorkClass work_class, absl::Duration own) con
     if (work_class == WorkClass::kShort) {
       wait = Remaining(first + kShortLane);
     } else {
-      // Long batches take turns, so each delays this one by at most as long as it takes itself.
-      for (int i = first + 1; i < first + kLanes; ++i) wait += std::min(Remaining(i), own);
+      wait = ExpectedLongWait(first, own);
     }
     least = std::min(least, wait);
   }
   return least;
+}
+
+absl::Duration Lanes::ExpectedLongWait(int first, absl::Duration own) const {
+  absl::Duration wait, soonest = absl::InfiniteDuration();
+  for (int i = first + 1; i < first + kLanes; ++i) {
+    const absl::Duration remaining = Remaining(i);
+    // Long batches take turns, so each delays this one by at most as long as it takes itself.
+    wait += std::min(remaining, own);
+    soonest = std::min(soonest, remaining);
+  }
+  // With no lane free, one of the batches has to end first, while all of them take turns.
+  return wait + kLongLanes * soonest;
 }
 
 absl::Duration Lanes::ExpectedRemaining() const {

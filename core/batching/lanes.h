@@ -98,6 +98,8 @@ class Lanes {
   };
 
   absl::Duration Remaining(int lane) const;
+  // On the executor whose lanes begin with `first`.
+  absl::Duration ExpectedLongWait(int first, absl::Duration own) const;
 
   std::vector<LaneTurns> turns_;  // indexed by executor
   std::deque<Lane> lanes_;

@@ -13,6 +13,9 @@ namespace {
 // The longest single wait; waits are in loops.
 constexpr absl::Duration kMaxWait = absl::Hours(1);
 
+// Batches that wait for the completion thread before lanes wait for it.
+constexpr int kMaxCompleting = 4;
+
 std::chrono::nanoseconds WaitTime(absl::Duration duration) {
   return absl::ToChronoNanoseconds(std::clamp(duration, absl::Nanoseconds(1), kMaxWait));
 }
@@ -43,6 +46,7 @@ Scheduler::~Scheduler() {
     dispatcher_.StopAll(CancelledError, clock_.Now(), ended);
     for (CondVar& lane : lanes_) lane.NotifyAll();
     timer_.NotifyAll();
+    completed_.NotifyAll();
   }
   EndAll(std::move(ended));
   for (std::thread& thread : threads_) thread.join();
@@ -109,6 +113,8 @@ std::optional<Batch> Scheduler::NextBatch(int lane) {
   std::vector<EndedItem> ended;
   {
     MutexLock lock(mutex_);
+    // Otherwise results would pile up where ending them takes longer than computing them.
+    while (completing_ > kMaxCompleting && !stopping_) completed_.Wait(mutex_);
     dispatcher_.MakeReady(lane, clock_.Now(), ended);
     Wake();
   }
@@ -129,7 +135,7 @@ void Scheduler::RunBatch(int lane, Batch batch) {
     gate = &dispatcher_.gate(lane);
   }
   BatchRecord record;
-  if (gate->Pass()) {  // else nobody wants the batch any more, or the lane waits for its turn
+  if (gate->Pass()) {  // waits for the turn; false: nobody wants the batch any more
     for (const WorkItem& item : batch.items) item.work->Prepare(lane);
     record.computed = runner->Run(lane, *gate);
   }
@@ -196,6 +202,7 @@ void Scheduler::EndBatches() {
     EndBatch(std::move(finished));
     MutexLock lock(mutex_);
     --completing_;
+    completed_.NotifyAll();
   }
 }
 

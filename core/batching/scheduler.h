@@ -97,6 +97,7 @@ class Scheduler {
   CondVar timer_;              // the timer: an earlier tick is due, or stopping
   CondVar drained_;            // Drain: nothing is queued or in hand
   CondVar completion_;         // the completion thread: a batch has finished, or stopping
+  CondVar completed_;          // lanes: it has ended a batch, or stopping
   int completing_ ABSL_GUARDED_BY(mutex_) = 0;  // batches that it has to end, or will be given
   std::deque<FinishedBatch> finished_ ABSL_GUARDED_BY(mutex_);  // for the completion thread
   Dispatcher dispatcher_ ABSL_GUARDED_BY(mutex_);

@@ -83,7 +83,7 @@ enum class WorkClass : uint8_t { kShort, kLong };
 struct WorkItem {
   BatchRunner* runner = nullptr;  // outlives the item; items of one runner may share a batch
   Priority priority = Priority::kNormal;
-  uint32_t caller = 0;  // items of callers are served in turn
+  uint32_t caller = 0;  // those who ask for one runner are served in turn
   Cost cost;
   absl::Time deadline = absl::InfiniteFuture();  // time of the scheduler's clock
   std::unique_ptr<Work> work;

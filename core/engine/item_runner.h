@@ -55,10 +55,11 @@ class ItemRunner : public BatchRunner {
     for (size_t i = 0; !status.ok() && !gate.stopped() && i < items.size(); ++i) {
       *batch.failures[i] = items.size() == 1 ? status : TryToCompute(items.subspan(i, 1), context);
     }
+    const bool computed = status.ok() && !items.empty();  // no items: nothing took any time
     batch.items.clear();
     batch.failures.clear();
     context.Trim();
-    return status.ok();
+    return computed;
   }
 
  private:

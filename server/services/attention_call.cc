@@ -80,6 +80,7 @@ void AttentionCall::OnReadDone(bool ok) {
     return End(MakeError(absl::StatusCode::kInvalidArgument, "UNDECODABLE", "",
                          "the request message is missing or cut short"));
   }
+  if (HasEnded()) return;  // cancelled or expired while the message arrived
   absl::Status refused;
   const absl::Status failed = CatchFailures([&] { refused = Submit(); });
   if (!failed.ok()) refused = failed;
@@ -106,7 +107,7 @@ absl::Status AttentionCall::Submit() {
     ended = ended_;
   }
   // What ended the call meanwhile had no ticket yet.
-  if (ended) shared_.engine.Cancel(ticket);
+  if (ended && ticket != 0) shared_.engine.Cancel(ticket);
   return absl::OkStatus();
 }
 
@@ -184,6 +185,11 @@ void AttentionCall::OnDone() {
   request_.Clear();
   response_.Clear();
   shared_.calls.Remove();
+}
+
+bool AttentionCall::HasEnded() {
+  MutexLock lock(mutex_);
+  return ended_;
 }
 
 bool AttentionCall::TakeEnd() {

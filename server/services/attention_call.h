@@ -91,6 +91,7 @@ class AttentionCall final : public AttentionReactor,
   absl::Status Encode(Response response);
 
   // Whether the caller is the one that ends the call.
+  bool HasEnded();
   bool TakeEnd();
   // Ends the call without an answer, unless it has been ended.
   void End(const absl::Status& status);

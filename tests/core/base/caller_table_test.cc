@@ -96,8 +96,12 @@ TEST(CallerTable, LosesNoIdAmongManyThreads) {
 
 TEST(CallerName, IsTheAddressWithoutItsPort) {
   EXPECT_EQ(CallerName("ipv4:1.2.3.4:567"), "ipv4:1.2.3.4");
-  EXPECT_EQ(CallerName("ipv6:[::1]:5"), "ipv6:[::1]");
-  EXPECT_EQ(CallerName("ipv6:%5B::1%5D:5"), "ipv6:%5B::1%5D");
+  EXPECT_EQ(CallerName("ipv6:[2001:db8:1:2:3:4:5:6]:7"), "ipv6:2001:db8:1:2::/64");
+  EXPECT_EQ(CallerName("ipv6:%5B2001:db8:1:2::9%5D:7"), "ipv6:2001:db8:1:2::/64");
+  EXPECT_EQ(CallerName("ipv6:[fe80::1%25eth0]:7"), "ipv6:fe80::/64");
+  EXPECT_EQ(CallerName("ipv6:[::ffff:1.2.3.4]:7"), "ipv6:[::ffff:1.2.3.4]");
+  EXPECT_EQ(CallerName("ipv6:[::1]:5"), "ipv6:::/64");
+  EXPECT_EQ(CallerName("ipv6:[x]:5"), "ipv6:[x]");
   EXPECT_EQ(CallerName("unix:/run/attend.sock"), "unix");
   EXPECT_EQ(CallerName("unix:"), "unix");
   EXPECT_EQ(CallerName("ipv4:1.2.3.4"), "ipv4:1.2.3.4");

@@ -8,9 +8,10 @@ namespace {
 
 const absl::Time kNow = absl::UnixEpoch() + absl::Hours(1);
 
-void Refuse(Backoff& backoff, uint32_t caller, Priority priority, absl::Duration pushback) {
-  backoff.OnArrival(caller, priority, kNow);
-  backoff.OnRefused(caller, priority, kNow, pushback);
+void Refuse(Backoff& backoff, uint32_t caller, Priority priority, absl::Duration pushback,
+            WorkClass work_class = WorkClass::kShort) {
+  backoff.OnArrival(caller, priority, work_class, kNow);
+  backoff.OnRefused(caller, priority, work_class, kNow, pushback);
 }
 
 TEST(Backoff, ReadsRequestsOfCallersThatWereNotRefused) {
@@ -38,16 +39,25 @@ TEST(Backoff, NeverRefusesForLong) {
 
 TEST(Backoff, ReadsRequestsOfACallerWhoAlsoSendsMoreUrgentOnes) {
   Backoff backoff;
-  backoff.OnArrival(3, Priority::kHigh, kNow - absl::Seconds(9));
+  backoff.OnArrival(3, Priority::kHigh, WorkClass::kShort, kNow - absl::Seconds(9));
   Refuse(backoff, 3, Priority::kNormal, absl::Milliseconds(60));
   EXPECT_EQ(backoff.Remaining(3, kNow), absl::ZeroDuration());
   Refuse(backoff, 3, Priority::kHigh, absl::Milliseconds(60));
   EXPECT_EQ(backoff.Remaining(3, kNow), absl::Milliseconds(30));
 }
 
+TEST(Backoff, ReadsRequestsOfACallerWhoAlsoSendsShortOnes) {
+  Backoff backoff;
+  Refuse(backoff, 3, Priority::kNormal, absl::Milliseconds(60), WorkClass::kLong);
+  EXPECT_EQ(backoff.Remaining(3, kNow), absl::Milliseconds(30));
+  backoff.OnArrival(4, Priority::kNormal, WorkClass::kShort, kNow - absl::Seconds(9));
+  Refuse(backoff, 4, Priority::kNormal, absl::Milliseconds(60), WorkClass::kLong);
+  EXPECT_EQ(backoff.Remaining(4, kNow), absl::ZeroDuration());
+}
+
 TEST(Backoff, ForgetsThatACallerSentMoreUrgentRequests) {
   Backoff backoff;
-  backoff.OnArrival(3, Priority::kHigh, kNow - absl::Seconds(10));
+  backoff.OnArrival(3, Priority::kHigh, WorkClass::kShort, kNow - absl::Seconds(10));
   Refuse(backoff, 3, Priority::kLow, absl::Milliseconds(60));
   EXPECT_EQ(backoff.Remaining(3, kNow), absl::Milliseconds(30));
 }

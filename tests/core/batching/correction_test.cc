@@ -14,6 +14,8 @@ class IdleRunner final : public BatchRunner {
   bool Run(int, TaskGate&) override { return true; }
 };
 
+const absl::Time kNow = absl::UnixEpoch() + absl::Hours(1);
+
 const IdleRunner kRunner;
 const IdleRunner kOther;
 
@@ -44,7 +46,8 @@ std::vector<Case> Cases() {
       {"AStrangeBatchHasLittleWeight", {{500, 1.0}, {1, 1e6}}, std::pow(8.0, 0.1)},
       {"AChangeShowsAfterTenBatches", {{500, 1.0}, {10, 2.0}}, from_one_to_two},
       {"AChangeIsFollowed", {{500, 1.0}, {100, 2.0}}, 2.0},
-      {"AHugeBatchCountsNoMoreThanASmallOne", {{1, 4.0, 1e3}, {1, 1.0, 1e-6}}, std::cbrt(4.0)},
+      {"AHugeBatchCountsNoMoreThanASmallOne", {{1, 4.0, 1e3}, {1, 1.0, 1e-3}}, std::cbrt(4.0)},
+      {"ABatchThatIsHardlyLongerThanAWakeUpHardlyCounts", {{10, 8.0, 1e-6}}, std::pow(8.0, 0.01)},
       {"ABatchWithoutTimeCountsNothing", {{9, 0.0}}, 1.0},
       {"ANegativeTimeCountsNothing", {{9, -1.0}}, 1.0},
   };
@@ -57,31 +60,44 @@ TEST(Correction, FollowsTheTable) {
     for (const Batches& batches : test.batches) {
       for (int i = 0; i < batches.count; ++i) {
         correction.Observe(&kRunner, batches.predicted_seconds,
-                           batches.predicted_seconds * batches.ratio);
+                           batches.predicted_seconds * batches.ratio, kNow);
       }
     }
-    EXPECT_NEAR(correction.Factor(&kRunner), test.factor, 1e-3 * test.factor);
-    EXPECT_EQ(correction.Factor(&kOther), 1.0) << "runners share a factor";
+    EXPECT_NEAR(correction.Factor(&kRunner, kNow), test.factor, 1e-3 * test.factor);
+    EXPECT_EQ(correction.Factor(&kOther, kNow), 1.0) << "runners share a factor";
   }
 }
 
 TEST(Correction, CountsNoBatchWithoutPrediction) {
   Correction correction;
-  correction.Observe(&kRunner, 0.0, 1.0);
-  correction.Observe(&kRunner, -1.0, 1.0);
-  EXPECT_EQ(correction.Factor(&kRunner), 1.0);
-  correction.Observe(&kRunner, 1.0, 4.0);
-  EXPECT_NEAR(correction.Factor(&kRunner), 2.0, 1e-9) << "the first batch that counts";
+  correction.Observe(&kRunner, 0.0, 1.0, kNow);
+  correction.Observe(&kRunner, -1.0, 1.0, kNow);
+  EXPECT_EQ(correction.Factor(&kRunner, kNow), 1.0);
+  correction.Observe(&kRunner, 1.0, 4.0, kNow);
+  EXPECT_NEAR(correction.Factor(&kRunner, kNow), 2.0, 1e-9) << "the first batch that counts";
+}
+
+// Otherwise a factor that makes the server refuse everything would stay for ever.
+TEST(Correction, ForgetsWhileNothingRuns) {
+  Correction correction;
+  for (int i = 0; i < 200; ++i) correction.Observe(&kRunner, 1.0, 4.0, kNow);
+  EXPECT_NEAR(correction.Factor(&kRunner, kNow), 4.0, 1e-6);
+  EXPECT_NEAR(correction.Factor(&kRunner, kNow + absl::Seconds(10)), 2.0, 1e-6);
+  EXPECT_NEAR(correction.Factor(&kRunner, kNow + absl::Minutes(10)), 1.0, 1e-6);
+  EXPECT_NEAR(correction.Factor(&kRunner, kNow - absl::Minutes(10)), 4.0, 1e-6);
+  // What is learnt next starts from what is left.
+  correction.Observe(&kRunner, 1.0, 2.0, kNow + absl::Seconds(10));
+  EXPECT_NEAR(correction.Factor(&kRunner, kNow + absl::Seconds(10)), 2.0, 1e-6);
 }
 
 TEST(Correction, KeepsRunnersApart) {
   Correction correction;
   for (int i = 0; i < 200; ++i) {
-    correction.Observe(&kRunner, 1.0, 4.0);
-    correction.Observe(&kOther, 1.0, 0.5);
+    correction.Observe(&kRunner, 1.0, 4.0, kNow);
+    correction.Observe(&kOther, 1.0, 0.5, kNow);
   }
-  EXPECT_NEAR(correction.Factor(&kRunner), 4.0, 1e-3);
-  EXPECT_NEAR(correction.Factor(&kOther), 0.5, 1e-3);
+  EXPECT_NEAR(correction.Factor(&kRunner, kNow), 4.0, 1e-3);
+  EXPECT_NEAR(correction.Factor(&kOther, kNow), 0.5, 1e-3);
 }
 
 }  // namespace

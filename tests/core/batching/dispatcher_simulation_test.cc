@@ -273,6 +273,55 @@ TEST(DispatcherSimulation, LetsLongItemsTakeTurns) {
   EXPECT_EQ(simulation.violation(), "");
 }
 
+TEST(DispatcherSimulation, RefusesLongWorkThatWouldWaitForAllLanes) {
+  SimulatedRunner runner;
+  Simulation simulation(Options());
+  for (uint32_t i = 0; i < kLongLanes; ++i) simulation.Submit(&runner, 10.0, 1 + i % 2);
+  const SimulatedItem& item =
+      simulation.Submit(&runner, 0.02, 3, Priority::kNormal, absl::Seconds(20));
+  EXPECT_EQ(GetErrorInfo(item.status).reason, "DEADLINE_UNREACHABLE") << item.status;
+  EXPECT_EQ(simulation.violation(), "");
+}
+
+// A refusal looks at the clock, and so it may be what ends the time that long work had earned.
+TEST(DispatcherSimulation, StartsWhatIsDueWhenAnItemIsRefused) {
+  SimulatedRunner runner;
+  Dispatcher dispatcher(Options());
+  std::vector<EndedItem> ended;
+  absl::Time now = absl::UnixEpoch() + absl::Hours(1);
+  const auto offer = [&](double seconds, absl::Duration time_left) {
+    struct NoWork final : Work {
+      void Prepare(int) override {}
+      void End(absl::StatusOr<Timing>) override {}
+    };
+    WorkItem item;
+    item.runner = &runner;
+    item.cost = {seconds, 1.0, 1, 1};
+    item.deadline = now + time_left;
+    item.work = std::make_unique<NoWork>();
+    return dispatcher.Offer(item, now, ended).status();
+  };
+  ASSERT_TRUE(offer(100.0, absl::Hours(1)).ok());
+  std::vector<int> started = dispatcher.TakeStarted();
+  ASSERT_EQ(started.size(), 1u);
+  dispatcher.TakeBatch(started[0]);
+  // Short work until the long one has earned its turn.
+  int runs = 0;
+  do {
+    ASSERT_TRUE(offer(0.009, absl::Hours(1)).ok());
+    started = dispatcher.TakeStarted();
+    if (started.empty()) break;
+    const Batch batch = dispatcher.TakeBatch(started[0]);
+    now += absl::Milliseconds(9);
+    dispatcher.Finish(started[0], batch, true, now, ended);
+    dispatcher.MakeReady(started[0], now, ended);
+    ASSERT_LT(++runs, 100);
+  } while (true);
+  now += absl::Milliseconds(30);
+  EXPECT_FALSE(offer(1.0, absl::ZeroDuration()).ok());
+  EXPECT_EQ(dispatcher.TakeStarted().size(), 1u);
+}
+
 TEST(DispatcherSimulation, UsesBothExecutors) {
   SimulatedRunner runner;
   SchedulerOptions options = Options();

@@ -387,7 +387,9 @@ TEST_F(SchedulerTest, LearnsFromBatchesThatExpireWhileTheyRun) {
   // Nothing is refused while the executor is idle, and the clock stands until the item runs.
   const auto run = [&](int name, Outcome* outcome) {
     while (scheduler_->stats().in_hand > 0) std::this_thread::yield();
-    Submit(MakeItem(&endless, name, outcome, clock_.Now() + absl::Milliseconds(10)));
+    WorkItem item = MakeItem(&endless, name, outcome, clock_.Now() + absl::Milliseconds(10));
+    item.cost.seconds = 0.001;
+    Submit(std::move(item));
     while (outcome->runs == 0) std::this_thread::yield();
   };
   for (int i = 0; i < 30; ++i) {
@@ -398,7 +400,8 @@ TEST_F(SchedulerTest, LearnsFromBatchesThatExpireWhileTheyRun) {
   }
   Outcome running, waiting;
   run(30, &running);
-  WorkItem item = MakeItem(&endless, 31, &waiting, clock_.Now() + absl::Microseconds(1500));
+  WorkItem item = MakeItem(&endless, 31, &waiting, clock_.Now() + absl::Milliseconds(15));
+  item.cost.seconds = 0.001;
   EXPECT_EQ(GetErrorInfo(scheduler_->Submit(item).status()).reason, "DEADLINE_UNREACHABLE");
   clock_.Advance(absl::Milliseconds(10));
   running.ended.Wait();

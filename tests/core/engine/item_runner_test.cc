@@ -101,6 +101,11 @@ TEST_F(ItemRunnerTest, FailsTheItemsAloneThatFailByThemselves) {
   EXPECT_GE(items[3].computed, 1);
 }
 
+TEST_F(ItemRunnerTest, DoesNotCountABatchWithoutItemsAsComputed) {
+  Run({});
+  EXPECT_FALSE(computed_);
+}
+
 TEST_F(ItemRunnerTest, ForgetsAFailedBatch) {
   std::vector<Item> items(1);
   items[0].fault = Item::Fault::kMemory;

@@ -92,10 +92,12 @@ void Simulation::Jump(absl::Duration duration) {
 }
 
 void Simulation::AdvanceTo(absl::Time time) {
+  int ticks = 0;  // without a moment between them
   while (true) {
     while (FinishOne()) {
     }
     if (dispatcher_.NextTick() <= now_) {
+      if (++ticks > 100) return Violate("ticks change nothing");
       std::vector<EndedItem> ended;
       dispatcher_.Tick(now_, ended);
       End(std::move(ended));
@@ -108,12 +110,15 @@ void Simulation::AdvanceTo(absl::Time time) {
     const absl::Time next = std::min(NextEvent(), time);
     Progress(next - now_);
     now_ = next;
+    ticks = 0;
   }
 }
 
 void Simulation::RunToEnd() {
   const absl::Time limit = now_ + absl::Hours(1);
-  while (!dispatcher_.empty() && now_ < limit) AdvanceTo(std::min(NextEvent(), limit));
+  while (violation_.empty() && !dispatcher_.empty() && now_ < limit) {
+    AdvanceTo(std::min(NextEvent(), limit));
+  }
   if (!dispatcher_.empty()) Violate("something never ends");
   for (const SimulatedItem& item : items_) {
     if (item.ends != 1) Violate(absl::StrCat("item ", item.id, " ended ", item.ends, " times"));

@@ -16,14 +16,23 @@ Call::Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& pat
   request_ = grpc::ByteBuffer(&slice, 1);
   context_.set_deadline(std::chrono::system_clock::now() + options.timeout);
   context_.set_compression_algorithm(options.compression);
+  { MutexLock lock(mutex_); }
   grpc::GenericStub(channel_).UnaryCall(&context_, path, {}, &request_, &response_,
-                                        [this](grpc::Status s) { done_.set_value(s); });
+                                        [this](const grpc::Status& status) {
+                                          MutexLock lock(mutex_);
+                                          status_ = status;
+                                          ended_.NotifyAll();
+                                        });
 }
 
 const CallResult& Call::Wait() {
   if (waited_) return result_;
   waited_ = true;
-  result_.status = done_.get_future().get();
+  {
+    MutexLock lock(mutex_);
+    while (!status_.has_value()) ended_.Wait(mutex_);
+    result_.status = *status_;
+  }
   result_.details_ = result_.status.error_details();
   for (const auto& [key, value] : context_.GetServerTrailingMetadata()) {
     result_.trailers.emplace(std::string(key.data(), key.size()),

@@ -5,13 +5,14 @@
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
-#include <future>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "attend/v1/attention.pb.h"
+#include "core/base/mutex.h"
 
 namespace attend {
 
@@ -52,7 +53,10 @@ class Call {
   grpc::ClientContext context_;
   std::shared_ptr<grpc::Channel> channel_;
   grpc::ByteBuffer request_, response_;
-  std::promise<grpc::Status> done_;
+  // ThreadSanitizer sees by this mutex that the callback comes after the constructor.
+  Mutex mutex_;
+  CondVar ended_;
+  std::optional<grpc::Status> status_ ABSL_GUARDED_BY(mutex_);
   bool waited_ = false;
   CallResult result_;
 };

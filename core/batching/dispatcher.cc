@@ -142,7 +142,6 @@ void Dispatcher::StopAll(absl::Status (*make_status)(), absl::Time now,
   Tick(now, ended);
 }
 
-// Decides anew what runs.
 void Dispatcher::Tick(absl::Time now, std::vector<EndedItem>& ended) {
   lanes_.Advance(now);
   if (next_deadline_ <= now) {

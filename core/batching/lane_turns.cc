@@ -39,7 +39,7 @@ absl::Duration LaneTurns::End(int lane) {
   lanes_[lane] = {};
   if (CountLong() == 0) earned_ = absl::ZeroDuration();
   paying_ = earned_ > absl::ZeroDuration() && (paying_ || earned_ >= kLeastTurn);
-  if (lane == turn_) GiveTurn(busy(kShortLane) ? kShortLane : NextLong());
+  if (lane == turn_) GiveTurn(NextLong());  // short work has the turn as long as it runs
   return ran;
 }
 
@@ -67,9 +67,7 @@ absl::Time LaneTurns::NextChange() const {
 
 // The long lane whose turn it is: the one that had it last, unless its slice is over.
 int LaneTurns::NextLong() const {
-  if (last_long_ > 0 && busy(last_long_) && (used_ < options_.slice || CountLong() == 1)) {
-    return last_long_;
-  }
+  if (last_long_ > 0 && busy(last_long_) && used_ < options_.slice) return last_long_;
   for (int i = 1; i <= kLongLanes; ++i) {
     const int lane = (std::max(last_long_, 1) - 1 + i) % kLongLanes + 1;
     if (busy(lane)) return lane;

@@ -78,10 +78,9 @@ class Lanes {
   absl::Duration ExpectedWait(WorkClass work_class, absl::Duration own) const;
   absl::Duration ExpectedRemaining() const;  // of all batches
   bool all_share_with_long() const;          // every executor has long work
-  absl::Duration Overrun(
-      absl::Time now) const;  // the most that a batch ran beyond its expected time
-
-  bool IsOverdue(absl::Time now) const;  // a batch runs many times as long as expected
+  // The most that a batch ran beyond its expected time, and whether one runs many times as long.
+  absl::Duration Overrun(absl::Time now) const;
+  bool IsOverdue(absl::Time now) const;
 
   bool idle() const;
   absl::Time NextChange() const;    // when SetTurns would change something by itself

@@ -9,17 +9,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
+#include "core/batching/end_status.h"
 #include "core/engine/failures.h"
 #include "server/codec/byte_buffer.h"
 #include "server/services/network_nice.h"
 
 namespace attend {
 namespace {
-
-absl::Status ExpiredError() {
-  return MakeError(absl::StatusCode::kDeadlineExceeded, "EXPIRED", "",
-                   "the deadline passed before the result");
-}
 
 // What gRPC holds until the last byte has left. The caller's id is not free before
 // its memory is: another caller would inherit it.
@@ -72,8 +68,8 @@ void AttentionCall::Start() {
   deadline_entry_ = shared_.timer.Add(deadline_, weak_from_this());
   if (const absl::Status refused = shared_.engine.Admit(caller_.id()); !refused.ok())
     return End(refused);
-  // gRPC orders this thread before those of its callbacks. It does so out of ThreadSanitizer's sight,
-  // which sees it by the mutex.
+  // gRPC orders this thread before those of its callbacks, out of ThreadSanitizer's sight. The
+  // mutex shows it.
   { MutexLock lock(mutex_); }
   StartRead(&request_);
 }

@@ -63,8 +63,9 @@ using AttentionReactor = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuf
 //
 // Threads: OnDeadline, OnCancel, OnReadDone and the engine's callback race.
 // The first of them that ends the call, by TakeEnd, gives gRPC its one Finish and
-// alone uses `record_` and `response_`. No lock is held while gRPC or the engine
-// is called, because either may call back on the same thread.
+// alone uses `record_` and `response_`. No lock is held while the engine is called,
+// which may call back on the same thread, nor while gRPC is, but for the start of an
+// answer.
 class AttentionCall final : public AttentionReactor,
                             public Expirable,
                             public std::enable_shared_from_this<AttentionCall> {
@@ -90,8 +91,8 @@ class AttentionCall final : public AttentionReactor,
   absl::StatusOr<Request> Decode(MemoryCharge& charge);
   absl::Status Encode(Response response);
 
-  // Whether the caller is the one that ends the call.
   bool HasEnded();
+  // Whether the one who calls this is the one that ends the call.
   bool TakeEnd();
   // Ends the call without an answer, unless it has been ended.
   void End(const absl::Status& status);

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "core/base/status.h"
+#include "core/batching/end_status.h"
 #include "server/services/wire_status.h"
 #include "server/telemetry/log.h"
 
@@ -21,8 +21,7 @@ grpc::Status CallRecord::End(const absl::Status& status) {
   absl::Status seen = status;
   if (context_.IsCancelled()) {
     seen = TimeLeft(context_, absl::InfiniteDuration()) <= absl::ZeroDuration()
-               ? MakeError(absl::StatusCode::kDeadlineExceeded, "EXPIRED", "",
-                           "the deadline passed before the result")
+               ? ExpiredError()
                : absl::CancelledError("the caller went away");
   }
   const WireStatus wire = ToWireStatus(seen);

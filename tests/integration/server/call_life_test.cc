@@ -25,23 +25,8 @@ namespace {
 // The head of a message of 1 MiB, and 100 bytes of it.
 const std::string kBeginning = std::string("\0\0\x10\0\0", 5) + std::string(100, 'x');
 
-std::string ShortRequest() {
-  return OperatorRequest(8, 1, 8).SerializeAsString();
-}
-
 double CountRequests(const ServerProcess& server, const std::string& code) {
   return Sum(server.Metrics(), "attend_requests_total", {"\"" + code + "\""});
-}
-
-// Starts a long request and waits until it runs.
-std::unique_ptr<Call> KeepBusy(const ServerProcess& server) {
-  const std::string request = LongRequest().SerializeAsString();
-  auto call = std::make_unique<Call>(server.Channel(), kScaledDotProductPath, request);
-  EXPECT_TRUE(Eventually([&] {
-    return Sum(server.Metrics(), "attend_in_flight_bytes") > static_cast<double>(request.size());
-  }));
-  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 0; }));
-  return call;
 }
 
 TEST(CallLifeTest, EndsAStalledUploadAtTheServersDeadline) {

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "gtest/gtest.h"
 #include "tests/integration/server/server_process.h"
 
 namespace attend {
@@ -93,6 +94,20 @@ v1::ScaledDotProductAttentionRequest LargeAnswerRequest(int64_t rows) {
   FillTensor({1, 1, 1, 1}, *request.mutable_key());
   FillTensor({1, 1, 1, 2048}, *request.mutable_value());
   return request;
+}
+
+std::string ShortRequest() {
+  return OperatorRequest(8, 1, 8).SerializeAsString();
+}
+
+std::unique_ptr<Call> KeepBusy(const ServerProcess& server) {
+  const std::string request = LongRequest().SerializeAsString();
+  auto call = std::make_unique<Call>(server.Channel(), kScaledDotProductPath, request);
+  EXPECT_TRUE(Eventually([&] {
+    return Sum(server.Metrics(), "attend_in_flight_bytes") > static_cast<double>(request.size());
+  }));
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 0; }));
+  return call;
 }
 
 }  // namespace attend

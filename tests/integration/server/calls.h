@@ -16,6 +16,8 @@
 
 namespace attend {
 
+class ServerProcess;
+
 inline constexpr char kMultiHeadPath[] = "/attend.v1.AttentionService/MultiHeadAttention";
 inline constexpr char kScaledDotProductPath[] =
     "/attend.v1.AttentionService/ScaledDotProductAttention";
@@ -75,6 +77,13 @@ v1::ScaledDotProductAttentionRequest LongRequest();
 
 // Returns an operator request of less than 16 KiB whose answer takes `rows` * 8,192 bytes.
 v1::ScaledDotProductAttentionRequest LargeAnswerRequest(int64_t rows);
+
+// Serialised: an operator request that is computed at once.
+std::string ShortRequest();
+
+// Starts a long request and waits until the engine runs it; it then also holds the memory of its
+// output, and no test takes it for a call that is queued behind it.
+std::unique_ptr<Call> KeepBusy(const ServerProcess& server);
 
 // A float32 tensor with fixed values between -1 and 1.
 void FillTensor(const std::vector<int64_t>& shape, v1::Tensor& tensor);

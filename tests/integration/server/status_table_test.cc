@@ -210,23 +210,6 @@ TEST(StatusTableTest, AnswersARequestThatWouldComputeForTooLongWithInvalidArgume
 const std::vector<std::string> kSlow = {"--workers=1", "--batching=off", "--max-queue-requests=2",
                                         "--short-limit=1m"};
 
-// Starts a long request and waits until the engine has it; it then also holds the memory of its
-// output.
-std::unique_ptr<Call> KeepBusy(const ServerProcess& server) {
-  const std::string request = LongRequest().SerializeAsString();
-  auto call = std::make_unique<Call>(server.Channel(), kScaledDotProductPath, request);
-  EXPECT_TRUE(Eventually([&] {
-    return Sum(server.Metrics(), "attend_in_flight_bytes") > static_cast<double>(request.size());
-  }));
-  // Otherwise the tests could take this call for the one that they queue behind it.
-  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 0; }));
-  return call;
-}
-
-std::string ShortRequest() {
-  return OperatorRequest(8, 1, 8).SerializeAsString();
-}
-
 TEST(StatusTableTest, AnswersAFullQueueWithResourceExhaustedAndPushback) {
   ServerProcess server(kSlow);
   const std::string request = LongRequest().SerializeAsString();

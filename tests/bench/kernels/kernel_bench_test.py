@@ -220,5 +220,5 @@ def test_the_tables_have_every_row_once_and_mark_what_misses(quick):
 def test_the_tables_go_between_the_marks_of_a_file(tmp_path):
     path = tmp_path / "README.md"
     path.write_text(f"before\n{report.BEGIN}old\n{report.END}after\n")
-    report.put(path, "new\n")
+    report.report_file.put(path, "new\n", report.BEGIN, report.END)
     assert path.read_text() == f"before\n{report.BEGIN}new\n{report.END}after\n"

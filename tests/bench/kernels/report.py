@@ -7,13 +7,13 @@
 prints the fragment, or puts it between the lines <!-- kernels --> and <!-- /kernels --> of a file.
 """
 
-import argparse
-import json
-import os
 import pathlib
 import sys
 
 import chart
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+import report_file  # noqa: E402  (found on the path above)
 
 BEGIN, END = "<!-- kernels -->\n", "<!-- /kernels -->\n"
 TITLES = {
@@ -109,34 +109,5 @@ def fragment(report, chart_path):
            "reading.")
 
 
-def put(path, text):
-    """Replaces what is between the marks of the file."""
-    whole = path.read_text(encoding="utf-8")
-    before, found, rest = whole.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not found or not ended:
-        sys.exit(f"{path} has no lines {BEGIN.strip()} and {END.strip()}")
-    path.write_text(before + BEGIN + text + END + after, encoding="utf-8")
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("report", type=pathlib.Path)
-    parser.add_argument("--chart", type=pathlib.Path, help="SVG to write; named in the text")
-    parser.add_argument("--into", type=pathlib.Path, help="file with the two marks")
-    args = parser.parse_args()
-    report = json.loads(args.report.read_text(encoding="utf-8"))
-    if args.chart:
-        args.chart.write_text(chart.draw(report), encoding="utf-8")
-    link = args.chart
-    if args.chart and args.into:
-        link = os.path.relpath(args.chart, args.into.parent)
-    text = "\n".join(fragment(report, link)) + "\n"
-    if args.into:
-        put(args.into, text)
-    else:
-        print(text, end="")
-
-
 if __name__ == "__main__":
-    main()
+    report_file.main(__doc__.splitlines()[0], fragment, chart.draw, BEGIN, END)

@@ -289,8 +289,9 @@ def test_the_chart_draws_what_was_measured(report):
 def test_the_tables_go_between_the_marks_of_a_file(tmp_path):
     path = tmp_path / "performance.md"
     path.write_text(f"before\n{service_report.BEGIN}old\n{service_report.END}after\n")
-    service_report.put(path, "new\n")
+    marks = service_report.BEGIN, service_report.END
+    service_report.report_file.put(path, "new\n", *marks)
     assert path.read_text() == f"before\n{service_report.BEGIN}new\n{service_report.END}after\n"
     path.write_text("no marks")
     with pytest.raises(SystemExit, match="has no lines"):
-        service_report.put(path, "new\n")
+        service_report.report_file.put(path, "new\n", *marks)

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The engine where the system runs out of memory in the middle of a batch. This program's
-// aligned operator new, from which AlignedBuffer takes tensors and working memory, refuses
-// blocks above a limit that tests set.
+// The engine where the system runs out of memory in the middle of a batch. Blocks above
+// largest_block are refused.
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <limits>
-#include <new>
 #include <random>
 #include <utility>
 #include <vector>
@@ -20,31 +15,7 @@
 #include "gtest/gtest.h"
 #include "tests/core/engine/held_engine.h"
 #include "tests/core/engine/test_requests.h"
-
-namespace attend {
-namespace {
-
-constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
-std::atomic<size_t> largest_block{kNoLimit};
-
-}  // namespace
-}  // namespace attend
-
-void* operator new(size_t bytes, std::align_val_t alignment) {
-  const auto unit = static_cast<size_t>(alignment);
-  void* memory = bytes > attend::largest_block.load()
-                     ? nullptr
-                     : std::aligned_alloc(unit, (bytes / unit + 1) * unit);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
-void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, size_t /*bytes*/, std::align_val_t /*alignment*/) noexcept {
-  std::free(memory);
-}
+#include "tests/support/largest_block.h"
 
 namespace attend {
 namespace {

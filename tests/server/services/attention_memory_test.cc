@@ -1,42 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A call for whose tensors the system has no memory. This program's aligned operator new, from
-// which AlignedBuffer takes tensors, refuses blocks above a limit that tests set.
+// A call for whose tensors the system has no memory. Blocks above largest_block are
+// refused.
 
 #include <grpcpp/grpcpp.h>
 
-#include <atomic>
 #include <cstddef>
-#include <cstdlib>
-#include <limits>
 #include <memory>
-#include <new>
 #include <string>
 
 #include "attend/v1/attention.grpc.pb.h"
 #include "gtest/gtest.h"
 #include "server/services/attention_service.h"
-
-namespace {
-
-constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
-std::atomic<size_t> largest_block{kNoLimit};
-
-}  // namespace
-
-void* operator new(size_t bytes, std::align_val_t alignment) {
-  const auto unit = static_cast<size_t>(alignment);
-  void* memory =
-      bytes > largest_block.load() ? nullptr : std::aligned_alloc(unit, (bytes / unit + 1) * unit);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, size_t /*bytes*/, std::align_val_t /*alignment*/) noexcept {
-  std::free(memory);
-}
+#include "tests/support/largest_block.h"
 
 namespace attend {
 namespace {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "server/config/command_line.h"
 #include "server/lifecycle/freed_memory.h"
 #include "server/lifecycle/health_check.h"
@@ -25,6 +26,8 @@ int Fail(const absl::Status& status) {
 }
 
 int Serve(const ServerConfig& config) {
+  // Debian builds Abseil so that it searches for deadlocks at every lock that gRPC takes.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   BlockShutdownSignals();
   BoundFreedMemory();
   SetUpLog(config.telemetry.log_format, config.telemetry.log_level);

@@ -97,20 +97,21 @@ Load Dispatcher::MeasureLoad(const WorkItem& item, absl::Time now) const {
   absl::Duration queued = queue_.ExpectedAhead(item) / options_.executors;
   // Each batch ahead takes its own time besides that of its items.
   queued += item.batch_expected * absl::FDivDuration(queued, options_.batch.target);
-  const auto stands = [&](WorkClass work_class) {
-    return now - standing_since_[static_cast<int>(work_class)] >= options_.queue.standing_after;
-  };
   Load load;
-  load.standing = stands(item.work_class);
+  load.standing = HasStandingQueue(item.work_class, now);
   load.wait = queued + lanes_.ExpectedWait(item.work_class, item.batch_expected + item.expected);
   const double long_share = options_.turns.long_share;
   if (item.work_class == WorkClass::kShort) {
     if (lanes_.all_share_with_long()) load.slowdown = 1.0 / (1.0 - long_share);
-  } else if (stands(WorkClass::kShort)) {
+  } else if (HasStandingQueue(WorkClass::kShort, now)) {
     load.slowdown = 1.0 / std::max(long_share, kLeastLongShare);
   }
   load.wait *= load.slowdown;
   return load;
+}
+
+bool Dispatcher::HasStandingQueue(WorkClass work_class, absl::Time now) const {
+  return now - standing_since_[static_cast<int>(work_class)] >= options_.queue.standing_after;
 }
 
 absl::Status Dispatcher::CheckRoom(uint32_t caller, absl::Time now) const {

@@ -105,6 +105,9 @@ class Dispatcher {
   // RESOURCE_EXHAUSTED QUEUE_FULL with pushback if its requests were just refused for load.
   absl::Status CheckRoom(uint32_t caller, absl::Time now) const;
 
+  // Whether items of the class have waited without a pause for QueueLimits::standing_after.
+  bool HasStandingQueue(WorkClass work_class, absl::Time now) const;
+
  private:
   void Predict(WorkItem& item, absl::Time now) const;
   absl::Status MakeRoom(const WorkItem& item, std::vector<EndedItem>& ended);

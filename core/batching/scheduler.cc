@@ -72,7 +72,10 @@ absl::StatusOr<uint64_t> Scheduler::Submit(WorkItem& item) {
 
 absl::Status Scheduler::CheckRoom(uint32_t caller) const {
   MutexLock lock(mutex_);
-  return dispatcher_.CheckRoom(caller, clock_.Now());
+  const absl::Time now = clock_.Now();
+  overloaded_.store(dispatcher_.HasStandingQueue(WorkClass::kShort, now),
+                    std::memory_order_relaxed);
+  return dispatcher_.CheckRoom(caller, now);
 }
 
 void Scheduler::Cancel(uint64_t id) {

@@ -2,6 +2,7 @@
 #ifndef ATTEND_CORE_BATCHING_SCHEDULER_H_
 #define ATTEND_CORE_BATCHING_SCHEDULER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -56,6 +57,9 @@ class Scheduler {
   // RESOURCE_EXHAUSTED QUEUE_FULL with pushback if its requests were just refused for load.
   absl::Status CheckRoom(uint32_t caller) const;
 
+  // Whether there was a standing queue of short work when CheckRoom was last called. Takes no lock.
+  bool overloaded() const { return overloaded_.load(std::memory_order_relaxed); }
+
   // If the item is queued, ends it with CANCELLED before this call returns. If it runs, its lane
   // ends it with CANCELLED: soon, unless its batch has other items to compute. Otherwise does
   // nothing. Any id may be given.
@@ -93,6 +97,7 @@ class Scheduler {
   BatchObserver* const observer_;
 
   mutable Mutex mutex_;
+  mutable std::atomic<bool> overloaded_{false};
   std::deque<CondVar> lanes_;  // one per lane: it was given a batch, or stopping
   CondVar timer_;              // the timer: an earlier tick is due, or stopping
   CondVar drained_;            // Drain: nothing is queued or in hand

@@ -258,6 +258,10 @@ absl::Status Engine::Admit(CallerId caller) const {
   return impl_->budget().CheckRoom(caller);
 }
 
+bool Engine::Overloaded() const {
+  return impl_->scheduler().overloaded();
+}
+
 Engine::Ticket Engine::Submit(Request request, MemoryCharge charge, absl::Time deadline,
                               Done done) {
   return impl_->Submit(std::move(request), std::move(charge), deadline, std::move(done));

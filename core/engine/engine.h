@@ -94,6 +94,10 @@ class Engine {
   // those of MemoryBudget::CheckRoom. OK promises nothing. Blocks at most for a mutex.
   absl::Status Admit(CallerId caller) const;
 
+  // Whether there was more short work than could be computed when Admit was last called. Does not
+  // block.
+  bool Overloaded() const;
+
   // Takes the request and ends it by calling `done` exactly once: with the response, or with a
   // status of the wire contract. Checks the request, predicts its cost, charges its memory and
   // queues it; does not block and allocates no output. `done` may run before Submit returns (a

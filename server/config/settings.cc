@@ -72,6 +72,10 @@ void AddServing(ServerConfig& config, std::vector<Setting>& settings) {
                            "then: how long running calls may take to finish; at least "
                            "max-deadline, or calls may end before their deadline"),
                       config.lifecycle.drain_timeout, absl::ZeroDuration(), kDay));
+  settings.push_back(
+      IntSetting(Base("Serving", "network-threads", "N",
+                      "threads that receive requests; 0: one for every four cores, 1 to 16"),
+                 config.transport.network_threads, 0, 256));
 }
 
 void AddLayers(ServerConfig& config, std::vector<Setting>& settings) {
@@ -199,11 +203,6 @@ void AddConnectionLimits(TransportConfig& transport, std::vector<Setting>& setti
                                           "close connections older than this; clients reconnect"),
                                      transport.max_connection_age, absl::Seconds(1),
                                      kMaxConnectionAge));
-  settings.push_back(
-      IntSetting(Base("Limits", "network-nice", "N",
-                      "nice value of the threads that receive and send, so that threads that "
-                      "compute go first where both want the same core"),
-                 transport.network_nice, 0, 19));
 }
 
 void AddSecurity(TlsConfig& tls, std::vector<Setting>& settings) {

@@ -2,34 +2,20 @@
 #include "server/lifecycle/grpc_front.h"
 
 #include <grpc/support/log.h>
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/health_check_service_interface.h>
 
+#include <algorithm>
 #include <chrono>
-#include <mutex>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
-#include "grpc/health/v1/health.pb.h"
+#include "core/exec/cores.h"
 #include "server/net/address.h"
 #include "server/security/credentials.h"
-#include "server/telemetry/method.h"
 
 namespace attend {
 namespace {
-
-// What gRPC keeps for the whole process.
-void SetUpProcess() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    grpc::EnableDefaultHealthCheckService(true);
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-    // Reflection describes what is linked in: ask for health's descriptor, or
-    // the linker leaves it out.
-    grpc::health::v1::HealthCheckRequest::descriptor();
-  });
-}
 
 void SetTransport(const TransportConfig& config, absl::Duration max_deadline,
                   grpc::ServerBuilder& builder) {
@@ -70,16 +56,27 @@ absl::Status ListenError(const std::string& address) {
   return target.ok() ? refuse(BindError(*target)) : target.status();
 }
 
+int NetworkThreads(const ServerConfig& config) {
+  if (config.transport.network_threads > 0) return config.transport.network_threads;
+  // One thread refuses more calls than eight cores can compute.
+  return std::clamp(UsableCores() / 4, 1, 16);
+}
+
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Start(
-    const ServerConfig& config, const std::vector<grpc::Service*>& services) {
-  SetUpProcess();
+absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Start(const ServerConfig& config,
+                                                            Routes routes,
+                                                            std::function<bool()> overloaded) {
   ATTEND_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
                           MakeServerCredentials(config.tls));
   grpc::ServerBuilder builder;
   SetTransport(config.transport, config.lifecycle.max_deadline, builder);
-  for (grpc::Service* service : services) builder.RegisterService(service);
+  std::unique_ptr<GrpcFront> front(new GrpcFront(std::move(routes)));
+  builder.RegisterAsyncGenericService(&front->service_);
+  for (int i = 0; i < NetworkThreads(config); ++i) {
+    front->queues_.push_back(
+        std::make_unique<CallQueue>(builder, front->service_, front->routes_, overloaded));
+  }
   std::vector<int> ports(config.listen.size(), 0);
   for (size_t i = 0; i < config.listen.size(); ++i) {
     const std::string& address = config.listen[i];
@@ -91,7 +88,6 @@ absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Start(
     builder.AddListeningPort(
         address, path.empty() ? credentials : grpc::InsecureServerCredentials(), &ports[i]);
   }
-  std::unique_ptr<GrpcFront> front(new GrpcFront);
   front->server_ = builder.BuildAndStart();
   for (size_t i = 0; i < ports.size(); ++i) {
     const std::string& address = config.listen[i];
@@ -102,16 +98,8 @@ absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Start(
                                     : address);
   }
   if (front->server_ == nullptr) return absl::InternalError("gRPC cannot start its server");
-  front->SetServing(true);
+  for (const auto& queue : front->queues_) queue->Start();
   return front;
-}
-
-void GrpcFront::SetServing(bool serving) {
-  grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
-  health->SetServingStatus(serving);  // "" and what has been set before
-  for (const MethodName& name : kMethods) {
-    health->SetServingStatus(std::string(name.service), serving);
-  }
 }
 
 void GrpcFront::Shutdown() {
@@ -125,6 +113,7 @@ void GrpcFront::Shutdown() {
   EndConnections(addresses_);
   server_->Shutdown(std::chrono::system_clock::now());
   server_->Wait();
+  queues_.clear();
   gpr_set_log_function(nullptr);  // as it was
   server_.reset();
 }

@@ -2,7 +2,6 @@
 #include "server/lifecycle/server.h"
 
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/health_check_service_interface.h>
 
 #include <atomic>
 #include <thread>
@@ -16,13 +15,15 @@
 #include "core/base/status.h"
 #include "core/linalg/panel_prefetch.h"
 #include "core/simd/cpu.h"
+#include "server/calls/calls_in_flight.h"
 #include "server/codec/limits.h"
 #include "server/lifecycle/grpc_front.h"
 #include "server/lifecycle/load_layers.h"
 #include "server/lifecycle/port_file.h"
 #include "server/services/attention_service.h"
-#include "server/services/calls_in_flight.h"
+#include "server/services/health_service.h"
 #include "server/services/layer_service.h"
+#include "server/services/reflection_service.h"
 #include "server/services/server_service.h"
 #include "server/telemetry/http_endpoint.h"
 #include "server/telemetry/log.h"
@@ -70,15 +71,18 @@ struct Services {
                   {config.transport.max_request_bytes,
                    config.lifecycle.max_deadline,
                    {static_cast<size_t>(engine.shape_limits().max_sequences),
-                    static_cast<size_t>(engine.max_heads())},
-                   config.transport.network_nice}),
-        layers(registry, metrics),
-        server(MakeInfo(config, engine), metrics) {}
+                    static_cast<size_t>(engine.max_heads())}}) {
+    attention.AddTo(routes);
+    AddLayerService(registry, metrics, routes);
+    AddServerService(MakeInfo(config, engine), metrics, routes);
+    health.AddTo(routes);
+    AddReflectionService(routes);
+  }
 
   CallsInFlight calls;
   AttentionService attention;
-  LayerService layers;
-  ServerService server;
+  HealthService health;
+  Routes routes;
 };
 
 class ServerImpl final : public Server {
@@ -115,9 +119,9 @@ class ServerImpl final : public Server {
          {"executors", absl::StrCat(engine_->options().executors)}});
     metrics_.SetEngine(engine_.get());
     services_ = std::make_unique<Services>(config_, registry_, *engine_, metrics_);
-    ATTEND_ASSIGN_OR_RETURN(
-        grpc_,
-        GrpcFront::Start(config_, {&services_->attention, &services_->layers, &services_->server}));
+    services_->health.SetServing(true);
+    ATTEND_ASSIGN_OR_RETURN(grpc_, GrpcFront::Start(config_, services_->routes,
+                                                    [this] { return engine_->Overloaded(); }));
     ready_ = true;
     for (const std::string& address : grpc_->addresses()) {
       Log(LogLevel::kInfo, "listening", {{"address", address}});
@@ -135,7 +139,7 @@ class ServerImpl final : public Server {
         {{"delay", absl::FormatDuration(lifecycle.drain_delay)},
          {"timeout", absl::FormatDuration(lifecycle.drain_timeout)}});
     ready_ = false;
-    grpc_->SetServing(false);
+    services_->health.SetServing(false);
     std::this_thread::sleep_for(absl::ToChronoNanoseconds(lifecycle.drain_delay));
     const absl::Time deadline = Clock::Steady().Now() + lifecycle.drain_timeout;
     engine_->Drain(deadline);

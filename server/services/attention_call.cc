@@ -3,8 +3,6 @@
 
 #include <grpc/grpc.h>
 
-#include <exception>
-#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,7 +10,6 @@
 #include "core/batching/end_status.h"
 #include "core/engine/failures.h"
 #include "server/codec/byte_buffer.h"
-#include "server/services/network_nice.h"
 
 namespace attend {
 namespace {
@@ -24,60 +21,34 @@ struct Answer {
   Response response;  // destroyed first
 };
 
-// Ends a call for which no AttentionCall could be made.
-class Refusal final : public AttentionReactor {
- public:
-  explicit Refusal(grpc::CallbackServerContext& context) {
-    context.AddTrailingMetadata("grpc-retry-pushback-ms", "1000");
-    Finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "the server has no memory left"));
-  }
-  void OnDone() override { delete this; }
-};
-
 }  // namespace
 
-// An exception here would make gRPC answer UNIMPLEMENTED.
-AttentionReactor* AttentionCall::Create(AttentionContext& shared, const AttentionMethod& method,
-                                        grpc::CallbackServerContext& context) {
-  SetNetworkNice(shared.limits.network_nice);
-  AttentionCall* started = nullptr;
-  const absl::Status made = CatchFailures([&] {
-    const auto call = std::make_shared<AttentionCall>(shared, method, context);
-    shared.calls.Add();
-    call->self_ = call;
-    started = call.get();
-  });
-  if (!made.ok()) return new (std::nothrow) Refusal(context);
-  if (const absl::Status failed = CatchFailures([started] { started->Start(); }); !failed.ok()) {
-    started->End(failed);
-  }
-  return started;
-}
-
-AttentionCall::AttentionCall(AttentionContext& shared, const AttentionMethod& method,
-                             grpc::CallbackServerContext& context)
+AttentionCall::AttentionCall(AttentionContext& shared, const AttentionMethod& method, Rpc& rpc)
     : shared_(shared),
       metrics_(shared.metrics),
       method_(method),
-      context_(context),
-      record_(shared.metrics, method.method, context),
-      deadline_(record_.start() + TimeLeft(context, shared.limits.max_deadline)),
-      caller_(shared.callers.Enter(CallerName(context.peer()))) {}
+      rpc_(rpc),
+      record_(shared.metrics, method.method, rpc.context()),
+      deadline_(record_.start() + TimeLeft(rpc.context(), shared.limits.max_deadline)),
+      caller_(shared.callers.Enter(CallerName(rpc.context().peer()))) {
+  shared_.calls.Add();
+}
 
 void AttentionCall::Start() {
-  deadline_entry_ = shared_.timer.Add(deadline_, weak_from_this());
-  if (const absl::Status refused = shared_.engine.Admit(caller_.id()); !refused.ok())
-    return End(refused);
-  // gRPC orders this thread before those of its callbacks, out of ThreadSanitizer's sight. The
-  // mutex shows it.
-  { MutexLock lock(mutex_); }
-  StartRead(&request_);
+  absl::Status refused;
+  const absl::Status failed = CatchFailures([&] {
+    deadline_entry_ = shared_.timer.Add(deadline_, weak_from_this());
+    refused = shared_.engine.Admit(caller_.id());
+  });
+  if (!failed.ok()) refused = failed;
+  if (!refused.ok()) return End(refused);
+  rpc_.Read(request_);
 }
 
 void AttentionCall::OnReadDone(bool ok) {
   if (!ok) {
-    return End(MakeError(absl::StatusCode::kInvalidArgument, "UNDECODABLE", "",
-                         "the request message is missing or cut short"));
+    if (TakeEnd()) rpc_.Finish(record_.EndWithoutMessage());
+    return;
   }
   if (HasEnded()) return;  // cancelled or expired while the message arrived
   absl::Status refused;
@@ -135,9 +106,14 @@ void AttentionCall::OnFinished(absl::StatusOr<Response> response) {
     if (!failed.ok()) status = failed;
   }
   grpc::Status end = record_.End(status);
-  if (!end.ok()) return Finish(std::move(end));
-  MutexLock lock(mutex_);  // as above; OnDone, which waits for it, runs on another thread
-  StartWriteAndFinish(&response_, grpc::WriteOptions(), std::move(end));
+  // gRPC orders this thread before that of OnDone, out of ThreadSanitizer's sight. The mutex, for
+  // which OnDone waits, shows it.
+  MutexLock lock(mutex_);
+  if (end.ok()) {
+    rpc_.WriteAndFinish(response_, end);
+  } else {
+    rpc_.Finish(end);
+  }
 }
 
 absl::Status AttentionCall::Encode(Response response) {
@@ -155,7 +131,7 @@ absl::Status AttentionCall::Encode(Response response) {
 void AttentionCall::OnDeadline() {
   if (TakeEnd()) {
     Abandon();
-    return Finish(record_.End(ExpiredError()));
+    return rpc_.Finish(record_.End(ExpiredError()));
   }
   // The caller has not read its answer. The lock keeps OnDone from returning, and
   // with it gRPC's call alive, until it has another reference.
@@ -163,7 +139,7 @@ void AttentionCall::OnDeadline() {
   {
     MutexLock lock(mutex_);
     if (done_) return;
-    call = context_.c_call();
+    call = rpc_.context().c_call();
     grpc_call_ref(call);
   }
   grpc_call_cancel(call, nullptr);
@@ -176,11 +152,11 @@ void AttentionCall::OnCancel() {
 }
 
 void AttentionCall::OnDone() {
-  const std::shared_ptr<AttentionCall> self = std::move(self_);
   {
     MutexLock lock(mutex_);
     done_ = true;
   }
+  record_.OnDone();
   shared_.timer.Remove(deadline_entry_);
   request_.Clear();
   response_.Clear();
@@ -200,7 +176,7 @@ bool AttentionCall::TakeEnd() {
 void AttentionCall::End(const absl::Status& status) {
   if (!TakeEnd()) return;
   Abandon();
-  Finish(record_.End(status));
+  rpc_.Finish(record_.End(status));
 }
 
 void AttentionCall::Abandon() {

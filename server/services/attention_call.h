@@ -3,7 +3,6 @@
 #define ATTEND_SERVER_SERVICES_ATTENTION_CALL_H_
 
 #include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/server_callback.h>
 
 #include <cstdint>
 #include <memory>
@@ -16,11 +15,12 @@
 #include "core/base/caller_table.h"
 #include "core/base/mutex.h"
 #include "core/engine/engine.h"
+#include "server/calls/call_record.h"
+#include "server/calls/calls_in_flight.h"
+#include "server/calls/deadline_timer.h"
+#include "server/calls/rpc.h"
 #include "server/codec/limits.h"
 #include "server/codec/response_encoder.h"
-#include "server/services/call_record.h"
-#include "server/services/calls_in_flight.h"
-#include "server/services/deadline_timer.h"
 #include "server/telemetry/metrics.h"
 
 namespace attend {
@@ -30,7 +30,6 @@ struct AttentionLimits {
   int64_t max_request_bytes = 0;
   absl::Duration max_deadline;
   DecodeLimits decode;
-  int network_nice = 0;  // of the threads that receive and send
 };
 
 // How the messages of one method are read and written.
@@ -52,12 +51,9 @@ struct AttentionContext {
   AttentionLimits limits;
 };
 
-using AttentionReactor = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
-
-// One unary call, as a stream of which it reads one message: so it begins with
-// the headers and can be refused before its message is read.
+// One unary call. It begins with the headers and can be refused before its message is read.
 //
-// Life: gRPC owns the call from Create to OnDone. The engine's callback and, while
+// Life: the Rpc owns the call until OnDone. The engine's callback and, while
 // it tells the call, the timer share it, because both may come after that; all
 // they may touch then are its own members and the metrics.
 //
@@ -66,20 +62,14 @@ using AttentionReactor = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuf
 // alone uses `record_` and `response_`. No lock is held while the engine is called,
 // which may call back on the same thread, nor while gRPC is, but for the start of an
 // answer.
-class AttentionCall final : public AttentionReactor,
+class AttentionCall final : public Call,
                             public Expirable,
                             public std::enable_shared_from_this<AttentionCall> {
  public:
-  // Starts a call whose headers have come. Never throws and never returns nullptr
-  // while there is memory for a refusal.
-  static AttentionReactor* Create(AttentionContext& shared, const AttentionMethod& method,
-                                  grpc::CallbackServerContext& context);
-
-  AttentionCall(AttentionContext& shared, const AttentionMethod& method,
-                grpc::CallbackServerContext& context);
+  AttentionCall(AttentionContext& shared, const AttentionMethod& method, Rpc& rpc);
 
  private:
-  void Start();
+  void Start() override;
   void OnReadDone(bool ok) override;
   void OnCancel() override;
   void OnDone() override;
@@ -102,7 +92,7 @@ class AttentionCall final : public AttentionReactor,
   AttentionContext& shared_;
   Metrics& metrics_;  // outlives the engine's callback, unlike `shared_`
   const AttentionMethod& method_;
-  grpc::CallbackServerContext& context_;
+  Rpc& rpc_;
   CallRecord record_;
   const absl::Time deadline_;  // steady
   CallerHandle caller_;        // moves on to the answer
@@ -114,7 +104,6 @@ class AttentionCall final : public AttentionReactor,
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // by TakeEnd
   bool done_ ABSL_GUARDED_BY(mutex_) = false;   // OnDone has begun
   Engine::Ticket ticket_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::shared_ptr<AttentionCall> self_;  // gRPC's share
 };
 
 }  // namespace attend

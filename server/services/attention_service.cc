@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/services/attention_service.h"
 
-#include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/server_callback.h>
+#include <memory>
+#include <utility>
 
 #include "server/codec/request_decoder.h"
 
@@ -24,27 +24,18 @@ constexpr AttentionMethod kScaledDotProductAttention = {
     Method::kScaledDotProductAttention, Decode<DecodeScaledDotProductAttentionRequest>,
     EncodeScaledDotProductAttentionResponse};
 
-using Handler = grpc::internal::CallbackBidiHandler<grpc::ByteBuffer, grpc::ByteBuffer>;
-
 }  // namespace
 
 AttentionService::AttentionService(Engine& engine, Metrics& metrics, CallsInFlight& calls,
                                    const AttentionLimits& limits)
-    : timer_(Clock::Steady()), shared_{engine, metrics, calls, timer_, callers_, limits} {
-  Serve(0, kMultiHeadAttention);
-  Serve(1, kScaledDotProductAttention);
-}
+    : timer_(Clock::Steady()), shared_{engine, metrics, calls, timer_, callers_, limits} {}
 
-void AttentionService::Serve(int index, const AttentionMethod& method) {
-  const auto make_handler = [&] {
-    return new Handler([this, &method](grpc::CallbackServerContext* context) {
-      return AttentionCall::Create(shared_, method, *context);
-    });
-  };
-  // The first call changes the method's type, for which the second makes it raw.
-  // Each takes ownership of its handler.
-  MarkMethodStreamed(index, make_handler());
-  MarkMethodRawCallback(index, make_handler());
+void AttentionService::AddTo(Routes& routes) {
+  for (const AttentionMethod* method : {&kMultiHeadAttention, &kScaledDotProductAttention}) {
+    routes[MethodPath(method->method)] = [this, method](Rpc& rpc) {
+      return std::make_shared<AttentionCall>(shared_, *method, rpc);
+    };
+  }
 }
 
 }  // namespace attend

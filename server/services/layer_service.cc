@@ -9,7 +9,7 @@
 #include "absl/strings/strip.h"
 #include "core/base/quoted.h"
 #include "core/base/status.h"
-#include "server/services/message_call.h"
+#include "server/calls/message_call.h"
 
 namespace attend {
 namespace {
@@ -110,20 +110,15 @@ absl::Status GetLayer(const LayerRegistry& layers, const v1::GetLayerRequest& re
   return absl::OkStatus();
 }
 
-grpc::ServerUnaryReactor* LayerService::ListLayers(grpc::CallbackServerContext* context,
-                                                   const grpc::ByteBuffer* request,
-                                                   grpc::ByteBuffer* response) {
-  return AnswerMessage<v1::ListLayersRequest, v1::ListLayersResponse>(
-      metrics_, Method::kListLayers, *context, *request, *response,
-      [this](const auto& in, auto& out) { return attend::ListLayers(layers_, in, out); });
-}
-
-grpc::ServerUnaryReactor* LayerService::GetLayer(grpc::CallbackServerContext* context,
-                                                 const grpc::ByteBuffer* request,
-                                                 grpc::ByteBuffer* response) {
-  return AnswerMessage<v1::GetLayerRequest, v1::LayerInfo>(
-      metrics_, Method::kGetLayer, *context, *request, *response,
-      [this](const auto& in, auto& out) { return attend::GetLayer(layers_, in, out); });
+void AddLayerService(const LayerRegistry& layers, Metrics& metrics, Routes& routes) {
+  routes[MethodPath(Method::kListLayers)] =
+      AnswerWith(AnswerMessages<v1::ListLayersRequest, v1::ListLayersResponse>(
+                     [&layers](const auto& in, auto& out) { return ListLayers(layers, in, out); }),
+                 metrics, Method::kListLayers);
+  routes[MethodPath(Method::kGetLayer)] =
+      AnswerWith(AnswerMessages<v1::GetLayerRequest, v1::LayerInfo>(
+                     [&layers](const auto& in, auto& out) { return GetLayer(layers, in, out); }),
+                 metrics, Method::kGetLayer);
 }
 
 }  // namespace attend

@@ -3,32 +3,15 @@
 #define ATTEND_SERVER_SERVICES_LAYER_SERVICE_H_
 
 #include "absl/status/status.h"
-#include "attend/v1/layer.grpc.pb.h"
+#include "attend/v1/layer.pb.h"
 #include "core/layer/registry.h"
+#include "server/calls/rpc.h"
 #include "server/telemetry/metrics.h"
 
 namespace attend {
 
-// attend.v1.LayerService: what the registry holds. Thread-safe.
-class LayerService final
-    : public v1::LayerService::WithRawCallbackMethod_ListLayers<
-          v1::LayerService::WithRawCallbackMethod_GetLayer<v1::LayerService::Service>> {
- public:
-  // Both outlive the service.
-  LayerService(const LayerRegistry& layers, Metrics& metrics)
-      : layers_(layers), metrics_(metrics) {}
-
-  grpc::ServerUnaryReactor* ListLayers(grpc::CallbackServerContext* context,
-                                       const grpc::ByteBuffer* request,
-                                       grpc::ByteBuffer* response) override;
-  grpc::ServerUnaryReactor* GetLayer(grpc::CallbackServerContext* context,
-                                     const grpc::ByteBuffer* request,
-                                     grpc::ByteBuffer* response) override;
-
- private:
-  const LayerRegistry& layers_;
-  Metrics& metrics_;
-};
+// Routes the methods of attend.v1.LayerService: what the registry holds. Both outlive the routes.
+void AddLayerService(const LayerRegistry& layers, Metrics& metrics, Routes& routes);
 
 // What the methods answer, without gRPC. A page token is "after:" and the name of the last layer
 // of the page before.

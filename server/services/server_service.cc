@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/services/server_service.h"
 
-#include "server/services/message_call.h"
+#include <utility>
+
+#include "server/calls/message_call.h"
 
 namespace attend {
 
-grpc::ServerUnaryReactor* ServerService::GetServerInfo(grpc::CallbackServerContext* context,
-                                                       const grpc::ByteBuffer* request,
-                                                       grpc::ByteBuffer* response) {
-  return AnswerMessage<v1::GetServerInfoRequest, v1::ServerInfo>(metrics_, Method::kGetServerInfo,
-                                                                 *context, *request, *response,
-                                                                 [this](const auto&, auto& out) {
-                                                                   out = info_;
-                                                                   return absl::OkStatus();
-                                                                 });
+void AddServerService(v1::ServerInfo info, Metrics& metrics, Routes& routes) {
+  routes[MethodPath(Method::kGetServerInfo)] =
+      AnswerWith(AnswerMessages<v1::GetServerInfoRequest, v1::ServerInfo>(
+                     [info = std::move(info)](const auto&, auto& out) {
+                       out = info;
+                       return absl::OkStatus();
+                     }),
+                 metrics, Method::kGetServerInfo);
 }
 
 }  // namespace attend

@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstddef>
+#include <string>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
 namespace attend {
@@ -34,6 +36,12 @@ inline constexpr std::array<MethodName, 5> kMethods = {{
 
 inline constexpr size_t Index(Method method) {
   return static_cast<size_t>(method);
+}
+
+// "/package.Service/Method", as HTTP/2 names it.
+inline std::string MethodPath(Method method) {
+  const MethodName& name = kMethods[Index(method)];
+  return absl::StrCat("/", name.service, "/", name.method);
 }
 
 }  // namespace attend

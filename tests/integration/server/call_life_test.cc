@@ -3,14 +3,9 @@
 // The life of a call: it is refused before its message is read, and ends at its deadline whatever
 // it waits for.
 
-#include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -111,32 +106,6 @@ TEST(CallLifeTest, RefusesAtTheHeadersWhileDraining) {
   EXPECT_EQ(Sum(server.Metrics(), "attend_rejected_total", {"draining"}), refused + 1);
   EXPECT_TRUE(busy->Wait().status.ok()) << busy->Wait().status.error_message();
   EXPECT_EQ(server.process().Wait(), 0);
-}
-
-// The nice values of all threads of a process, by /proc.
-std::vector<int> NiceValues(pid_t pid) {
-  std::vector<int> values;
-  for (const auto& entry :
-       std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
-    std::ifstream file(entry.path() / "stat");
-    std::string text((std::istreambuf_iterator<char>(file)), {});
-    // The name, in brackets, may hold anything; the nice value is the 17th field after it.
-    std::istringstream fields(text.substr(text.rfind(')') + 1));
-    std::string field;
-    for (int i = 0; i < 17; ++i) fields >> field;
-    values.push_back(std::stoi(field));
-  }
-  return values;
-}
-
-TEST(CallLifeTest, ReceivesAtALowerPriorityThanItComputes) {
-  ServerProcess server({"--network-nice=7"});
-  EXPECT_TRUE(MakeCall(server.Channel(), kScaledDotProductPath, ShortRequest()).status.ok());
-  const std::vector<int> values = NiceValues(server.process().pid());
-  const auto count = [&](int nice) { return std::count(values.begin(), values.end(), nice); };
-  EXPECT_GE(count(7), 1);
-  EXPECT_GE(count(0), 2);  // those that compute
-  EXPECT_EQ(count(0) + count(7), static_cast<int64_t>(values.size()));
 }
 
 TEST(CallLifeTest, DrainsWhileAnUploadIsStalled) {

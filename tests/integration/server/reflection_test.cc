@@ -19,13 +19,14 @@ namespace {
 using testing::HasSubstr;
 
 // The answer to one ServerReflectionRequest (reflection.proto).
-std::string Ask(const ServerProcess& server, const std::string& request) {
+std::string Ask(const ServerProcess& server, const std::string& request,
+                const std::string& version = "v1alpha") {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
   grpc::CompletionQueue queue;
   grpc::GenericStub stub(server.Channel());
   const auto stream = stub.PrepareCall(
-      &context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
+      &context, "/grpc.reflection." + version + ".ServerReflection/ServerReflectionInfo", &queue);
   const auto next = [&] {
     void* tag = nullptr;
     bool ok = false;
@@ -58,10 +59,12 @@ std::string Ask(const ServerProcess& server, const std::string& request) {
 TEST(ReflectionTest, ListsEveryService) {
   ServerProcess server;
   const std::string services = Ask(server, std::string("\x3a\x00", 2));  // list_services = ""
-  for (const char* name : {"attend.v1.AttentionService", "attend.v1.LayerService",
-                           "attend.v1.ServerService", "grpc.health.v1.Health"}) {
+  for (const char* name :
+       {"attend.v1.AttentionService", "attend.v1.LayerService", "attend.v1.ServerService",
+        "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}) {
     EXPECT_THAT(services, HasSubstr(name));
   }
+  EXPECT_EQ(Ask(server, std::string("\x3a\x00", 2), "v1"), services);
 }
 
 TEST(ReflectionTest, DescribesEveryService) {
@@ -71,6 +74,19 @@ TEST(ReflectionTest, DescribesEveryService) {
     const std::string request = std::string("\x22") + static_cast<char>(name.size()) + name;
     EXPECT_THAT(Ask(server, request), HasSubstr("proto3")) << name;
   }
+  // With it comes all that its file imports, once.
+  const std::string attention = Ask(server,
+                                    "\x22\x1a"
+                                    "attend.v1.AttentionService");
+  EXPECT_THAT(attention, HasSubstr("attend/v1/tensor.proto"));
+}
+
+TEST(ReflectionTest, SaysWhatItDoesNotKnow) {
+  ServerProcess server;
+  EXPECT_THAT(Ask(server, "\x22\x06nobody"), HasSubstr("there is no symbol \"nobody\""));
+  EXPECT_THAT(Ask(server, "\x1a\x06nobody"), HasSubstr("there is no file \"nobody\""));
+  EXPECT_THAT(Ask(server, "\x32\x06nobody"), HasSubstr("there is no message \"nobody\""));
+  EXPECT_THAT(Ask(server, ""), HasSubstr("the request asks for nothing"));
 }
 
 }  // namespace

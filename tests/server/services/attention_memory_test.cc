@@ -8,10 +8,12 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "attend/v1/attention.grpc.pb.h"
 #include "gtest/gtest.h"
 #include "server/services/attention_service.h"
+#include "tests/support/call_server.h"
 #include "tests/support/largest_block.h"
 
 namespace attend {
@@ -33,14 +35,11 @@ TEST(AttentionMemory, EndsTheCallWhoseTensorsFindNoMemoryAndServesTheNext) {
   Metrics metrics;
   Engine engine(options, layers, budget, Clock::Steady(), nullptr);
   CallsInFlight calls;
-  AttentionService service(engine, metrics, calls, {int64_t{16} << 20, absl::Seconds(60), {}, 0});
-  grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-  builder.RegisterService(&service);
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  const auto stub = v1::AttentionService::NewStub(
-      grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+  AttentionService service(engine, metrics, calls, {int64_t{16} << 20, absl::Seconds(60), {}});
+  Routes routes;
+  service.AddTo(routes);
+  CallServer server(std::move(routes));
+  const auto stub = v1::AttentionService::NewStub(server.channel());
 
   const auto call = [&](int64_t rows, bool* pushback) {
     v1::ScaledDotProductAttentionRequest request;
@@ -64,7 +63,7 @@ TEST(AttentionMemory, EndsTheCallWhoseTensorsFindNoMemoryAndServesTheNext) {
   const grpc::Status next = call(1024, &pushback);
   EXPECT_TRUE(next.ok()) << next.error_message();
   EXPECT_TRUE(calls.WaitForNone(absl::Seconds(30)));
-  server->Shutdown();
+  server.Shutdown();
   EXPECT_EQ(budget.used_bytes(), 0);
 }
 

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/services/call_record.h"
+#include "server/calls/call_record.h"
 
 #include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "core/base/status.h"
 #include "core/batching/end_status.h"
-#include "server/services/wire_status.h"
+#include "server/calls/wire_status.h"
 #include "server/telemetry/log.h"
 
 namespace attend {
 
-CallRecord::CallRecord(Metrics& metrics, Method method, grpc::CallbackServerContext& context)
+CallRecord::CallRecord(Metrics& metrics, Method method, grpc::ServerContextBase& context)
     : metrics_(metrics), method_(method), context_(context), start_(Clock::Steady().Now()) {
   metrics_.OnRequestStarted(method_);
 }
@@ -25,12 +26,8 @@ grpc::Status CallRecord::End(const absl::Status& status) {
                : absl::CancelledError("the caller went away");
   }
   const WireStatus wire = ToWireStatus(seen);
-  if (wire.retry_pushback >= absl::ZeroDuration()) {
-    context_.AddTrailingMetadata("grpc-retry-pushback-ms",
-                                 absl::StrCat(absl::ToInt64Milliseconds(wire.retry_pushback)));
-  }
+  AddTrailers(wire, context_);
   if (!wire.request_id.empty()) {
-    context_.AddTrailingMetadata("x-request-id", wire.request_id);
     Log(LogLevel::kError, "internal error",
         {{"request_id", wire.request_id},
          {"method", std::string(kMethods[Index(method_)].method)},
@@ -41,7 +38,21 @@ grpc::Status CallRecord::End(const absl::Status& status) {
   return wire.status;
 }
 
-absl::Duration TimeLeft(const grpc::CallbackServerContext& context, absl::Duration max) {
+grpc::Status CallRecord::EndWithoutMessage() {
+  without_message_ = true;
+  return PrepareEnd(MissingMessageError(), context_);
+}
+
+void CallRecord::OnDone() {
+  if (without_message_) End(MissingMessageError());
+}
+
+absl::Status MissingMessageError() {
+  return MakeError(absl::StatusCode::kInvalidArgument, "UNDECODABLE", "",
+                   "the request message is missing or cut short");
+}
+
+absl::Duration TimeLeft(const grpc::ServerContextBase& context, absl::Duration max) {
   return std::min(absl::FromChrono(context.deadline()) - absl::Now(), max);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef ATTEND_SERVER_SERVICES_CALLS_IN_FLIGHT_H_
-#define ATTEND_SERVER_SERVICES_CALLS_IN_FLIGHT_H_
+#ifndef ATTEND_SERVER_CALLS_CALLS_IN_FLIGHT_H_
+#define ATTEND_SERVER_CALLS_CALLS_IN_FLIGHT_H_
 
 #include <chrono>
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace attend {
 
-// Counts reactors that live, so that a shutdown can wait for the last answer to
+// Counts calls that live, so that a shutdown can wait for the last answer to
 // have left. Thread-safe.
 class CallsInFlight {
  public:
@@ -43,4 +43,4 @@ class CallsInFlight {
 
 }  // namespace attend
 
-#endif  // ATTEND_SERVER_SERVICES_CALLS_IN_FLIGHT_H_
+#endif  // ATTEND_SERVER_CALLS_CALLS_IN_FLIGHT_H_

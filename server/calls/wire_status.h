@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef ATTEND_SERVER_SERVICES_WIRE_STATUS_H_
-#define ATTEND_SERVER_SERVICES_WIRE_STATUS_H_
+#ifndef ATTEND_SERVER_CALLS_WIRE_STATUS_H_
+#define ATTEND_SERVER_CALLS_WIRE_STATUS_H_
 
+#include <grpcpp/server_context.h>
 #include <grpcpp/support/status.h>
 
 #include <string>
@@ -30,6 +31,12 @@ struct WireStatus {
 // become INTERNAL, whose message says nothing but the request id. Thread-safe.
 WireStatus ToWireStatus(const absl::Status& status);
 
+// Adds the status's trailers to a call that is about to be ended with it.
+void AddTrailers(const WireStatus& status, grpc::ServerContextBase& context);
+
+// Translates and adds the trailers; what to end the call with.
+grpc::Status PrepareEnd(const absl::Status& status, grpc::ServerContextBase& context);
+
 // google.rpc.Status with one google.rpc.ErrorInfo (domain "attend"), in
 // protobuf's wire format, as the metadata grpc-status-details-bin carries it.
 // Written by hand: generated classes under google.rpc's names would clash with
@@ -39,4 +46,4 @@ std::string EncodeErrorDetails(int code, const std::string& message, const std::
 
 }  // namespace attend
 
-#endif  // ATTEND_SERVER_SERVICES_WIRE_STATUS_H_
+#endif  // ATTEND_SERVER_CALLS_WIRE_STATUS_H_

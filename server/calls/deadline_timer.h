@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef ATTEND_SERVER_SERVICES_DEADLINE_TIMER_H_
-#define ATTEND_SERVER_SERVICES_DEADLINE_TIMER_H_
+#ifndef ATTEND_SERVER_CALLS_DEADLINE_TIMER_H_
+#define ATTEND_SERVER_CALLS_DEADLINE_TIMER_H_
 
 #include <cstdint>
 #include <map>
@@ -62,4 +62,4 @@ class DeadlineTimer {
 
 }  // namespace attend
 
-#endif  // ATTEND_SERVER_SERVICES_DEADLINE_TIMER_H_
+#endif  // ATTEND_SERVER_CALLS_DEADLINE_TIMER_H_

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/services/wire_status.h"
+#include "server/calls/wire_status.h"
 
 #include <random>
 
@@ -82,6 +82,20 @@ WireStatus ToWireStatus(const absl::Status& status) {
   wire.status = grpc::Status(grpc_code, message,
                              EncodeErrorDetails(grpc_code, message, wire.reason, info.field));
   return wire;
+}
+
+void AddTrailers(const WireStatus& status, grpc::ServerContextBase& context) {
+  if (status.retry_pushback >= absl::ZeroDuration()) {
+    context.AddTrailingMetadata("grpc-retry-pushback-ms",
+                                absl::StrCat(absl::ToInt64Milliseconds(status.retry_pushback)));
+  }
+  if (!status.request_id.empty()) context.AddTrailingMetadata("x-request-id", status.request_id);
+}
+
+grpc::Status PrepareEnd(const absl::Status& status, grpc::ServerContextBase& context) {
+  const WireStatus wire = ToWireStatus(status);
+  AddTrailers(wire, context);
+  return wire.status;
 }
 
 }  // namespace attend

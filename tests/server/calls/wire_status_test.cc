@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/services/wire_status.h"
+#include "server/calls/wire_status.h"
 
 #include <google/protobuf/unknown_field_set.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/services/calls_in_flight.h"
+#include "server/calls/calls_in_flight.h"
 
 #include <thread>
 

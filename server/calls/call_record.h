@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef ATTEND_SERVER_SERVICES_CALL_RECORD_H_
-#define ATTEND_SERVER_SERVICES_CALL_RECORD_H_
+#ifndef ATTEND_SERVER_CALLS_CALL_RECORD_H_
+#define ATTEND_SERVER_CALLS_CALL_RECORD_H_
 
 #include <grpcpp/server_context.h>
 
@@ -18,7 +18,7 @@ namespace attend {
 class CallRecord {
  public:
   // `metrics` and `context` outlive the record.
-  CallRecord(Metrics& metrics, Method method, grpc::CallbackServerContext& context);
+  CallRecord(Metrics& metrics, Method method, grpc::ServerContextBase& context);
   CallRecord(const CallRecord&) = delete;
   CallRecord& operator=(const CallRecord&) = delete;
 
@@ -26,21 +26,32 @@ class CallRecord {
   absl::Time start() const { return start_; }
 
   // Translates, sets trailers, counts, and logs what is a bug of ours. Call it
-  // once, before the reactor's Finish, whose argument it returns. A call that
+  // once, before the Rpc's Finish, whose argument it returns. A call that
   // the caller gave up counts as CANCELLED, or DEADLINE_EXCEEDED where its
   // deadline passed, whatever `status` is: nobody gets that.
   grpc::Status End(const absl::Status& status);
 
+  // In place of End where no whole message has come: the argument of Finish. Only once gRPC is done
+  // with the call is it known whether its caller went away, so that is when it is counted.
+  grpc::Status EndWithoutMessage();
+
+  // To be called when gRPC is done with the call.
+  void OnDone();
+
  private:
   Metrics& metrics_;
   const Method method_;
-  grpc::CallbackServerContext& context_;
+  grpc::ServerContextBase& context_;
   const absl::Time start_;
+  bool without_message_ = false;
 };
 
+// INVALID_ARGUMENT UNDECODABLE.
+absl::Status MissingMessageError();
+
 // Time left to the caller's deadline, at most `max`.
-absl::Duration TimeLeft(const grpc::CallbackServerContext& context, absl::Duration max);
+absl::Duration TimeLeft(const grpc::ServerContextBase& context, absl::Duration max);
 
 }  // namespace attend
 
-#endif  // ATTEND_SERVER_SERVICES_CALL_RECORD_H_
+#endif  // ATTEND_SERVER_CALLS_CALL_RECORD_H_

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/services/deadline_timer.h"
+#include "server/calls/deadline_timer.h"
 
 #include <algorithm>
 #include <chrono>

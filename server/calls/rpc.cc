@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/calls/rpc.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/quoted.h"
+#include "core/engine/failures.h"
+#include "server/calls/call_queue.h"
+#include "server/calls/wire_status.h"
+
+namespace attend {
+
+void Rpc::Accept(CallQueue& queue) {
+  auto rpc = std::unique_ptr<Rpc>(new Rpc(queue));
+  rpc->context_.AsyncNotifyWhenDone(&rpc->done_);
+  queue.service_.RequestCall(&rpc->context_, &rpc->stream_, queue.queue_.get(), queue.queue_.get(),
+                             &rpc->arrived_);
+  ++queue.waiting_;
+  rpc.release();
+}
+
+Rpc::Rpc(CallQueue& queue) : queue_(queue) {
+  queue_.live_.Add();
+}
+
+Rpc::~Rpc() {
+  queue_.live_.Remove();
+}
+
+void Rpc::OnArrived(bool ok) {
+  --queue_.waiting_;
+  if (!ok) {  // the server stops
+    queue_.accepting_ = false;
+    delete this;
+    return;
+  }
+  FindCall();
+  if (call_ != nullptr) call_->Start();
+}
+
+void Rpc::FindCall() {
+  absl::Status status = CatchFailures([this] {
+    const auto route = queue_.routes_.find(context_.method());
+    if (route != queue_.routes_.end()) call_ = route->second(*this);
+  });
+  if (call_ != nullptr) return;
+  if (status.ok()) {
+    status = absl::UnimplementedError(
+        absl::StrCat("the server has no method ", Quoted(context_.method())));
+  }
+  Finish(PrepareEnd(status, context_));
+}
+
+void Rpc::Read(grpc::ByteBuffer& message) {
+  operations_.fetch_add(1);
+  stream_.Read(&message, &read_);
+}
+
+void Rpc::Write(const grpc::ByteBuffer& message) {
+  operations_.fetch_add(1);
+  stream_.Write(message, &written_);
+}
+
+void Rpc::WriteAndFinish(const grpc::ByteBuffer& message, const grpc::Status& status) {
+  stream_.WriteAndFinish(message, grpc::WriteOptions(), status, &finished_);
+}
+
+void Rpc::Finish(const grpc::Status& status) {
+  stream_.Finish(status, &finished_);
+}
+
+void Rpc::OnRead(bool ok) {
+  call_->OnReadDone(ok);
+  Release();
+}
+
+void Rpc::OnWritten(bool ok) {
+  call_->OnWriteDone(ok);
+  Release();
+}
+
+void Rpc::OnFinished(bool /*ok*/) {
+  Release();
+}
+
+void Rpc::OnDone(bool /*ok*/) {
+  if (call_ != nullptr && context_.IsCancelled()) call_->OnCancel();
+  Release();
+}
+
+void Rpc::Release() {
+  if (operations_.fetch_sub(1) > 1) return;
+  if (call_ != nullptr) call_->OnDone();
+  delete this;
+}
+
+}  // namespace attend

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ATTEND_SERVER_CALLS_RPC_H_
+#define ATTEND_SERVER_CALLS_RPC_H_
+
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/status.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+
+namespace attend {
+
+class CallQueue;
+class Rpc;
+
+// What a service does with one call of a method. Every function is called on the thread of the
+// call's queue, one at a time; none may block or throw.
+class Call {
+ public:
+  virtual ~Call() = default;
+
+  // The headers have come, and no byte of a message has been asked for.
+  virtual void Start() = 0;
+
+  // Rpc::Read has ended. Not `ok`: no message comes any more, or the call is over.
+  virtual void OnReadDone(bool ok) = 0;
+
+  // Rpc::Write has ended. Not `ok`: the call is over.
+  virtual void OnWriteDone(bool /*ok*/) {}
+
+  // The caller is gone, or gRPC saw its deadline pass. The call must still be ended.
+  virtual void OnCancel() = 0;
+
+  // The call was ended and gRPC has let go of its messages. The Rpc lives until this returns and
+  // no longer.
+  virtual void OnDone() {}
+};
+
+// Makes what answers one call. May throw: the call is then refused.
+using CallFactory = std::function<std::shared_ptr<Call>(Rpc& rpc)>;
+
+// By path: "/package.Service/Method".
+using Routes = absl::flat_hash_map<std::string, CallFactory>;
+
+// One call as gRPC holds it, from its headers on. It must be ended exactly once, by Finish or
+// WriteAndFinish; nothing may be started after that. One Read and one Write may be under way at
+// once. They may be started on any thread and do not block.
+class Rpc {
+ public:
+  // Has a call wait for its caller. It deletes itself when it has ended, or when the server stops.
+  // May throw std::bad_alloc.
+  static void Accept(CallQueue& queue);
+
+  Rpc(const Rpc&) = delete;
+  Rpc& operator=(const Rpc&) = delete;
+
+  grpc::ServerContextBase& context() { return context_; }
+
+  // OnReadDone(true) follows when `message` holds the next message. `message` must live until
+  // OnReadDone. From here on the caller may send all of that message, however large.
+  void Read(grpc::ByteBuffer& message);
+
+  // OnWriteDone follows.
+  void Write(const grpc::ByteBuffer& message);
+
+  void WriteAndFinish(const grpc::ByteBuffer& message, const grpc::Status& status);
+  void Finish(const grpc::Status& status);
+
+ private:
+  friend class CallQueue;
+
+  // What gRPC's queue returns when an operation has ended.
+  struct Event {
+    Rpc& rpc;
+    void (Rpc::*run)(bool ok);
+  };
+
+  explicit Rpc(CallQueue& queue);
+  ~Rpc();
+  friend std::default_delete<Rpc>;
+
+  void OnArrived(bool ok);
+  void OnRead(bool ok);
+  void OnWritten(bool ok);
+  void OnFinished(bool ok);
+  void OnDone(bool ok);
+  void FindCall();
+  // One operation fewer is under way. The last one ends the Rpc.
+  void Release();
+
+  CallQueue& queue_;
+  grpc::GenericServerContext context_;
+  grpc::GenericServerAsyncReaderWriter stream_{&context_};
+  std::shared_ptr<Call> call_;  // nullptr: there is no such method, or no memory
+  // Under way. From the start on these are the call's end and gRPC's notice of it.
+  std::atomic<int> operations_{2};
+  Event arrived_{*this, &Rpc::OnArrived};
+  Event read_{*this, &Rpc::OnRead};
+  Event written_{*this, &Rpc::OnWritten};
+  Event finished_{*this, &Rpc::OnFinished};
+  Event done_{*this, &Rpc::OnDone};
+};
+
+}  // namespace attend
+
+#endif  // ATTEND_SERVER_CALLS_RPC_H_

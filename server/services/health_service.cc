@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/services/health_service.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/quoted.h"
+#include "core/engine/failures.h"
+#include "server/calls/message_call.h"
+#include "server/calls/wire_status.h"
+#include "server/telemetry/method.h"
+
+namespace attend {
+
+// One call that is told each change until its caller leaves.
+class HealthService::WatchCall final : public Call {
+ public:
+  WatchCall(HealthService& service, Rpc& rpc) : service_(service), rpc_(rpc) {}
+
+  // The state has changed, or the first one is due.
+  void Tell() ABSL_EXCLUSIVE_LOCKS_REQUIRED(service_.mutex_) {
+    untold_ = writing_;
+    if (writing_) return;
+    writing_ = true;
+    Response response = service_.State();
+    if (!known_) response.set_status(Response::SERVICE_UNKNOWN);
+    rpc_.Write(SerializeMessage(response));
+  }
+
+ private:
+  void Start() override { rpc_.Read(request_); }
+
+  void OnReadDone(bool ok) override {
+    if (ended_) return;
+    absl::Status status = MissingMessageError();
+    if (ok) {
+      const absl::Status failed = CatchFailures([&] { status = Watch(); });
+      if (!failed.ok()) status = failed;
+    }
+    if (!status.ok()) End(status);
+  }
+
+  absl::Status Watch() {
+    ATTEND_ASSIGN_OR_RETURN(const Request request, ParseMessage<Request>(request_));
+    known_ = Knows(request.service());
+    MutexLock lock(service_.mutex_);
+    service_.watches_.insert(this);
+    Tell();
+    return absl::OkStatus();
+  }
+
+  void OnWriteDone(bool ok) override {
+    MutexLock lock(service_.mutex_);
+    writing_ = false;
+    if (ok && !ended_ && untold_) Tell();
+  }
+
+  void OnCancel() override {
+    if (!ended_) End(absl::CancelledError("the caller went away"));
+  }
+
+  void End(const absl::Status& status) {
+    {
+      MutexLock lock(service_.mutex_);
+      ended_ = true;
+      service_.watches_.erase(this);
+    }
+    rpc_.Finish(PrepareEnd(status, rpc_.context()));
+  }
+
+  HealthService& service_;
+  Rpc& rpc_;
+  grpc::ByteBuffer request_;
+  bool known_ = false;  // whether there is such a service
+  bool ended_ = false;
+  bool writing_ ABSL_GUARDED_BY(service_.mutex_) = false;
+  bool untold_ ABSL_GUARDED_BY(service_.mutex_) = false;  // a change came meanwhile
+};
+
+void HealthService::AddTo(Routes& routes) {
+  routes["/grpc.health.v1.Health/Check"] = AnswerUncounted(AnswerMessages<Request, Response>(
+      [this](const Request& request, Response& response) { return Check(request, response); }));
+  routes["/grpc.health.v1.Health/Watch"] = [this](Rpc& rpc) {
+    return std::make_shared<WatchCall>(*this, rpc);
+  };
+}
+
+void HealthService::SetServing(bool serving) {
+  MutexLock lock(mutex_);
+  if (serving_ == serving) return;
+  serving_ = serving;
+  for (WatchCall* watch : watches_) watch->Tell();
+}
+
+bool HealthService::Knows(const std::string& service) {
+  return service.empty() ||
+         std::any_of(kMethods.begin(), kMethods.end(),
+                     [&](const MethodName& name) { return name.service == service; });
+}
+
+HealthService::Response HealthService::State() const {
+  Response response;
+  response.set_status(serving_ ? Response::SERVING : Response::NOT_SERVING);
+  return response;
+}
+
+absl::Status HealthService::Check(const Request& request, Response& response) {
+  if (!Knows(request.service())) {
+    return MakeError(absl::StatusCode::kNotFound, "UNKNOWN_SERVICE", "service",
+                     absl::StrCat("no service is named ", Quoted(request.service())));
+  }
+  MutexLock lock(mutex_);
+  response = State();
+  return absl::OkStatus();
+}
+
+}  // namespace attend

@@ -16,6 +16,11 @@ absl::Status Validate(const ServerConfig& config) {
   if (const absl::Status executors = CheckExecutors(config.engine); !executors.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("--executors: ", executors.message()));
   }
+  if (config.transport.network_threads == 1) {
+    return absl::InvalidArgumentError(
+        "--network-threads: must be 0 or at least 2; got 1, which one busy connection would keep "
+        "to itself");
+  }
   const int64_t request_bytes =
       config.max_in_flight_bytes - EngineRetainedBytes(config.engine, config.max_in_flight_bytes);
   if (config.transport.max_request_bytes > request_bytes) {

@@ -29,7 +29,7 @@ struct TransportConfig {
   // them together (a ResourceQuota).
   int64_t max_receive_bytes = int64_t{768} << 20;
   int64_t max_concurrent_streams = 256;  // of one connection
-  int network_threads = 0;               // that receive; 0: chosen at start
+  int network_threads = 0;               // that receive, not 1; 0: chosen at start
   absl::Duration max_connection_age = absl::Minutes(30);
 };
 

@@ -72,10 +72,10 @@ void AddServing(ServerConfig& config, std::vector<Setting>& settings) {
                            "then: how long running calls may take to finish; at least "
                            "max-deadline, or calls may end before their deadline"),
                       config.lifecycle.drain_timeout, absl::ZeroDuration(), kDay));
-  settings.push_back(
-      IntSetting(Base("Serving", "network-threads", "N",
-                      "threads that receive requests; 0: one for every four cores, 1 to 16"),
-                 config.transport.network_threads, 0, 256));
+  settings.push_back(IntSetting(
+      Base("Serving", "network-threads", "N",
+           "threads that receive requests, 2 or more; 0: one for every four cores, 2 to 16"),
+      config.transport.network_threads, 0, 256));
 }
 
 void AddLayers(ServerConfig& config, std::vector<Setting>& settings) {

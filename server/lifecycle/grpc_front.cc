@@ -59,7 +59,7 @@ absl::Status ListenError(const std::string& address) {
 int NetworkThreads(const ServerConfig& config) {
   if (config.transport.network_threads > 0) return config.transport.network_threads;
   // One thread refuses more calls than eight cores can compute.
-  return std::clamp(UsableCores() / 4, 1, 16);
+  return std::clamp(UsableCores() / 4, 2, 16);
 }
 
 }  // namespace

@@ -143,6 +143,7 @@ TEST(CommandLineTest, RefusesSettingsThatContradictEachOther) {
   ExpectRefused(Parse({"--workers=2", "--max-in-flight-bytes=40MiB", "--max-request-bytes=36MiB"}),
                 "36700160 bytes that --max-in-flight-bytes=41943040 leaves", "never run");
   ExpectRefused(Parse({"--max-receive-bytes=1MiB"}), "--max-receive-bytes", "never arrive");
+  ExpectRefused(Parse({"--network-threads=1"}), "--network-threads", "at least 2");
   ExpectRefused(Parse({"--workers=2", "--executors=3"}),
                 "--executors:", "3 executors need one worker each; there are 2 workers");
   EXPECT_EQ(Parse({"--workers=2", "--executors=2"})->config.engine.executors, 2);

@@ -17,7 +17,7 @@ void Rpc::Accept(CallQueue& queue) {
   queue.service_.RequestCall(&rpc->context_, &rpc->stream_, queue.queue_.get(), queue.queue_.get(),
                              &rpc->arrived_);
   ++queue.waiting_;
-  rpc.release();
+  static_cast<void>(rpc.release());  // its events have it from here on
 }
 
 Rpc::Rpc(CallQueue& queue) : queue_(queue) {

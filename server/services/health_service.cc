@@ -18,14 +18,12 @@ class HealthService::WatchCall final : public Call {
  public:
   WatchCall(HealthService& service, Rpc& rpc) : service_(service), rpc_(rpc) {}
 
-  // The state has changed, or the first one is due.
-  void Tell() ABSL_EXCLUSIVE_LOCKS_REQUIRED(service_.mutex_) {
-    untold_ = writing_;
-    if (writing_) return;
-    writing_ = true;
-    Response response = service_.State();
-    if (!known_) response.set_status(Response::SERVICE_UNKNOWN);
-    rpc_.Write(SerializeMessage(response));
+  // Sends the state, or once the one before has been sent.
+  void Tell(const Response& state) {
+    MutexLock lock(mutex_);
+    state_ = state;
+    untold_ = true;
+    Write();
   }
 
  private:
@@ -46,14 +44,22 @@ class HealthService::WatchCall final : public Call {
     known_ = Knows(request.service());
     MutexLock lock(service_.mutex_);
     service_.watches_.insert(this);
-    Tell();
+    Tell(service_.State());
     return absl::OkStatus();
   }
 
+  void Write() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (writing_ || !untold_) return;
+    writing_ = true;
+    untold_ = false;
+    if (!known_) state_.set_status(Response::SERVICE_UNKNOWN);
+    rpc_.Write(SerializeMessage(state_));
+  }
+
   void OnWriteDone(bool ok) override {
-    MutexLock lock(service_.mutex_);
+    MutexLock lock(mutex_);
     writing_ = false;
-    if (ok && !ended_ && untold_) Tell();
+    if (ok && !ended_) Write();
   }
 
   void OnCancel() override {
@@ -74,8 +80,11 @@ class HealthService::WatchCall final : public Call {
   grpc::ByteBuffer request_;
   bool known_ = false;  // whether there is such a service
   bool ended_ = false;
-  bool writing_ ABSL_GUARDED_BY(service_.mutex_) = false;
-  bool untold_ ABSL_GUARDED_BY(service_.mutex_) = false;  // a change came meanwhile
+
+  Mutex mutex_;  // taken after the service's
+  Response state_ ABSL_GUARDED_BY(mutex_);
+  bool untold_ ABSL_GUARDED_BY(mutex_) = false;  // `state_` has not been written
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 void HealthService::AddTo(Routes& routes) {
@@ -90,7 +99,7 @@ void HealthService::SetServing(bool serving) {
   MutexLock lock(mutex_);
   if (serving_ == serving) return;
   serving_ = serving;
-  for (WatchCall* watch : watches_) watch->Tell();
+  for (WatchCall* watch : watches_) watch->Tell(State());
 }
 
 bool HealthService::Knows(const std::string& service) {

@@ -25,26 +25,25 @@ void SetSchedulingPolicy(int policy) {
 
 CallQueue::CallQueue(grpc::ServerBuilder& builder, grpc::AsyncGenericService& service,
                      const Routes& routes, std::function<bool()> overloaded)
-    : service_(service),
-      routes_(routes),
-      overloaded_(std::move(overloaded)),
-      queue_(builder.AddCompletionQueue()) {}
+    : overloaded_(std::move(overloaded)), source_{service, routes, builder.AddCompletionQueue()} {}
 
 CallQueue::~CallQueue() {
   // An operation that is started on a queue which was shut down ends the process.
-  while (!live_.WaitForNone(absl::Hours(1))) {
+  while (!source_.live.WaitForNone(absl::Hours(1))) {
   }
-  queue_->Shutdown();
-  if (!thread_.joinable())
-    Run();  // gRPC asserts that somebody has emptied the queue
-  else
+  source_.queue->Shutdown();
+  if (thread_.joinable()) {
     thread_.join();
+  } else {
+    Run();  // gRPC asserts that somebody has emptied the queue
+  }
 }
 
 void CallQueue::Start() {
+  // Here and not on the thread, which may begin only after the server was shut down again.
+  Accept();
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "network");
-    Accept();
     Run();
   });
 }
@@ -53,9 +52,8 @@ void CallQueue::Run() {
   int policy = SCHED_OTHER;
   void* tag = nullptr;
   bool ok = false;
-  while (queue_->Next(&tag, &ok)) {
-    const Rpc::Event event = *static_cast<const Rpc::Event*>(tag);
-    (event.rpc.*event.run)(ok);
+  while (source_.queue->Next(&tag, &ok)) {
+    Rpc::Run(tag, ok);
     Accept();
     if (const int wanted = overloaded_() ? SCHED_BATCH : SCHED_OTHER; wanted != policy) {
       policy = wanted;
@@ -67,7 +65,7 @@ void CallQueue::Run() {
 void CallQueue::Accept() {
   // What fails for want of memory is made up for at the next event.
   CatchFailures([this] {
-    while (accepting_ && waiting_ < kWaiting) Rpc::Accept(*this);
+    while (source_.accepting && source_.waiting < kWaiting) Rpc::Accept(source_);
   }).IgnoreError();
 }
 

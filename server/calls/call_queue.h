@@ -6,10 +6,8 @@
 #include <grpcpp/server_builder.h>
 
 #include <functional>
-#include <memory>
 #include <thread>
 
-#include "server/calls/calls_in_flight.h"
 #include "server/calls/rpc.h"
 
 namespace attend {
@@ -37,18 +35,11 @@ class CallQueue {
   void Start();
 
  private:
-  friend class Rpc;
-
   void Run();
   void Accept();
 
-  grpc::AsyncGenericService& service_;
-  const Routes& routes_;
   const std::function<bool()> overloaded_;
-  const std::unique_ptr<grpc::ServerCompletionQueue> queue_;
-  CallsInFlight live_;     // the Rpcs
-  int waiting_ = 0;        // Rpcs that wait for a caller; of the thread
-  bool accepting_ = true;  // of the thread
+  CallSource source_;
   std::thread thread_;
 };
 

@@ -6,32 +6,36 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/quoted.h"
 #include "core/engine/failures.h"
-#include "server/calls/call_queue.h"
 #include "server/calls/wire_status.h"
 
 namespace attend {
 
-void Rpc::Accept(CallQueue& queue) {
-  auto rpc = std::unique_ptr<Rpc>(new Rpc(queue));
+void Rpc::Accept(CallSource& source) {
+  auto rpc = std::unique_ptr<Rpc>(new Rpc(source));
   rpc->context_.AsyncNotifyWhenDone(&rpc->done_);
-  queue.service_.RequestCall(&rpc->context_, &rpc->stream_, queue.queue_.get(), queue.queue_.get(),
+  source.service.RequestCall(&rpc->context_, &rpc->stream_, source.queue.get(), source.queue.get(),
                              &rpc->arrived_);
-  ++queue.waiting_;
+  ++source.waiting;
   static_cast<void>(rpc.release());  // its events have it from here on
 }
 
-Rpc::Rpc(CallQueue& queue) : queue_(queue) {
-  queue_.live_.Add();
+void Rpc::Run(void* tag, bool ok) {
+  const Event event = *static_cast<const Event*>(tag);
+  (event.rpc.*event.run)(ok);
+}
+
+Rpc::Rpc(CallSource& source) : source_(source) {
+  source_.live.Add();
 }
 
 Rpc::~Rpc() {
-  queue_.live_.Remove();
+  source_.live.Remove();
 }
 
 void Rpc::OnArrived(bool ok) {
-  --queue_.waiting_;
+  --source_.waiting;
   if (!ok) {  // the server stops
-    queue_.accepting_ = false;
+    source_.accepting = false;
     delete this;
     return;
   }
@@ -41,8 +45,8 @@ void Rpc::OnArrived(bool ok) {
 
 void Rpc::FindCall() {
   absl::Status status = CatchFailures([this] {
-    const auto route = queue_.routes_.find(context_.method());
-    if (route != queue_.routes_.end()) call_ = route->second(*this);
+    const auto route = source_.routes.find(context_.method());
+    if (route != source_.routes.end()) call_ = route->second(*this);
   });
   if (call_ != nullptr) return;
   if (status.ok()) {

@@ -2,6 +2,7 @@
 #ifndef ATTEND_SERVER_CALLS_RPC_H_
 #define ATTEND_SERVER_CALLS_RPC_H_
 
+#include <grpcpp/completion_queue.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/byte_buffer.h>
@@ -13,10 +14,10 @@
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
+#include "server/calls/calls_in_flight.h"
 
 namespace attend {
 
-class CallQueue;
 class Rpc;
 
 // What a service does with one call of a method. Every function is called on the thread of the
@@ -48,6 +49,16 @@ using CallFactory = std::function<std::shared_ptr<Call>(Rpc& rpc)>;
 // By path: "/package.Service/Method".
 using Routes = absl::flat_hash_map<std::string, CallFactory>;
 
+// What the calls that one thread takes share. Of that thread, but for `live`.
+struct CallSource {
+  grpc::AsyncGenericService& service;
+  const Routes& routes;
+  const std::unique_ptr<grpc::ServerCompletionQueue> queue;
+  CallsInFlight live{};   // every Rpc
+  int waiting = 0;        // those that wait for a caller
+  bool accepting = true;  // false once the server stops
+};
+
 // One call as gRPC holds it, from its headers on. It must be ended exactly once, by Finish or
 // WriteAndFinish; nothing may be started after that. One Read and one Write may be under way at
 // once. They may be started on any thread and do not block.
@@ -55,7 +66,10 @@ class Rpc {
  public:
   // Has a call wait for its caller. It deletes itself when it has ended, or when the server stops.
   // May throw std::bad_alloc.
-  static void Accept(CallQueue& queue);
+  static void Accept(CallSource& source);
+
+  // To be called with each tag that the source's queue returns.
+  static void Run(void* tag, bool ok);
 
   Rpc(const Rpc&) = delete;
   Rpc& operator=(const Rpc&) = delete;
@@ -73,15 +87,13 @@ class Rpc {
   void Finish(const grpc::Status& status);
 
  private:
-  friend class CallQueue;
-
   // What gRPC's queue returns when an operation has ended.
   struct Event {
     Rpc& rpc;
     void (Rpc::*run)(bool ok);
   };
 
-  explicit Rpc(CallQueue& queue);
+  explicit Rpc(CallSource& source);
   ~Rpc();
   friend std::default_delete<Rpc>;
 
@@ -94,7 +106,7 @@ class Rpc {
   // One operation fewer is under way. The last one ends the Rpc.
   void Release();
 
-  CallQueue& queue_;
+  CallSource& source_;
   grpc::GenericServerContext context_;
   grpc::GenericServerAsyncReaderWriter stream_{&context_};
   std::shared_ptr<Call> call_;  // nullptr: there is no such method, or no memory

@@ -139,7 +139,9 @@ TEST(CallLifeTest, CountsAMissingMessageAsInvalid) {
   connection.StartCall(kScaledDotProductPath, "");
   connection.SendData("", true);
   EXPECT_TRUE(connection.WaitForEnd());
-  EXPECT_EQ(Sum(server.Metrics(), "attend_rejected_total", {"undecodable"}), 1);
+  // It is counted once gRPC is done with the call.
+  EXPECT_TRUE(Eventually(
+      [&] { return Sum(server.Metrics(), "attend_rejected_total", {"undecodable"}) == 1; }));
 }
 
 }  // namespace

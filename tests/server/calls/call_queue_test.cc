@@ -102,6 +102,10 @@ TEST(CallQueueTest, WaitsForItsTurnOnACoreOnlyWhileTheServerIsOverloaded) {
   EXPECT_EQ(Ask(server).info.workers(), SCHED_OTHER);
 }
 
+TEST(CallQueueTest, StopsAtOnceHoweverOften) {
+  for (int i = 0; i < 50; ++i) CallServer({}, 3).Shutdown();
+}
+
 // Never ends its call of its own accord.
 class SilentCall final : public Call {
  public:

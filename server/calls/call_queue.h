@@ -17,7 +17,7 @@ namespace attend {
 //
 // It may share a core with threads that compute. While the server is overloaded, it does not take
 // the core from them each time that a message arrives (Linux' SCHED_BATCH), but waits until its
-// turn, a few milliseconds, and then takes all that has arrived: this halves what a refusal costs.
+// turn, a few milliseconds, and then takes all that has arrived, which makes refusals cheaper.
 class CallQueue {
  public:
   // Adds a queue to the server that `builder` makes. `service`, which is registered with it, and

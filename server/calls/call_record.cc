@@ -6,9 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "core/base/status.h"
 #include "core/batching/end_status.h"
 #include "server/calls/wire_status.h"
+#include "server/codec/byte_buffer.h"
 #include "server/telemetry/log.h"
 
 namespace attend {
@@ -45,11 +45,6 @@ grpc::Status CallRecord::EndWithoutMessage() {
 
 void CallRecord::OnDone() {
   if (without_message_) End(MissingMessageError());
-}
-
-absl::Status MissingMessageError() {
-  return MakeError(absl::StatusCode::kInvalidArgument, "UNDECODABLE", "",
-                   "the request message is missing or cut short");
 }
 
 absl::Duration TimeLeft(const grpc::ServerContextBase& context, absl::Duration max) {

@@ -46,9 +46,6 @@ class CallRecord {
   bool without_message_ = false;
 };
 
-// INVALID_ARGUMENT UNDECODABLE.
-absl::Status MissingMessageError();
-
 // Time left to the caller's deadline, at most `max`.
 absl::Duration TimeLeft(const grpc::ServerContextBase& context, absl::Duration max);
 

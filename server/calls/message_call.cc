@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/engine/failures.h"
 #include "server/calls/wire_status.h"
+#include "server/codec/byte_buffer.h"
 
 namespace attend {
 namespace {

@@ -16,11 +16,15 @@ void Release(void* owner) {
 
 }  // namespace
 
+absl::Status MissingMessageError() {
+  return MakeError(absl::StatusCode::kInvalidArgument, "UNDECODABLE", "",
+                   "the request message is missing or cut short");
+}
+
 absl::StatusOr<ReceivedMessage> ReceivedMessage::Open(const grpc::ByteBuffer& buffer) {
   ReceivedMessage message;
   if (!buffer.Valid() || !buffer.Dump(&message.slices_).ok()) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "UNDECODABLE", "",
-                     "the request message is missing or cut short");
+    return MissingMessageError();
   }
   message.chunks_.reserve(message.slices_.size());
   for (const grpc::Slice& slice : message.slices_) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -14,6 +15,9 @@
 #include "server/codec/response_encoder.h"
 
 namespace attend {
+
+// INVALID_ARGUMENT UNDECODABLE, for a call without a whole message.
+absl::Status MissingMessageError();
 
 // The chunks of a received message, not copied from gRPC.
 //

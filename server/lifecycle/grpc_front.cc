@@ -58,7 +58,8 @@ absl::Status ListenError(const std::string& address) {
 
 int NetworkThreads(const ServerConfig& config) {
   if (config.transport.network_threads > 0) return config.transport.network_threads;
-  // One thread refuses more calls than eight cores can compute.
+  // One thread refuses more calls than eight cores can compute, but two are needed, because gRPC
+  // lets one busy connection keep a thread to itself.
   return std::clamp(UsableCores() / 4, 2, 16);
 }
 

@@ -9,6 +9,7 @@
 #include "core/engine/failures.h"
 #include "server/calls/message_call.h"
 #include "server/calls/wire_status.h"
+#include "server/codec/byte_buffer.h"
 #include "server/telemetry/method.h"
 
 namespace attend {

@@ -95,6 +95,7 @@ SchedulerOptions MakeSchedulerOptions(const EngineOptions& options,
 
 // One context per lane. The memory that they retain is reserved.
 std::deque<ExecutionContext> MakeContexts(absl::Span<const ExecutorPlan> plans,
+                                          const std::function<void()>& before_task,
                                           MemoryBudget& budget) {
   const int64_t budget_bytes = budget.request_bytes();
   budget.Reserve(CountRetained(budget_bytes, plans));
@@ -103,7 +104,8 @@ std::deque<ExecutionContext> MakeContexts(absl::Span<const ExecutorPlan> plans,
   for (const ExecutorPlan& plan : plans) {
     for (int lane = 0; lane < kLanes; ++lane) {
       contexts.emplace_back(plan.workers,
-                            ChooseRetained(lane, budget_bytes, executors, plan.workers), plan.cpus);
+                            ChooseRetained(lane, budget_bytes, executors, plan.workers), plan.cpus,
+                            before_task);
     }
   }
   return contexts;
@@ -139,7 +141,7 @@ class Engine::Impl {
         options_(Resolve(options, plans_)),
         limits_(MakeShapeLimits(options_)),
         budget_(budget),
-        contexts_(MakeContexts(plans_, budget)),
+        contexts_(MakeContexts(plans_, options_.before_task, budget)),
         operator_runner_(contexts_),
         layer_runners_(MakeLayerRunners(layers)),
         scheduler_(MakeSchedulerOptions(options_, plans_, budget), clock, observer) {

@@ -3,6 +3,7 @@
 #define ATTEND_CORE_ENGINE_ENGINE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -47,6 +48,9 @@ struct EngineOptions {
   int64_t max_weights_bytes = int64_t{256} << 20;
   int64_t max_heads = 1024;  // query heads of the bare operator; a layer has its own
   int64_t max_response_bytes = int64_t{256} << 20;  // output, weights and log-sum-exp together
+
+  // Called before each task by the thread that computes it; may be empty. Tests hold work with it.
+  std::function<void()> before_task;
 };
 
 // INVALID_ARGUMENT if there are more executors than workers.

@@ -36,9 +36,12 @@ struct RetainedMemory {
 class ExecutionContext {
  public:
   // `workers` counts the thread that owns the context; >= 1. The other threads are pinned to
-  // `cpus`, if it is not empty.
-  explicit ExecutionContext(int workers, const RetainedMemory& retained = {}, CpuList cpus = {})
-      : retained_(retained), pool_(workers, std::move(cpus)), arenas_(workers) {}
+  // `cpus`, if it is not empty. `before_task` is the pool's.
+  explicit ExecutionContext(int workers, const RetainedMemory& retained = {}, CpuList cpus = {},
+                            WorkerPool::BeforeTask before_task = {})
+      : retained_(retained),
+        pool_(workers, std::move(cpus), std::move(before_task)),
+        arenas_(workers) {}
 
   int workers() const { return pool_.size(); }
   WorkerPool& pool() { return pool_; }

@@ -37,8 +37,11 @@ void Pause() {
 // or the caller sees it inside and waits. A worker that sleeps through a whole loop delays
 // nobody.
 struct WorkerPool::State {
-  State(int n, CpuList pinned)
-      : size(n), cpus(std::move(pinned)), spins(n <= MaxSpinners() ? kSpins : 0) {}
+  State(int n, CpuList pinned, BeforeTask before)
+      : size(n),
+        cpus(std::move(pinned)),
+        before_task(std::move(before)),
+        spins(n <= MaxSpinners() ? kSpins : 0) {}
 
   int MaxSpinners() const {
     return static_cast<int>(cpus.empty() ? std::thread::hardware_concurrency() : cpus.size());
@@ -46,6 +49,7 @@ struct WorkerPool::State {
 
   const int size;
   const CpuList cpus;
+  const BeforeTask before_task;
   const int spins;  // 0 where threads outnumber cores: spinning would only steal
 
   // The open loop. The caller writes it while the ticket is even and every worker that saw an
@@ -77,7 +81,7 @@ struct WorkerPool::State {
   void Iterate(int worker) {
     try {
       for (int64_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) {
-        PassGate();
+        BeginTask();
         (*body)(i, worker);
       }
     } catch (...) {
@@ -86,7 +90,8 @@ struct WorkerPool::State {
     }
   }
 
-  void PassGate() const {
+  void BeginTask() const {
+    if (before_task) before_task();
     if (gate != nullptr && !gate->Pass()) throw Interrupted();
   }
 
@@ -141,7 +146,8 @@ struct WorkerPool::State {
   }
 };
 
-WorkerPool::WorkerPool(int size, CpuList cpus) : state_(new State(size, std::move(cpus))) {
+WorkerPool::WorkerPool(int size, CpuList cpus, BeforeTask before_task)
+    : state_(new State(size, std::move(cpus), std::move(before_task))) {
   for (int worker = 1; worker < size; ++worker) {
     state_->threads.emplace_back([state = state_, worker] { state->Work(worker); });
   }
@@ -169,7 +175,7 @@ WorkerPool::Interruptible::~Interruptible() {
 void WorkerPool::ParallelFor(int64_t n, absl::FunctionRef<void(int64_t i, int worker)> body) {
   if (n <= 1 || state_->size == 1) {
     for (int64_t i = 0; i < n; ++i) {
-      state_->PassGate();
+      state_->BeginTask();
       body(i, 0);
     }
     return;

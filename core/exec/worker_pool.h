@@ -3,6 +3,7 @@
 #define ATTEND_CORE_EXEC_WORKER_POOL_H_
 
 #include <cstdint>
+#include <functional>
 
 #include "absl/functional/function_ref.h"
 #include "core/base/task_gate.h"
@@ -26,9 +27,13 @@ namespace attend {
 // The executor that owns the pool runs one ParallelFor at a time. ParallelFor is not re-entrant.
 class WorkerPool {
  public:
+  // Called before each iteration, by the thread that runs it.
+  using BeforeTask = std::function<void()>;
+
   // `size` >= 1 counts the calling thread: a pool of size 1 makes no thread. The
   // pool's own threads are pinned to `cpus`, if it is not empty; the calling thread is left alone.
-  explicit WorkerPool(int size, CpuList cpus = {});
+  // `before_task` may be empty.
+  explicit WorkerPool(int size, CpuList cpus = {}, BeforeTask before_task = {});
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;

@@ -160,52 +160,86 @@ TEST_F(EngineLifecycle, ServesWaitingRequestsByTheirPriority) {
   EXPECT_THAT(order, testing::ElementsAre(Priority::kHigh, Priority::kNormal, Priority::kLow));
 }
 
-// Some seconds of computation on one worker.
-Sdpa LongRequest() {
-  Sdpa request;
-  request.query = Zeros({1, 8192, 16, 64});
-  request.key = Zeros({1, 8192, 16, 64});
-  request.value = Zeros({1, 8192, 16, 64});
-  return request;
+// Holds an engine in the second task of a request with many.
+class EngineInMidBatch : public EngineLifecycle {
+ protected:
+  EngineInMidBatch() {
+    EngineOptions options = Options();
+    options.before_task = [this] { BeginTask(); };
+    Start(options);
+  }
+
+  // Returns once the engine computes the request.
+  Engine::Ticket Hold(Answer& answer, absl::Time deadline = absl::InfiniteFuture()) {
+    {
+      MutexLock lock(mutex_);
+      tasks_ = 0;
+    }
+    Sdpa request;
+    request.query = Zeros({1, 512, 16, 4});
+    request.key = Zeros({1, 8, 16, 4});
+    request.value = Zeros({1, 8, 16, 4});
+    const Engine::Ticket ticket = Submit(answer, std::move(request), deadline);
+    MutexLock lock(mutex_);
+    while (!occupied_) changed_.Wait(mutex_);
+    return ticket;
+  }
+
+  // The tasks that were begun, that of the hold included.
+  int tasks() {
+    MutexLock lock(mutex_);
+    return tasks_;
+  }
+
+ private:
+  void BeginTask() {
+    MutexLock lock(mutex_);
+    if (++tasks_ != 2) return;
+    occupied_ = true;
+    changed_.NotifyAll();
+    while (!released_) changed_.Wait(mutex_);
+  }
+
+  int tasks_ ABSL_GUARDED_BY(mutex_) = -1'000'000;  // the engine measures its rates before
+};
+
+TEST_F(EngineInMidBatch, ComputesTheRestIfNobodyStopsIt) {
+  Answer answer;
+  Hold(answer);
+  Release();
+  EXPECT_TRUE(answer.Wait().ok());
+  EXPECT_GT(tasks(), 8);
 }
 
-// Whatever they take; sanitizers make kernels many times slower.
-EngineOptions ForLongRequests() {
-  EngineOptions options = Options();
-  options.max_request_compute = absl::InfiniteDuration();
-  return options;
-}
-
-TEST_F(EngineLifecycle, StopsComputingForACallerThatHasGone) {
-  Start(ForLongRequests(), int64_t{1} << 30);
+TEST_F(EngineInMidBatch, StopsForACallerThatHasGone) {
   Answer gone, next;
-  const Engine::Ticket ticket = Submit(gone, LongRequest());
-  while (engine_->stats().queue_requests > 0) std::this_thread::yield();
-  engine_->Cancel(ticket);
+  engine_->Cancel(Hold(gone));
+  Release();
   EXPECT_EQ(gone.Wait().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(tasks(), 2);
   Submit(next, SmallRequest());
   EXPECT_TRUE(next.Wait().ok());
   EXPECT_EQ(observer_.flops, 4.0 * 4 * 2 * 2);
 }
 
-TEST_F(EngineLifecycle, StopsComputingAtTheDeadline) {
-  Start(ForLongRequests(), int64_t{1} << 30);
+TEST_F(EngineInMidBatch, StopsAtTheDeadline) {
   Answer answer;
-  Submit(answer, LongRequest(), clock_.Now() + absl::Hours(1));
-  while (engine_->stats().queue_requests > 0) std::this_thread::yield();
+  Hold(answer, clock_.Now() + absl::Hours(1));
   clock_.Advance(absl::Hours(1));
   engine_->Cancel(0);  // any call looks at the clock; the timer would wait for an hour
+  Release();
   EXPECT_EQ(answer.Wait().status().code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(GetErrorInfo(answer.Wait().status()).reason, "EXPIRED");
+  EXPECT_EQ(tasks(), 2);
 }
 
-TEST_F(EngineLifecycle, StopsComputingWhenTheDrainEnds) {
-  Start(ForLongRequests(), int64_t{1} << 30);
+TEST_F(EngineInMidBatch, StopsWhenTheDrainEnds) {
   Answer answer;
-  Submit(answer, LongRequest());
-  while (engine_->stats().queue_requests > 0) std::this_thread::yield();
+  Hold(answer);
   engine_->Drain(clock_.Now());
+  Release();
   EXPECT_EQ(answer.Wait().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(tasks(), 2);
 }
 
 TEST_F(EngineLifecycle, ExpiresInTheQueueUncomputed) {

@@ -68,9 +68,8 @@ TEST(CallLifeTest, ReturnsTheMemoryOfAnUnreadAnswerAtTheDeadline) {
 
 // The queue is full, and the caller was told so a moment before.
 TEST(CallLifeTest, RefusesAtTheHeadersACallerThatWasJustRefused) {
-  ServerProcess server(
-      {"--workers=1", "--batching=off", "--max-queue-requests=1", "--short-limit=1m"});
-  const std::unique_ptr<Call> busy = KeepBusy(server);
+  HoldableServer server({"--workers=1", "--batching=off", "--max-queue-requests=1"});
+  HeldCall held(server);
   Call queued(server.Channel(), kScaledDotProductPath, ShortRequest());
   ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 1; }));
   std::vector<std::unique_ptr<RawHttp2>> connections;
@@ -81,18 +80,17 @@ TEST(CallLifeTest, RefusesAtTheHeadersACallerThatWasJustRefused) {
     connections.back()->StartCall(kScaledDotProductPath, "");  // no message follows
     return Sum(server.Metrics(), "attend_rejected_total", {"queue_full"}) > refused;
   }));
-  EXPECT_TRUE(busy->Wait().status.ok());
+  EXPECT_TRUE(held.Release().status.ok());
   EXPECT_TRUE(queued.Wait().status.ok());
 }
 
 TEST(CallLifeTest, RefusesAtTheHeadersWhileDraining) {
-  ServerProcess server(
-      {"--workers=1", "--batching=off", "--drain-delay=0s", "--drain-timeout=10m"});
+  HoldableServer server({"--workers=1", "--batching=off", "--drain-timeout=10m"});
   RawHttp2 connection(server.tcp());
-  const std::unique_ptr<Call> busy = KeepBusy(server);
+  HeldCall held(server);
   const auto channel = server.Channel();
   server.process().Signal(SIGTERM);
-  // A call that is accepted before waits behind the busy one: it must give up soon.
+  // A call that is accepted before waits behind the held one: it must give up soon.
   Call::Options options;
   options.timeout = std::chrono::milliseconds(20);
   double refused = 0;
@@ -104,7 +102,7 @@ TEST(CallLifeTest, RefusesAtTheHeadersWhileDraining) {
   connection.StartCall(kScaledDotProductPath, "");  // no message follows
   EXPECT_TRUE(connection.WaitForEnd());
   EXPECT_EQ(Sum(server.Metrics(), "attend_rejected_total", {"draining"}), refused + 1);
-  EXPECT_TRUE(busy->Wait().status.ok()) << busy->Wait().status.error_message();
+  EXPECT_TRUE(held.Release().status.ok()) << held.Release().status.error_message();
   EXPECT_EQ(server.process().Wait(), 0);
 }
 

@@ -84,10 +84,6 @@ v1::ScaledDotProductAttentionRequest OperatorRequest(int64_t rows, int64_t heads
   return request;
 }
 
-v1::ScaledDotProductAttentionRequest LongRequest() {
-  return OperatorRequest(kSanitized ? 8192 : 32768, 1, 8);
-}
-
 v1::ScaledDotProductAttentionRequest LargeAnswerRequest(int64_t rows) {
   v1::ScaledDotProductAttentionRequest request;
   FillTensor({1, rows, 1, 1}, *request.mutable_query());
@@ -100,14 +96,20 @@ std::string ShortRequest() {
   return OperatorRequest(8, 1, 8).SerializeAsString();
 }
 
-std::unique_ptr<Call> KeepBusy(const ServerProcess& server) {
-  const std::string request = LongRequest().SerializeAsString();
-  auto call = std::make_unique<Call>(server.Channel(), kScaledDotProductPath, request);
+HeldCall::HeldCall(HoldableServer& server) : server_(server) {
+  server_.Hold();
+  const std::string request = ShortRequest();
+  call_ = std::make_unique<Call>(server_.Channel(), kScaledDotProductPath, request);
   EXPECT_TRUE(Eventually([&] {
-    return Sum(server.Metrics(), "attend_in_flight_bytes") > static_cast<double>(request.size());
+    const auto metrics = server_.Metrics();
+    return Sum(metrics, "attend_in_flight_bytes") > static_cast<double>(request.size()) &&
+           Sum(metrics, "attend_queue_requests") == 0;
   }));
-  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 0; }));
-  return call;
+}
+
+const CallResult& HeldCall::Release() {
+  server_.Release();
+  return call_->Wait();
 }
 
 }  // namespace attend

@@ -16,7 +16,7 @@
 
 namespace attend {
 
-class ServerProcess;
+class HoldableServer;
 
 inline constexpr char kMultiHeadPath[] = "/attend.v1.AttentionService/MultiHeadAttention";
 inline constexpr char kScaledDotProductPath[] =
@@ -71,19 +71,28 @@ v1::MultiHeadAttentionRequest LayerRequest(const std::string& layer, int64_t row
                                            int64_t embed_dim);
 v1::ScaledDotProductAttentionRequest OperatorRequest(int64_t rows, int64_t heads, int64_t head_dim);
 
-// Returns an operator request with much computation per byte, to keep one worker busy for a good
-// part of a second; it is smaller if a sanitizer slows it down.
-v1::ScaledDotProductAttentionRequest LongRequest();
-
 // Returns an operator request of less than 16 KiB whose answer takes `rows` * 8,192 bytes.
 v1::ScaledDotProductAttentionRequest LargeAnswerRequest(int64_t rows);
 
 // Serialised: an operator request that is computed at once.
 std::string ShortRequest();
 
-// Starts a long request and waits until the engine runs it; it then also holds the memory of its
-// output, and no test takes it for a call that is queued behind it.
-std::unique_ptr<Call> KeepBusy(const ServerProcess& server);
+// A call that the engine runs, and does not finish before it is released. Calls that are made
+// meanwhile wait in the queue, if the server has one worker and does not batch.
+class HeldCall {
+ public:
+  // Holds the server. Blocks until the engine runs the call, so that no test takes it for one that
+  // is queued behind it.
+  explicit HeldCall(HoldableServer& server);
+  ~HeldCall() { Release(); }
+
+  // Releases the server and waits for the call.
+  const CallResult& Release();
+
+ private:
+  HoldableServer& server_;
+  std::unique_ptr<Call> call_;
+};
 
 // A float32 tensor with fixed values between -1 and 1.
 void FillTensor(const std::vector<int64_t>& shape, v1::Tensor& tensor);

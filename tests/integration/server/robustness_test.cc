@@ -197,16 +197,9 @@ pid_t ForkClientInMidCall(const std::string& address, const std::string& message
 }
 
 TEST(RobustnessTest, SurvivesClientsThatAreKilledInMidCall) {
-  ServerProcess server({"--workers=1", "--batching=off", "--short-limit=1m"});
+  HoldableServer server({"--workers=1", "--batching=off"});
   ExpectStillServes(server);
-  // Keeps the executor busy, and is not suspended for others, so that the calls below are in the
-  // queue.
-  const std::string long_request = LongRequest().SerializeAsString();
-  auto busy = std::make_unique<Call>(server.Channel(), kScaledDotProductPath, long_request);
-  ASSERT_TRUE(Eventually([&] {
-    return Sum(server.Metrics(), "attend_in_flight_bytes") >
-           static_cast<double>(long_request.size());
-  }));
+  HeldCall held(server);  // the calls below are in the queue
   const std::string whole = OperatorRequest(16, 2, 32).SerializeAsString();
   const std::string huge = OperatorRequest(512, 16, 64).SerializeAsString();
   std::vector<pid_t> clients;
@@ -217,8 +210,10 @@ TEST(RobustnessTest, SurvivesClientsThatAreKilledInMidCall) {
   EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "grpc_server_started_total") >= 12; }));
   for (const pid_t client : clients) kill(client, SIGKILL);
   for (const pid_t client : clients) waitpid(client, nullptr, 0);
-  EXPECT_TRUE(busy->Wait().status.ok());
-  // The first request, the busy one, ten complete requests and ten that were cut off: gRPC
+  EXPECT_TRUE(Eventually(
+      [&] { return Sum(server.Metrics(), "attend_requests_total", {"CANCELLED"}) == 20; }));
+  EXPECT_TRUE(held.Release().status.ok());
+  // The first request, the held one, ten complete requests and ten that were cut off: gRPC
   // delivers those too.
   ExpectCountersAddUp(server, 22);
   EXPECT_EQ(Sum(server.Metrics(), "attend_requests_total", {"\"OK\""}), 2);

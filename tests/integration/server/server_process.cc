@@ -5,6 +5,7 @@
 #include <grpcpp/grpcpp.h>
 #include <netdb.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -101,7 +102,11 @@ std::string TestPath(const std::string& name) {
   return absl::StrCat(directory.name, "/", name);
 }
 
-ServerProcess::ServerProcess(std::vector<std::string> flags) {
+ServerProcess::ServerProcess(std::vector<std::string> flags)
+    : ServerProcess(ATTEND_SERVER, {}, std::move(flags)) {}
+
+ServerProcess::ServerProcess(const std::string& program, std::vector<std::string> lead,
+                             std::vector<std::string> flags) {
   static std::atomic<int> count{0};
   const int number = ++count;
   const std::string port_file = TestPath(absl::StrCat("ports-", number));
@@ -118,7 +123,8 @@ ServerProcess::ServerProcess(std::vector<std::string> flags) {
       })) {
     add("--drain-delay", "0s");
   }
-  process_ = std::make_unique<Process>(ATTEND_SERVER, flags);
+  lead.insert(lead.end(), flags.begin(), flags.end());
+  process_ = std::make_unique<Process>(program, lead);
   if (!Eventually([&] { return std::filesystem::exists(port_file); })) {
     std::cerr << "the server did not start:\n" << process_->Output();
     std::abort();
@@ -130,6 +136,22 @@ ServerProcess::ServerProcess(std::vector<std::string> flags) {
 
 ServerProcess::~ServerProcess() {
   if (testing::Test::HasFailure()) std::cerr << "the server wrote:\n" << process_->Output();
+}
+
+HoldableServer::HoldableServer(std::vector<std::string> flags)
+    : ServerProcess(ATTEND_HOLDABLE_SERVER, {TestPath("hold")}, std::move(flags)),
+      lock_(open(TestPath("hold").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {}
+
+HoldableServer::~HoldableServer() {
+  close(lock_);
+}
+
+void HoldableServer::Hold() {
+  flock(lock_, LOCK_EX);
+}
+
+void HoldableServer::Release() {
+  flock(lock_, LOCK_UN);
 }
 
 std::shared_ptr<grpc::Channel> ServerProcess::Channel(const std::string& target) {

@@ -65,9 +65,28 @@ class ServerProcess {
   int64_t ResidentBytes() const;
   int64_t PeakResidentBytes() const;
 
+ protected:
+  // `lead` comes before the flags.
+  ServerProcess(const std::string& program, std::vector<std::string> lead,
+                std::vector<std::string> flags);
+
  private:
   std::unique_ptr<Process> process_;
   std::string tcp_, unix_, metrics_;
+};
+
+// A server whose engine can be held between two tasks for as long as a test needs it busy. To be
+// used by one thread.
+class HoldableServer : public ServerProcess {
+ public:
+  explicit HoldableServer(std::vector<std::string> flags);
+  ~HoldableServer();
+
+  void Hold();
+  void Release();  // also if it is not held
+
+ private:
+  int lock_;  // the file that the server looks at
 };
 
 // The sum over the series of a family whose labels hold all of `labels`.

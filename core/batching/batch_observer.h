@@ -16,6 +16,7 @@ struct BatchRecord {
   absl::Duration expected;  // predicted time, corrected by what past work took
   absl::Duration compute;   // time in which it was computed, without suspensions
   bool computed = false;    // as a whole
+  bool helped = false;      // by executors that `expected` does not count on
 };
 
 // Observes each batch that has run.

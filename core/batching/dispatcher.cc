@@ -189,11 +189,12 @@ Lanes::Finished Dispatcher::Finish(int lane, const Batch& batch, bool computed, 
                                    std::vector<EndedItem>& ended) {
   lanes_.Advance(now);
   Lanes::Finished finished = lanes_.Finish(lane, now);
-  // A batch that its deadlines stopped took at least so long. Without this, work that is slower
+  // The time of a batch that had help says nothing of the next one. A batch that its deadlines
+  // stopped took at least so long. Without this, work that is slower
   // than predicted would expire for ever and never be refused.
   const bool expired = std::any_of(finished.ends.begin(), finished.ends.end(),
                                    [](const auto& end) { return absl::IsDeadlineExceeded(end); });
-  if (computed || (expired && finished.ran > finished.expected)) {
+  if ((computed && !finished.helped) || (expired && finished.ran > finished.expected)) {
     correction_.Observe(batch.items.front().runner, batch.predicted_seconds,
                         absl::ToDoubleSeconds(finished.ran), now);
   }

@@ -2,6 +2,7 @@
 #ifndef ATTEND_CORE_BATCHING_DISPATCHER_H_
 #define ATTEND_CORE_BATCHING_DISPATCHER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <utility>
@@ -28,6 +29,10 @@ struct SchedulerOptions {
 
   // Called once on the thread of each lane, before its first batch; may be empty.
   std::function<void(int lane)> on_lane_start;
+
+  // Computes together with the lane's batch, on a thread of the executor, which has no work of its
+  // own. Returns once `helped` is not the lane any more. Empty: executors do not help each other.
+  std::function<void(int executor, int lane, const std::atomic<int>& helped)> help;
 };
 
 // Counts since the start, and the present state. Between calls:
@@ -88,6 +93,7 @@ class Dispatcher {
   // The batch to run. Precondition: HasBatch(lane).
   Batch TakeBatch(int lane) { return lanes_.TakeBatch(lane); }
   TaskGate& gate(int lane) { return lanes_.gate(lane); }
+  const std::atomic<int>& helped_lane(int executor) const { return lanes_.helped_lane(executor); }
 
   // The lane's batch has been run. Others may run now, but this lane only once it is ready again,
   // that is, when its thread has ended the items.

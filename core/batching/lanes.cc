@@ -21,7 +21,10 @@ constexpr absl::Duration kOverdueTime = absl::Seconds(2);
 
 Lanes::Lanes(int executors, const TurnOptions& options)
     : turns_(static_cast<size_t>(executors), LaneTurns(options)),
-      lanes_(static_cast<size_t>(executors * kLanes)) {}
+      lanes_(static_cast<size_t>(executors * kLanes)),
+      helped_lanes_(static_cast<size_t>(executors)) {
+  for (std::atomic<int>& lane : helped_lanes_) lane.store(-1);
+}
 
 void Lanes::Advance(absl::Time now) {
   for (LaneTurns& turns : turns_) turns.Advance(now);
@@ -36,6 +39,39 @@ void Lanes::SetTurns() {
     lane.open = open;
     open ? lane.gate.Open() : lane.gate.Close();
   }
+  for (int executor = 0; executor < static_cast<int>(turns_.size()); ++executor) SetHelp(executor);
+}
+
+// An executor goes on with what it helps for as long as that has the turn. Otherwise it helps the
+// batch that has the most left for each executor that computes it.
+void Lanes::SetHelp(int executor) {
+  std::atomic<int>& helped = helped_lanes_[executor];
+  int best = -1;
+  if (turns_[executor].turn() < 0) {
+    best = helped.load(std::memory_order_relaxed);
+    if (best >= 0 && IsLongAndHasTurn(best)) return;
+    best = -1;
+    absl::Duration most;
+    for (int i = 0; i < static_cast<int>(lanes_.size()); ++i) {
+      if (!IsLongAndHasTurn(i)) continue;
+      const absl::Duration left = Remaining(i) / (1 + CountHelpers(i));
+      if (best >= 0 && left <= most) continue;
+      best = i;
+      most = left;
+    }
+  }
+  helped.store(best, std::memory_order_relaxed);
+  if (best >= 0) lanes_[best].helped = true;
+}
+
+bool Lanes::IsLongAndHasTurn(int lane) const {
+  return lane % kLanes != kShortLane && !lanes_[lane].running.empty() && lanes_[lane].open;
+}
+
+int Lanes::CountHelpers(int lane) const {
+  return static_cast<int>(std::count_if(
+      helped_lanes_.begin(), helped_lanes_.end(),
+      [lane](const auto& helped) { return helped.load(std::memory_order_relaxed) == lane; }));
 }
 
 int Lanes::FindFree(WorkClass work_class) const {
@@ -72,6 +108,7 @@ void Lanes::Start(int lane, Batch batch) {
     own.running.push_back({item.id, item.caller, item.deadline, absl::OkStatus()});
   }
   own.expected = batch.expected;
+  own.helped = false;
   own.ready = false;
   own.batch = std::move(batch);
   turns.Begin(lane % kLanes);
@@ -87,6 +124,7 @@ Lanes::Finished Lanes::Finish(int lane, absl::Time now) {
   Finished finished;
   finished.ran = turns_[lane / kLanes].End(lane % kLanes);
   finished.expected = lanes_[lane].expected;
+  finished.helped = lanes_[lane].helped;
   for (RunningItem& item : lanes_[lane].running) {
     if (item.status.ok() && item.deadline <= now) item.status = ExpiredError();
     finished.ends.push_back(std::move(item.status));

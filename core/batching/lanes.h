@@ -2,6 +2,7 @@
 #ifndef ATTEND_CORE_BATCHING_LANES_H_
 #define ATTEND_CORE_BATCHING_LANES_H_
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <vector>
@@ -24,8 +25,9 @@ struct Batch {
   absl::Time start;
 };
 
-// The lanes of all executors and what runs on them. Lanes are numbered executor * kLanes + lane.
-// Thread-compatible; the gates may be used by other threads at the same time.
+// The lanes of all executors and what runs on them. Lanes are numbered executor * kLanes + lane. An
+// executor that has nothing to run helps the long batch of another one meanwhile.
+// Thread-compatible; the gates and helped_lane() may be used by other threads at the same time.
 class Lanes {
  public:
   Lanes(int executors, const TurnOptions& options);
@@ -40,7 +42,8 @@ class Lanes {
 
   // Counts the time until `now`; precedes the other calls.
   void Advance(absl::Time now);
-  // Passes turns on that are over, and opens the gates of the lanes that have the turn.
+  // Passes turns on that are over, opens the gates of the lanes that have the turn, and decides
+  // what idle executors help with.
   void SetTurns();
 
   // A lane that may begin a batch of the class now; -1: none. An executor with little or no long
@@ -55,12 +58,16 @@ class Lanes {
   Batch TakeBatch(int lane);
   TaskGate& gate(int lane) { return lanes_[lane].gate; }
 
+  // The lane whose batch the executor helps with, for as long as the value lasts; -1: none.
+  const std::atomic<int>& helped_lane(int executor) const { return helped_lanes_[executor]; }
+
   // How the items of a batch end, in order, how long the batch had the turn, and how long it was
-  // expected to have it.
+  // expected to have it without help.
   struct Finished {
     std::vector<absl::Status> ends;
     absl::Duration ran;
     absl::Duration expected;
+    bool helped = false;  // another executor helped with it
   };
   // The lane's batch has been run. The lane gets none until it is ready again.
   Finished Finish(int lane, absl::Time now);
@@ -93,15 +100,20 @@ class Lanes {
     absl::Duration expected;  // of the batch
     bool ready = true;        // for a batch
     bool open = false;        // the gate
+    bool helped = false;      // the batch, so far
     TaskGate gate;
   };
 
+  void SetHelp(int executor);
+  bool IsLongAndHasTurn(int lane) const;
+  int CountHelpers(int lane) const;
   absl::Duration Remaining(int lane) const;
   // On the executor whose lanes begin with `first`.
   absl::Duration ExpectedLongWait(int first, absl::Duration own) const;
 
   std::vector<LaneTurns> turns_;  // indexed by executor
   std::deque<Lane> lanes_;
+  std::deque<std::atomic<int>> helped_lanes_;  // indexed by executor
 };
 
 }  // namespace attend

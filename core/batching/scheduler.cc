@@ -25,12 +25,20 @@ std::chrono::nanoseconds WaitTime(absl::Duration duration) {
 Scheduler::Scheduler(const SchedulerOptions& options, const Clock& clock, BatchObserver* observer)
     : clock_(clock),
       observer_(observer),
+      help_(options.help),
       lanes_(static_cast<size_t>(options.executors * kLanes)),
+      helpers_(options.help && options.executors > 1 ? static_cast<size_t>(options.executors) : 0),
       dispatcher_(options) {
   for (int lane = 0; lane < options.executors * kLanes; ++lane) {
     threads_.emplace_back([this, lane, start = options.on_lane_start] {
       if (start) start(lane);
       RunLane(lane);
+    });
+  }
+  for (int executor = 0; executor < static_cast<int>(helpers_.size()); ++executor) {
+    threads_.emplace_back([this, executor, start = options.on_lane_start] {
+      if (start) start(executor * kLanes);
+      HelpOthers(executor);
     });
   }
   threads_.emplace_back([this] { WatchTime(); });
@@ -45,6 +53,7 @@ Scheduler::~Scheduler() {
     dispatcher_.Refuse();
     dispatcher_.StopAll(CancelledError, clock_.Now(), ended);
     for (CondVar& lane : lanes_) lane.NotifyAll();
+    for (CondVar& helper : helpers_) helper.NotifyAll();
     timer_.NotifyAll();
     completed_.NotifyAll();
   }
@@ -157,6 +166,7 @@ void Scheduler::RunBatch(int lane, Batch batch) {
   record.requests = static_cast<int64_t>(batch.items.size());
   record.compute = finished.ran;
   record.expected = finished.expected;
+  record.helped = finished.helped;
   if (record.computed) {
     record.tokens = batch.cost.tokens;
     record.flops = batch.cost.flops;
@@ -230,8 +240,30 @@ void Scheduler::WatchTime() {
   mutex_.Unlock();
 }
 
+void Scheduler::HelpOthers(int executor) {
+  const std::atomic<int>* helped = nullptr;
+  {
+    MutexLock lock(mutex_);
+    helped = &dispatcher_.helped_lane(executor);
+  }
+  while (true) {
+    int lane = -1;
+    {
+      MutexLock lock(mutex_);
+      while ((lane = helped->load()) < 0) {
+        if (stopping_) return;
+        helpers_[executor].Wait(mutex_);
+      }
+    }
+    help_(executor, lane, *helped);
+  }
+}
+
 void Scheduler::Wake() {
   for (const int lane : dispatcher_.TakeStarted()) lanes_[lane].NotifyOne();
+  for (int executor = 0; executor < static_cast<int>(helpers_.size()); ++executor) {
+    if (dispatcher_.helped_lane(executor).load() >= 0) helpers_[executor].NotifyOne();
+  }
   if (dispatcher_.NextTick() < timer_wakes_) timer_.NotifyOne();
 }
 

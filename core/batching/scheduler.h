@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -25,7 +26,8 @@ namespace attend {
 // Compared with a plain queue: each executor has several lanes, one thread each, that run one
 // batch each, and suspends all lanes but one between two tasks, so that short work need not
 // wait for long work. The timer thread watches deadlines and turns. The completion thread ends the
-// items of batches whose lane has others to run meanwhile. Thread-safe.
+// items of batches whose lane has others to run meanwhile. Where there are several executors, each
+// has a thread that helps with the long batches of the others while it is idle. Thread-safe.
 //
 // Invariants
 //  1. Submit owns an item iff it returns OK. What it owns ends exactly once, by
@@ -86,7 +88,9 @@ class Scheduler {
   void RunBatch(int lane, Batch batch);
   void EndBatches();
   void WatchTime();
-  // Wakes the lanes that were given a batch, and the timer if it would sleep too long.
+  void HelpOthers(int executor);
+  // Wakes the lanes that were given a batch, the executors that may help, and the timer if it would
+  // sleep too long.
   void Wake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndAll(std::vector<EndedItem> items);
   void EndBatch(FinishedBatch finished);
@@ -98,11 +102,13 @@ class Scheduler {
 
   mutable Mutex mutex_;
   mutable std::atomic<bool> overloaded_{false};
-  std::deque<CondVar> lanes_;  // one per lane: it was given a batch, or stopping
-  CondVar timer_;              // the timer: an earlier tick is due, or stopping
-  CondVar drained_;            // Drain: nothing is queued or in hand
-  CondVar completion_;         // the completion thread: a batch has finished, or stopping
-  CondVar completed_;          // lanes: it has ended a batch, or stopping
+  const std::function<void(int, int, const std::atomic<int>&)> help_;  // SchedulerOptions::help
+  std::deque<CondVar> lanes_;    // one per lane: it was given a batch, or stopping
+  std::deque<CondVar> helpers_;  // one per helping executor: it may help, or stopping
+  CondVar timer_;                // the timer: an earlier tick is due, or stopping
+  CondVar drained_;              // Drain: nothing is queued or in hand
+  CondVar completion_;           // the completion thread: a batch has finished, or stopping
+  CondVar completed_;            // lanes: it has ended a batch, or stopping
   int completing_ ABSL_GUARDED_BY(mutex_) = 0;  // batches that it has to end, or will be given
   std::deque<FinishedBatch> finished_ ABSL_GUARDED_BY(mutex_);  // for the completion thread
   Dispatcher dispatcher_ ABSL_GUARDED_BY(mutex_);

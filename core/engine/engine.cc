@@ -2,6 +2,7 @@
 #include "core/engine/engine.h"
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -22,6 +23,7 @@
 #include "core/engine/operator_operation.h"
 #include "core/exec/execution_context.h"
 #include "core/exec/executor_plan.h"
+#include "core/exec/helpers.h"
 #include "core/exec/topology.h"
 
 namespace attend {
@@ -93,10 +95,10 @@ SchedulerOptions MakeSchedulerOptions(const EngineOptions& options,
   return scheduling;
 }
 
-// One context per lane. The memory that they retain is reserved.
+// One context per lane, which all other executors may help. The memory that they retain is
+// reserved.
 std::deque<ExecutionContext> MakeContexts(absl::Span<const ExecutorPlan> plans,
-                                          const std::function<void()>& before_task,
-                                          MemoryBudget& budget) {
+                                          const EngineOptions& options, MemoryBudget& budget) {
   const int64_t budget_bytes = budget.request_bytes();
   budget.Reserve(CountRetained(budget_bytes, plans));
   const int executors = static_cast<int>(plans.size());
@@ -105,7 +107,7 @@ std::deque<ExecutionContext> MakeContexts(absl::Span<const ExecutorPlan> plans,
     for (int lane = 0; lane < kLanes; ++lane) {
       contexts.emplace_back(plan.workers,
                             ChooseRetained(lane, budget_bytes, executors, plan.workers), plan.cpus,
-                            before_task);
+                            options.before_task, options.num_workers - plan.workers);
     }
   }
   return contexts;
@@ -141,10 +143,11 @@ class Engine::Impl {
         options_(Resolve(options, plans_)),
         limits_(MakeShapeLimits(options_)),
         budget_(budget),
-        contexts_(MakeContexts(plans_, options_.before_task, budget)),
+        contexts_(MakeContexts(plans_, options_, budget)),
+        helpers_(plans_),
         operator_runner_(contexts_),
         layer_runners_(MakeLayerRunners(layers)),
-        scheduler_(MakeSchedulerOptions(options_, plans_, budget), clock, observer) {
+        scheduler_(MakeOptions(), clock, observer) {
     GetAttentionRates();  // measured now, and not by the first request
   }
 
@@ -194,6 +197,15 @@ class Engine::Impl {
   }
 
  private:
+  SchedulerOptions MakeOptions() {
+    SchedulerOptions options = MakeSchedulerOptions(options_, plans_, budget_);
+    options.help = [this](int executor, int lane, const std::atomic<int>& helped) {
+      helpers_.Help(executor, lane / kLanes, contexts_[lane],
+                    [&helped, lane] { return helped.load(std::memory_order_relaxed) == lane; });
+    };
+    return options;
+  }
+
   std::map<std::string, LayerRunner, std::less<>> MakeLayerRunners(const LayerRegistry& layers) {
     std::map<std::string, LayerRunner, std::less<>> runners;
     for (const auto& [name, layer] : layers.layers()) {
@@ -232,6 +244,7 @@ class Engine::Impl {
   const ShapeLimits limits_;
   MemoryBudget& budget_;
   std::deque<ExecutionContext> contexts_;  // indexed by lane
+  Helpers helpers_;
   OperatorRunner operator_runner_;
   std::map<std::string, LayerRunner, std::less<>> layer_runners_;  // keyed by the layer's name
   Scheduler scheduler_;  // last: its threads use all of the above

@@ -15,7 +15,9 @@ RetainedMemory RetainedMemory::Within(int64_t total_bytes, int workers) {
 
 void ExecutionContext::Trim() {
   arenas_.front().Trim(retained_.caller_bytes);
-  for (int worker = 1; worker < workers(); ++worker) arenas_[worker].Trim(retained_.worker_bytes);
+  for (int i = 1; i < static_cast<int>(arenas_.size()); ++i) {
+    arenas_[i].Trim(i < workers() ? retained_.worker_bytes : 0);
+  }
 }
 
 }  // namespace attend

@@ -36,12 +36,13 @@ struct RetainedMemory {
 class ExecutionContext {
  public:
   // `workers` counts the thread that owns the context; >= 1. The other threads are pinned to
-  // `cpus`, if it is not empty. `before_task` is the pool's.
+  // `cpus`, if it is not empty. `before_task` and `helpers` are the pool's; each helper has an
+  // arena, too, but nothing of it is retained.
   explicit ExecutionContext(int workers, const RetainedMemory& retained = {}, CpuList cpus = {},
-                            WorkerPool::BeforeTask before_task = {})
+                            WorkerPool::BeforeTask before_task = {}, int helpers = 0)
       : retained_(retained),
-        pool_(workers, std::move(cpus), std::move(before_task)),
-        arenas_(workers) {}
+        pool_(workers, std::move(cpus), std::move(before_task), helpers),
+        arenas_(workers + helpers) {}
 
   int workers() const { return pool_.size(); }
   WorkerPool& pool() { return pool_; }
@@ -54,7 +55,7 @@ class ExecutionContext {
  private:
   const RetainedMemory retained_;
   WorkerPool pool_;
-  std::deque<Arena> arenas_;  // one per worker; a deque, because arenas do not move
+  std::deque<Arena> arenas_;  // one per worker and helper; a deque, because arenas do not move
 };
 
 }  // namespace attend

@@ -2,6 +2,7 @@
 #include "core/exec/worker_pool.h"
 
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <thread>
 #include <utility>
@@ -20,6 +21,9 @@ namespace {
 // gaps between the loops of one batch are shorter than that; the gaps between batches are not.
 constexpr int kSpins = 1000;
 
+// The longest single wait of a helper for a loop, before it asks again whether it is wanted.
+constexpr std::chrono::milliseconds kMaxHelperWait{1};
+
 void Pause() {
 #if defined(__x86_64__)
   _mm_pause();
@@ -37,8 +41,9 @@ void Pause() {
 // or the caller sees it inside and waits. A worker that sleeps through a whole loop delays
 // nobody.
 struct WorkerPool::State {
-  State(int n, CpuList pinned, BeforeTask before)
+  State(int n, CpuList pinned, BeforeTask before, int max_helpers)
       : size(n),
+        helpers(max_helpers),
         cpus(std::move(pinned)),
         before_task(std::move(before)),
         spins(n <= MaxSpinners() ? kSpins : 0) {}
@@ -48,6 +53,7 @@ struct WorkerPool::State {
   }
 
   const int size;
+  const int helpers;
   const CpuList cpus;
   const BeforeTask before_task;
   const int spins;  // 0 where threads outnumber cores: spinning would only steal
@@ -78,9 +84,12 @@ struct WorkerPool::State {
 
   std::vector<std::thread> threads;
 
-  void Iterate(int worker) {
+  // Until `wanted`, if there is one, is false.
+  void Iterate(int worker, const absl::FunctionRef<bool()>* wanted = nullptr) {
     try {
-      for (int64_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) {
+      while (wanted == nullptr || (*wanted)()) {
+        const int64_t i = next.fetch_add(1);
+        if (i >= count) return;
         BeginTask();
         (*body)(i, worker);
       }
@@ -101,11 +110,16 @@ struct WorkerPool::State {
     std::rethrow_exception(std::exchange(error, nullptr));
   }
 
-  uint64_t AwaitTicketAfter(uint64_t seen) {
+  bool SpinForTicketAfter(uint64_t seen) const {
     for (int spin = 0; spin < spins; ++spin) {
-      if (ticket.load() != seen || stop.load()) return ticket.load();
+      if (ticket.load() != seen || stop.load()) return true;
       Pause();
     }
+    return false;
+  }
+
+  uint64_t AwaitTicketAfter(uint64_t seen) {
+    if (SpinForTicketAfter(seen)) return ticket.load();
     MutexLock lock(mutex);
     sleepers.fetch_add(1);
     while (ticket.load() == seen && !stop.load()) wake.Wait(mutex);
@@ -113,18 +127,37 @@ struct WorkerPool::State {
     return ticket.load();
   }
 
+  // Takes part in the loop of this ticket, if it is still open.
+  void Enter(uint64_t seen, int worker, const absl::FunctionRef<bool()>* wanted = nullptr) {
+    if (seen % 2 == 0) return;
+    inside.fetch_add(1);
+    if (ticket.load() == seen) Iterate(worker, wanted);
+    if (inside.fetch_sub(1) == 1 && caller_waits.load()) {
+      MutexLock lock(mutex);
+      idle.NotifyOne();
+    }
+  }
+
   void Work(int worker) {
     PinThisThread(cpus);
     uint64_t seen = 0;
     while (!stop.load()) {
       seen = AwaitTicketAfter(seen);
-      if (seen % 2 == 0) continue;
-      inside.fetch_add(1);
-      if (ticket.load() == seen) Iterate(worker);
-      if (inside.fetch_sub(1) == 1 && caller_waits.load()) {
+      Enter(seen, worker);
+    }
+  }
+
+  void Help(int worker, absl::FunctionRef<bool()> wanted) {
+    uint64_t seen = 0;
+    while (wanted()) {
+      if (!SpinForTicketAfter(seen)) {
         MutexLock lock(mutex);
-        idle.NotifyOne();
+        sleepers.fetch_add(1);
+        if (ticket.load() == seen) wake.WaitFor(mutex, kMaxHelperWait);
+        sleepers.fetch_sub(1);
       }
+      seen = ticket.load();
+      Enter(seen, worker, &wanted);
     }
   }
 
@@ -146,8 +179,8 @@ struct WorkerPool::State {
   }
 };
 
-WorkerPool::WorkerPool(int size, CpuList cpus, BeforeTask before_task)
-    : state_(new State(size, std::move(cpus), std::move(before_task))) {
+WorkerPool::WorkerPool(int size, CpuList cpus, BeforeTask before_task, int helpers)
+    : state_(new State(size, std::move(cpus), std::move(before_task), helpers)) {
   for (int worker = 1; worker < size; ++worker) {
     state_->threads.emplace_back([state = state_, worker] { state->Work(worker); });
   }
@@ -173,7 +206,7 @@ WorkerPool::Interruptible::~Interruptible() {
 }
 
 void WorkerPool::ParallelFor(int64_t n, absl::FunctionRef<void(int64_t i, int worker)> body) {
-  if (n <= 1 || state_->size == 1) {
+  if (n <= 1 || state_->size + state_->helpers == 1) {
     for (int64_t i = 0; i < n; ++i) {
       state_->BeginTask();
       body(i, 0);
@@ -189,6 +222,10 @@ void WorkerPool::ParallelFor(int64_t n, absl::FunctionRef<void(int64_t i, int wo
   state_->ticket.fetch_add(1);
   state_->AwaitIdle();
   state_->Rethrow();
+}
+
+void WorkerPool::Help(int worker, absl::FunctionRef<bool()> wanted) {
+  state_->Help(worker, wanted);
 }
 
 }  // namespace attend

@@ -22,7 +22,8 @@ namespace attend {
 // If a call of the body throws, no further iterations start, and ParallelFor throws the first
 // exception once the others in progress have ended.
 //
-// A loop can be suspended or stopped between its iterations: see Interruptible.
+// A loop can be suspended or stopped between its iterations: see Interruptible. Threads that are
+// not the pool's can help with its loops: see Help.
 //
 // The executor that owns the pool runs one ParallelFor at a time. ParallelFor is not re-entrant.
 class WorkerPool {
@@ -32,14 +33,20 @@ class WorkerPool {
 
   // `size` >= 1 counts the calling thread: a pool of size 1 makes no thread. The
   // pool's own threads are pinned to `cpus`, if it is not empty; the calling thread is left alone.
-  // `before_task` may be empty.
-  explicit WorkerPool(int size, CpuList cpus = {}, BeforeTask before_task = {});
+  // `before_task` may be empty. `helpers` is the most threads that may be in Help at a time.
+  explicit WorkerPool(int size, CpuList cpus = {}, BeforeTask before_task = {}, int helpers = 0);
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
   int size() const;
   void ParallelFor(int64_t n, absl::FunctionRef<void(int64_t i, int worker)> body);
+
+  // Runs iterations of the pool's loops on the calling thread, as worker `worker`, until `wanted()`
+  // is false; blocks until then. `wanted` is asked between two iterations, and at least every
+  // millisecond while no loop is open. `worker` is in [size(), size() + helpers), and no other
+  // thread's at the time. Any thread but the pool's may call it.
+  void Help(int worker, absl::FunctionRef<bool()> wanted);
 
   // ParallelFor throws this where its gate was stopped. No std::exception, because nothing failed.
   struct Interrupted {};

@@ -106,9 +106,10 @@ void AddBatching(EngineOptions& engine, std::vector<Setting>& settings) {
       IntSetting(Base("Batching", "workers", "N", "compute threads; 0 = one per core"),
                  engine.num_workers, 0, 1024));
   settings.push_back(IntSetting(
-      Base("Batching", "executors", "N",
-           "groups of workers that run batches at the same time, each with its own cores; 0 = one "
-           "per last-level cache"),
+      Base(
+          "Batching", "executors", "N",
+          "groups of workers that run batches at the same time, each with its own cores; idle ones "
+          "help with long requests; 0 = one per last-level cache"),
       engine.executors, 0, 1024));
   settings.push_back(
       BoolSetting(Base("Batching", "batching", "on|off", "combine waiting requests into batches"),

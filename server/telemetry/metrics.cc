@@ -244,7 +244,7 @@ void Metrics::OnBatch(const BatchRecord& batch) {
   batch_tokens_->Observe(static_cast<double>(batch.tokens));
   busy_seconds_->Increment(absl::ToDoubleSeconds(batch.compute));
   flops_->Increment(batch.flops);
-  if (batch.computed && batch.expected > absl::ZeroDuration()) {
+  if (batch.computed && !batch.helped && batch.expected > absl::ZeroDuration()) {
     prediction_ratio_->Observe(absl::FDivDuration(batch.compute, batch.expected));
   }
 }

@@ -322,6 +322,44 @@ TEST(DispatcherSimulation, StartsWhatIsDueWhenAnItemIsRefused) {
   EXPECT_EQ(dispatcher.TakeStarted().size(), 1u);
 }
 
+TEST(DispatcherSimulation, UsesBothExecutorsForOneLongItem) {
+  SimulatedRunner runner;
+  SchedulerOptions options = Options();
+  options.executors = 2;
+  Simulation simulation(options);
+  const SimulatedItem& heavy = simulation.Submit(&runner, 1.0, 1);
+  simulation.Advance(absl::Milliseconds(100));
+  // The other executor computes short work at once, and helps again when it is done.
+  for (int i = 0; i < 10; ++i) {
+    const SimulatedItem& item = simulation.Submit(&runner, 0.005, 2);
+    EXPECT_EQ(item.start, item.arrival);
+    simulation.Advance(absl::Milliseconds(10));
+    EXPECT_EQ(item.ends, 1);
+  }
+  simulation.RunToEnd();
+  EXPECT_TRUE(heavy.status.ok()) << heavy.status;
+  EXPECT_NEAR(absl::ToDoubleSeconds(heavy.end - heavy.arrival), (1.0 + 10 * 0.005) / 2, 1e-3);
+  EXPECT_EQ(simulation.violation(), "");
+}
+
+// Otherwise later work would be expected to take as little time without help.
+TEST(DispatcherSimulation, LearnsNothingFromWorkThatHadHelp) {
+  SimulatedRunner runner;
+  SchedulerOptions options = Options();
+  options.executors = 2;
+  Simulation simulation(options);
+  for (int i = 0; i < 20; ++i) {
+    simulation.Submit(&runner, 0.1, 1);
+    simulation.Advance(absl::Milliseconds(60));
+  }
+  for (int i = 0; i < 20; ++i) simulation.Submit(&runner, 0.1, 1 + static_cast<uint32_t>(i % 3));
+  const SchedulerStats stats = simulation.dispatcher().stats(simulation.now());
+  ASSERT_GT(stats.queue_requests, 0);
+  EXPECT_NEAR(absl::ToDoubleSeconds(stats.queue_expected),
+              0.1 * static_cast<double>(stats.queue_requests), 1e-6);
+  EXPECT_EQ(simulation.violation(), "");
+}
+
 TEST(DispatcherSimulation, UsesBothExecutors) {
   SimulatedRunner runner;
   SchedulerOptions options = Options();

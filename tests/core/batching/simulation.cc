@@ -202,7 +202,8 @@ absl::Time Simulation::NextEvent() const {
     const Lane& lane = lanes_[i];
     if (!IsBusy(lane) || !const_cast<Dispatcher&>(dispatcher_).gate(i).open()) continue;
     // Rounded up, so that the batch is done then.
-    next = std::min(next, now_ + absl::Seconds(lane.needs - lane.done) + absl::Nanoseconds(1));
+    next = std::min(next, now_ + absl::Seconds((lane.needs - lane.done) / CountExecutors(i)) +
+                              absl::Nanoseconds(1));
   }
   return next;
 }
@@ -212,10 +213,37 @@ void Simulation::Progress(absl::Duration duration) {
   for (int i = 0; i < static_cast<int>(lanes_.size()); ++i) {
     Lane& lane = lanes_[i];
     if (!IsBusy(lane) || !dispatcher_.gate(i).open()) continue;
-    lane.done += seconds;
+    lane.done += seconds * CountExecutors(i);
     for (const WorkItem& item : lane.batch.items) {
       served_[{lane.work_class, item.caller}] +=
           seconds * item.cost.seconds / lane.batch.cost.seconds;
+    }
+  }
+}
+
+int Simulation::CountExecutors(int lane) const {
+  int count = 1;
+  for (int executor = 0; executor < options_.executors; ++executor) {
+    count += dispatcher_.helped_lane(executor).load() == lane;
+  }
+  return count;
+}
+
+void Simulation::CheckHelp(int executor) {
+  const int first = executor * kLanes;
+  const bool busy = std::any_of(lanes_.begin() + first, lanes_.begin() + first + kLanes,
+                                [this](const Lane& lane) { return IsBusy(lane); });
+  const int helped = dispatcher_.helped_lane(executor).load();
+  if (helped >= 0) {
+    if (busy) Violate("an executor with work helps another");
+    if (!IsBusy(lanes_[helped]) || lanes_[helped].work_class != WorkClass::kLong) {
+      Violate("an executor helps what does not run or is short");
+    }
+  } else if (!busy) {
+    for (int i = 0; i < static_cast<int>(lanes_.size()); ++i) {
+      if (IsBusy(lanes_[i]) && i % kLanes != kShortLane && dispatcher_.gate(i).open()) {
+        Violate("an idle executor does not help");
+      }
     }
   }
 }
@@ -235,6 +263,7 @@ void Simulation::Check() {
     Violate("the counters do not add up");
   }
   for (int executor = 0; executor < options_.executors; ++executor) {
+    CheckHelp(executor);
     int open = 0, busy = 0, running = 0;
     for (int i = executor * kLanes; i < (executor + 1) * kLanes; ++i) {
       if (!IsBusy(lanes_[i])) continue;

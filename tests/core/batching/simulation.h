@@ -98,7 +98,10 @@ class Simulation {
   void End(std::vector<EndedItem> ended);
   absl::Time NextEvent() const;
   void Progress(absl::Duration duration);
+  // Those that compute the lane's batch: its own and those that help.
+  int CountExecutors(int lane) const;
   void Check();
+  void CheckHelp(int executor);
   void CheckStopped();
   void Violate(const std::string& what);
 

@@ -624,9 +624,55 @@ TEST_F(EngineLifecycle, CompanyDoesNotChangeBits) {
   EXPECT_TRUE(had_company);
 }
 
+// The first tasks of the request wait for each other, so both executors must compute it.
+TEST_F(EngineLifecycle, ComputesALongRequestOnAllExecutorsWithTheSameBits) {
+  std::mt19937 random(99);
+  ASSERT_TRUE(layers_.Add(MakeTestLayer("self", 64, 64, 64, 4, 2, 16)).ok());
+  const auto make = [&random] {
+    std::vector<Request> requests;
+    Mha layer;
+    layer.layer = "self";
+    layer.query = RandomTensor(random, {1500, 64}, DataType::kFloat32);
+    requests.emplace_back(std::move(layer));
+    Sdpa bare;
+    bare.query = RandomTensor(random, {1, 700, 4, 16}, DataType::kFloat32);
+    bare.key = RandomTensor(random, {1, 700, 2, 16}, DataType::kFloat32);
+    bare.value = RandomTensor(random, {1, 700, 2, 16}, DataType::kFloat32);
+    requests.emplace_back(std::move(bare));
+    return requests;
+  };
+  for (Request& request : make()) {
+    const auto copy = [&request] {
+      return std::visit([](const auto& r) -> Request { return Copy(r); }, request);
+    };
+    EngineOptions options = Options();
+    Start(options, 1 << 28);
+    const absl::StatusOr<Response> want = Call(*engine_, copy());
+    ASSERT_TRUE(want.ok()) << want.status();
+
+    options.num_workers = options.executors = 2;
+    options.short_limit = absl::Nanoseconds(1);  // every request is long
+    std::atomic<int> waiting{-1'000'000};        // until the engine has measured its rates
+    options.before_task = [&waiting] {
+      if (waiting.fetch_add(1) >= 2) return;
+      while (waiting.load() < 2 && waiting.load() >= 0) std::this_thread::yield();
+    };
+    Start(options, 1 << 28);
+    waiting.store(0);
+    const absl::StatusOr<Response> got = Call(*engine_, copy());
+    ASSERT_TRUE(got.ok()) << got.status();
+    ASSERT_EQ(got->output.byte_size(), want->output.byte_size());
+    EXPECT_EQ(std::memcmp(got->output.data(), want->output.data(), want->output.byte_size()), 0);
+    engine_.reset();
+  }
+}
+
 // Many threads submit, cancel and let requests expire: each request is answered exactly once,
 // the counts add up, no byte stays charged.
-TEST(Engine, AnswersEachRequestExactlyOnceUnderContention) {
+class EngineUnderContention : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(Executors, EngineUnderContention, testing::Values(1, 2));
+
+TEST_P(EngineUnderContention, AnswersEachRequestExactlyOnce) {
   constexpr int kThreads = 8;
   constexpr int kRequests = 300;
   LayerRegistry layers;
@@ -634,6 +680,8 @@ TEST(Engine, AnswersEachRequestExactlyOnceUnderContention) {
   ASSERT_TRUE(layers.Add(MakeTestLayer("b", 16, 16, 16)).ok());
   EngineOptions options = Options();
   options.num_workers = 2;
+  options.executors = GetParam();
+  if (options.executors > 1) options.short_limit = absl::Nanoseconds(1);  // they help each other
   options.max_queue_requests = 24;
   CountingObserver observer;
   std::atomic<int64_t> ok{0}, refused{0}, expired{0}, cancelled{0}, other{0};

@@ -3,6 +3,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <new>
@@ -275,6 +276,124 @@ TEST(WorkerPool, BeginsALoopOnlyOnceItsGateIsOpen) {
       EXPECT_EQ(calls, n);
     }
   }
+}
+
+// Helps a pool from threads of its own until it is destroyed.
+class HelpingThreads {
+ public:
+  HelpingThreads(WorkerPool& pool, int count) {
+    for (int i = 0; i < count; ++i) {
+      threads_.emplace_back([this, &pool, worker = pool.size() + i] {
+        pool.Help(worker, [this] { return wanted_.load(); });
+      });
+    }
+  }
+  ~HelpingThreads() {
+    wanted_.store(false);
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+ private:
+  std::atomic<bool> wanted_{true};
+  std::vector<std::thread> threads_;
+};
+
+// Each iteration waits for the others, so all threads must be in the loop.
+TEST(WorkerPool, LetsHelpersRunIterationsAtTheSameTime) {
+  for (const int size : {1, 2}) {
+    WorkerPool pool(size, {}, {}, /*helpers=*/2);
+    const HelpingThreads helpers(pool, 2);
+    for (int loop = 0; loop < 20; ++loop) {
+      const int n = size + 2;
+      std::atomic<int> arrived{0};
+      std::vector<int> workers(static_cast<size_t>(n));
+      pool.ParallelFor(n, [&](int64_t i, int worker) {
+        workers[static_cast<size_t>(i)] = worker;
+        arrived.fetch_add(1);
+        while (arrived.load() < n) std::this_thread::yield();
+      });
+      std::sort(workers.begin(), workers.end());
+      for (int i = 0; i < n; ++i) EXPECT_EQ(workers[static_cast<size_t>(i)], i);
+    }
+  }
+}
+
+TEST(WorkerPool, LosesNoIterationThoughHelpersComeAndGo) {
+  const unsigned seed = 20261128;
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  WorkerPool pool(2, {}, {}, /*helpers=*/2);
+  for (int round = 0; round < 30; ++round) {
+    std::atomic<int> asked{0};
+    const int leave_after = static_cast<int>(random() % 40);
+    std::atomic<bool> over{false};
+    const auto wanted = [&] { return !over.load() && asked.fetch_add(1) < leave_after; };
+    std::thread first([&] { pool.Help(2, wanted); });
+    std::thread second([&] { pool.Help(3, wanted); });
+    for (const int64_t n : {0, 1, 2, 50, 3}) {
+      std::vector<int> calls(static_cast<size_t>(n), 0);  // not atomic: one worker touches each
+      pool.ParallelFor(n, [&](int64_t i, int) { ++calls[static_cast<size_t>(i)]; });
+      EXPECT_THAT(calls, Each(1));
+    }
+    over.store(true);
+    first.join();
+    second.join();
+  }
+}
+
+TEST(WorkerPool, TakesTheExceptionOfAHelper) {
+  WorkerPool pool(1, {}, {}, /*helpers=*/1);
+  const HelpingThreads helpers(pool, 1);
+  std::atomic<bool> thrown{false};
+  const auto body = [&](int64_t, int worker) {
+    if (worker == 1) {
+      thrown.store(true);
+      throw std::runtime_error("a helper's");
+    }
+    while (!thrown.load()) std::this_thread::yield();
+  };
+  EXPECT_THROW(pool.ParallelFor(2, body), std::runtime_error);
+}
+
+TEST(WorkerPool, StopsHelpersWithItsGate) {
+  WorkerPool pool(1, {}, {}, /*helpers=*/1);
+  TaskGate gate;
+  const WorkerPool::Interruptible interruptible(pool, gate);
+  const HelpingThreads helpers(pool, 1);
+  std::atomic<int> calls{0};
+  const auto body = [&](int64_t, int worker) {
+    calls.fetch_add(1);
+    if (worker == 0) {
+      while (calls.load() < 2) std::this_thread::yield();  // until the helper is in the loop
+      gate.Stop();
+    } else {
+      while (!gate.stopped()) std::this_thread::yield();
+    }
+  };
+  EXPECT_THROW(pool.ParallelFor(1000, body), WorkerPool::Interrupted);
+  EXPECT_EQ(calls, 2);
+}
+
+TEST(WorkerPool, LetsAHelperGoThatIsNotWantedBetweenTwoIterations) {
+  WorkerPool pool(1, {}, {}, /*helpers=*/1);
+  std::atomic<bool> wanted{true}, left{false};
+  std::atomic<int> helped{0};
+  std::thread helper([&] {
+    pool.Help(1, [&] { return wanted.load(); });
+    left.store(true);
+  });
+  pool.ParallelFor(100, [&](int64_t i, int worker) {
+    if (worker == 1) {
+      helped.fetch_add(1);
+      wanted.store(false);
+    } else if (i > 0) {
+      while (!left.load()) std::this_thread::yield();
+    } else {
+      while (helped.load() == 0) std::this_thread::yield();
+    }
+  });
+  helper.join();
+  EXPECT_EQ(helped, 1);
 }
 
 }  // namespace

@@ -197,7 +197,7 @@ pid_t ForkClientInMidCall(const std::string& address, const std::string& message
 }
 
 TEST(RobustnessTest, SurvivesClientsThatAreKilledInMidCall) {
-  HoldableServer server({"--workers=1", "--batching=off"});
+  HoldableServer server({"--workers=1", "--batching=off", "--max-queue-delay=1m"});
   ExpectStillServes(server);
   HeldCall held(server);  // the calls below are in the queue
   const std::string whole = OperatorRequest(16, 2, 32).SerializeAsString();

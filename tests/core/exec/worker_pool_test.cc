@@ -245,7 +245,11 @@ TEST(WorkerPool, EndsASuspendedLoopWhenItsGateIsStopped) {
       TaskGate gate;
       const WorkerPool::Interruptible interruptible(pool, gate);
       Suspender suspender(gate, size, [&] { gate.Stop(); });
-      const auto body = [&](int64_t i, int) { suspender.OnIteration(i == at); };
+      const auto body = [&](int64_t i, int) {
+        suspender.OnIteration(i == at);
+        // Otherwise the others could end the loop before the one that closes the gate.
+        while (i > at && suspender.closed() == 0) std::this_thread::yield();
+      };
       EXPECT_THROW(pool.ParallelFor(1000, body), WorkerPool::Interrupted);
       EXPECT_EQ(suspender.closed(), 1);
     }

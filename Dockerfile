@@ -41,6 +41,9 @@ LABEL org.opencontainers.image.title="attend" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 USER 10001:10001
+# Plain text on all addresses: the network of a container is its own, and whoever publishes a port
+# decides who reaches it. With a certificate (ATTEND_TLS_CERT, ATTEND_TLS_KEY) calls are encrypted.
+ENV ATTEND_LISTEN=0.0.0.0:50051 ATTEND_METRICS_LISTEN=0.0.0.0:9090 ATTEND_INSECURE=on
 EXPOSE 50051 9090
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["/usr/bin/attend-server", "--healthcheck"]

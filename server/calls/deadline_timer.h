@@ -39,7 +39,7 @@ class DeadlineTimer {
   ~DeadlineTimer();
 
   // `object` is told at `deadline`, a time of the clock, if it still lives and has
-  // not been removed. Every entry must be removed once, before the timer ends.
+  // not been removed. An entry may stay until then, or until the timer ends.
   Entry Add(absl::Time deadline, std::weak_ptr<Expirable> object);
 
   // The object may be told meanwhile; the timer then holds a reference to it. Does

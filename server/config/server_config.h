@@ -30,6 +30,10 @@ struct TransportConfig {
   int64_t max_receive_bytes = int64_t{768} << 20;
   int64_t max_concurrent_streams = 256;  // of one connection
   int network_threads = 0;               // that receive, not 1; 0: chosen at start
+  int64_t max_connections = 1024;
+  int64_t max_caller_connections = 256;                  // of one caller
+  absl::Duration handshake_timeout = absl::Seconds(10);  // TLS and HTTP/2's first frames
+  absl::Duration max_connection_idle = absl::Minutes(10);
   absl::Duration max_connection_age = absl::Minutes(30);
 };
 
@@ -37,6 +41,7 @@ struct TlsConfig {
   std::string cert_file;       // PEM chain; empty: no TLS
   std::string key_file;        // PEM
   std::string client_ca_file;  // PEM; not empty: callers must show a certificate of it
+  bool insecure = false;       // plain text may be taken from other machines
 };
 
 struct LifecycleConfig {
@@ -47,7 +52,7 @@ struct LifecycleConfig {
 };
 
 struct TelemetryConfig {
-  std::string metrics_listen = "0.0.0.0:9090";  // empty: none
+  std::string metrics_listen = "127.0.0.1:9090";  // empty: none
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
 };
@@ -55,7 +60,7 @@ struct TelemetryConfig {
 // Everything that can be set on a server. settings.h maps it to flags and
 // environment variables.
 struct ServerConfig {
-  std::vector<std::string> listen = {"0.0.0.0:50051"};
+  std::vector<std::string> listen = {"localhost:50051"};
   LayersConfig layers;
   EngineOptions engine;
   TransportConfig transport;

@@ -200,6 +200,24 @@ void AddConnectionLimits(TransportConfig& transport, std::vector<Setting>& setti
                                      "largest number of calls of one connection at once"),
                                 transport.max_concurrent_streams, 1,
                                 std::numeric_limits<int32_t>::max()));
+  settings.push_back(IntSetting(
+      Base("Limits", "max-connections", "N",
+           "largest number of connections at once; each takes two file descriptors, and a limit on "
+           "open files that is too low for N lowers it"),
+      transport.max_connections, 1, 1'000'000));
+  settings.push_back(IntSetting(
+      Base("Limits", "max-caller-connections", "N",
+           "largest number of connections of one caller, told by its address without the "
+           "port, at once"),
+      transport.max_caller_connections, 1, 1'000'000));
+  settings.push_back(
+      DurationSetting(Base("Limits", "handshake-timeout", "DURATION",
+                           "time that a new connection has for the handshakes of TLS and HTTP/2"),
+                      transport.handshake_timeout, absl::Milliseconds(100), absl::Hours(1)));
+  settings.push_back(DurationSetting(Base("Limits", "max-connection-idle", "DURATION",
+                                          "close connections that have had no call for so long"),
+                                     transport.max_connection_idle, absl::Seconds(1),
+                                     kMaxConnectionAge));
   settings.push_back(DurationSetting(Base("Limits", "max-connection-age", "DURATION",
                                           "close connections older than this; clients reconnect"),
                                      transport.max_connection_age, absl::Seconds(1),
@@ -214,6 +232,11 @@ void AddSecurity(TlsConfig& tls, std::vector<Setting>& settings) {
       tls.cert_file));
   settings.push_back(
       StringSetting(Base("Security", "tls-key", "PATH", "PEM private key"), tls.key_file));
+  settings.push_back(
+      BoolSetting(Base("Security", "insecure", "on|off",
+                       "take plain text on addresses that other machines reach, where no "
+                       "certificate is given"),
+                  tls.insecure));
   settings.push_back(StringSetting(
       Base("Security", "tls-client-ca", "PATH",
            "PEM certificates: callers must show a certificate that one of them signed"),

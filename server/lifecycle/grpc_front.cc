@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/lifecycle/grpc_front.h"
 
-#include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -11,11 +11,15 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/exec/cores.h"
-#include "server/net/address.h"
+#include "server/net/listener.h"
 #include "server/security/credentials.h"
+#include "server/telemetry/log.h"
 
 namespace attend {
 namespace {
+
+// Of the headers of one call together: names, values, and 32 bytes for each.
+constexpr int kMaxHeaderBytes = 8 << 10;
 
 void SetTransport(const TransportConfig& config, absl::Duration max_deadline,
                   grpc::ServerBuilder& builder) {
@@ -33,27 +37,41 @@ void SetTransport(const TransportConfig& config, absl::Duration max_deadline,
   const auto set = [&](const char* name, int64_t value) {
     builder.AddChannelArgument(name, static_cast<int>(value));
   };
-  // On by default: a second server on the port would start silently.
-  set(GRPC_ARG_ALLOW_REUSEPORT, 0);
   set(GRPC_ARG_MAX_CONCURRENT_STREAMS, config.max_concurrent_streams);
+  set(GRPC_ARG_MAX_METADATA_SIZE, kMaxHeaderBytes);
+  set(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, absl::ToInt64Milliseconds(config.handshake_timeout));
+  set(GRPC_ARG_MAX_CONNECTION_IDLE_MS, absl::ToInt64Milliseconds(config.max_connection_idle));
   // Bounds what never becomes a call, as a message of which no more comes.
   set(GRPC_ARG_MAX_CONNECTION_AGE_MS, absl::ToInt64Milliseconds(config.max_connection_age));
   set(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, absl::ToInt64Milliseconds(max_deadline));
   // Finds callers that are gone without a word within 80 s; lets callers ask as
-  // often as every 10 s.
+  // often as every 10 s, and ends a connection that asks more often a third time.
   set(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
   set(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
   set(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   set(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
+  set(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 2);
 }
 
-absl::Status ListenError(const std::string& address) {
-  const auto refuse = [&](absl::string_view reason) {
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", address, ": ", reason));
-  };
-  if (!UnixPath(address).empty()) return refuse("the socket cannot be made at that path");
-  const absl::StatusOr<HostPort> target = ParseHostPort(address);
-  return target.ok() ? refuse(BindError(*target)) : target.status();
+// Raises the limit on open files as far as is needed and allowed. Where that is too little, some of
+// it is left for files.
+ConnectionLimits LimitConnections(const TransportConfig& config) {
+  constexpr rlim_t kOtherFiles = 100;
+  constexpr rlim_t kFilesPerConnection = 2;
+  ConnectionLimits limits = {config.max_connections, config.max_caller_connections};
+  const rlim_t needed =
+      static_cast<rlim_t>(config.max_connections) * kFilesPerConnection + kOtherFiles;
+  rlimit files = {};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= needed) return limits;
+  files.rlim_cur = std::min(needed, files.rlim_max);
+  setrlimit(RLIMIT_NOFILE, &files);
+  if (files.rlim_cur < needed) {
+    const rlim_t left = files.rlim_cur - std::min(files.rlim_cur, kOtherFiles);
+    limits.connections = std::max<int64_t>(static_cast<int64_t>(left / kFilesPerConnection), 1);
+    Log(LogLevel::kWarning, "the limit on open files lowers --max-connections",
+        {{"connections", absl::StrCat(limits.connections)}});
+  }
+  return limits;
 }
 
 int NetworkThreads(const ServerConfig& config) {
@@ -65,42 +83,45 @@ int NetworkThreads(const ServerConfig& config) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Start(const ServerConfig& config,
-                                                            Routes routes,
-                                                            std::function<bool()> overloaded) {
+absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Listen(const ServerConfig& config,
+                                                             Routes routes,
+                                                             std::function<bool()> overloaded) {
   ATTEND_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
                           MakeServerCredentials(config.tls));
+  std::unique_ptr<GrpcFront> front(new GrpcFront(std::move(routes)));
+  std::vector<Listener> listeners;
+  for (const std::string& address : config.listen) {
+    ATTEND_ASSIGN_OR_RETURN(std::vector<Listener> opened, Listener::Open(address));
+    front->addresses_.push_back(opened.front().address());
+    for (Listener& listener : opened) listeners.push_back(std::move(listener));
+  }
   grpc::ServerBuilder builder;
   SetTransport(config.transport, config.lifecycle.max_deadline, builder);
-  std::unique_ptr<GrpcFront> front(new GrpcFront(std::move(routes)));
   builder.RegisterAsyncGenericService(&front->service_);
   for (int i = 0; i < NetworkThreads(config); ++i) {
     front->queues_.push_back(
         std::make_unique<CallQueue>(builder, front->service_, front->routes_, overloaded));
   }
-  std::vector<int> ports(config.listen.size(), 0);
-  for (size_t i = 0; i < config.listen.size(); ++i) {
-    const std::string& address = config.listen[i];
-    const absl::string_view path = UnixPath(address);
-    if (!path.empty() && UnixSocketInUse(path)) {
-      return absl::UnavailableError(
-          absl::StrCat("cannot listen on ", address, ": another process does"));
-    }
-    builder.AddListeningPort(
-        address, path.empty() ? credentials : grpc::InsecureServerCredentials(), &ports[i]);
-  }
+  using Type = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
+  front->tcp_ = builder.experimental().AddExternalConnectionAcceptor(Type::FROM_FD, credentials);
+  front->unix_ = builder.experimental().AddExternalConnectionAcceptor(
+      Type::FROM_FD, grpc::InsecureServerCredentials());
   front->server_ = builder.BuildAndStart();
-  for (size_t i = 0; i < ports.size(); ++i) {
-    const std::string& address = config.listen[i];
-    // gRPC stops at the first address that it cannot have.
-    if (ports[i] == 0) return ListenError(address);
-    front->addresses_.push_back(UnixPath(address).empty()
-                                    ? absl::StrCat(ParseHostPort(address)->host, ":", ports[i])
-                                    : address);
-  }
   if (front->server_ == nullptr) return absl::InternalError("gRPC cannot start its server");
-  for (const auto& queue : front->queues_) queue->Start();
+  front->connections_ = std::make_unique<Connections>(
+      std::move(listeners), LimitConnections(config.transport),
+      [front = front.get()](const Listener& listener, int fd) {
+        grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+        connection.listener_fd = listener.fd();
+        connection.fd = fd;
+        (listener.is_unix() ? front->unix_ : front->tcp_)->HandleNewConnection(&connection);
+      });
   return front;
+}
+
+absl::Status GrpcFront::Serve() {
+  for (const auto& queue : queues_) queue->Start();
+  return connections_->Start();
 }
 
 void GrpcFront::Shutdown() {
@@ -109,13 +130,10 @@ void GrpcFront::Shutdown() {
   // begun is dropped without a status, which its caller sees as CANCELLED (gRPC
   // 1.51, Server::CallData::KillZombie). The end of the connection makes it
   // UNAVAILABLE, which clients retry.
-  // gRPC would log that taking connections fails now.
-  gpr_set_log_function([](gpr_log_func_args*) {});
-  EndConnections(addresses_);
+  if (connections_ != nullptr) connections_->End();
   server_->Shutdown(std::chrono::system_clock::now());
   server_->Wait();
   queues_.clear();
-  gpr_set_log_function(nullptr);  // as it was
   server_.reset();
 }
 

@@ -3,6 +3,7 @@
 #define ATTEND_SERVER_LIFECYCLE_GRPC_FRONT_H_
 
 #include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
 
 #include <functional>
 #include <memory>
@@ -11,22 +12,33 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "server/calls/call_queue.h"
 #include "server/config/server_config.h"
+#include "server/net/connections.h"
 
 namespace attend {
 
-// The gRPC server with its settings: listeners, transport limits and the threads that receive.
+// The gRPC server with its settings: connections, transport limits and the threads that receive.
 class GrpcFront {
  public:
-  // Serves `routes` from here on. What they and `overloaded`, which must be thread-safe and not
-  // block, refer to outlives it. UNAVAILABLE that names the address that cannot be had.
-  static absl::StatusOr<std::unique_ptr<GrpcFront>> Start(const ServerConfig& config, Routes routes,
-                                                          std::function<bool()> overloaded);
+  // Listens, and serves `routes` once Serve is called. What they and `overloaded`, which must be
+  // thread-safe and not block, refer to outlives the front. UNAVAILABLE that names the address that
+  // cannot be had.
+  static absl::StatusOr<std::unique_ptr<GrpcFront>> Listen(const ServerConfig& config,
+                                                           Routes routes,
+                                                           std::function<bool()> overloaded);
   ~GrpcFront() { Shutdown(); }
+
+  // Takes connections and calls from here on. To be called once.
+  absl::Status Serve();
 
   // As configured, with the ports in use.
   const std::vector<std::string>& addresses() const { return addresses_; }
+
+  // Connections::Close and Connections::stats.
+  void CloseConnection(absl::string_view peer) { connections_->Close(peer); }
+  ConnectionStats connection_stats() const { return connections_->stats(); }
 
   // Ends listening and every connection, so that calls that are left, or still
   // come, are UNAVAILABLE to their callers. Blocks until then. May be called
@@ -34,12 +46,16 @@ class GrpcFront {
   void Shutdown();
 
  private:
+  using Acceptor = std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor>;
+
   explicit GrpcFront(Routes routes) : routes_(std::move(routes)) {}
 
   const Routes routes_;
   grpc::AsyncGenericService service_;
+  Acceptor tcp_, unix_;  // what gRPC takes connections over with
   std::unique_ptr<grpc::Server> server_;
   std::vector<std::unique_ptr<CallQueue>> queues_;  // end before the server does
+  std::unique_ptr<Connections> connections_;
   std::vector<std::string> addresses_;
 };
 

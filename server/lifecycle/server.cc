@@ -66,12 +66,13 @@ int64_t CallerBytes(const ServerConfig& config) {
 // Everything between the engine and gRPC.
 struct Services {
   Services(const ServerConfig& config, const LayerRegistry& registry, Engine& engine,
-           Metrics& metrics)
+           Metrics& metrics, std::function<void(absl::string_view peer)> close_connection)
       : attention(engine, metrics, calls,
                   {config.transport.max_request_bytes,
                    config.lifecycle.max_deadline,
                    {static_cast<size_t>(engine.shape_limits().max_sequences),
-                    static_cast<size_t>(engine.max_heads())}}) {
+                    static_cast<size_t>(engine.max_heads())}},
+                  std::move(close_connection)) {
     attention.AddTo(routes);
     AddLayerService(registry, metrics, routes);
     AddServerService(MakeInfo(config, engine), metrics, routes);
@@ -94,7 +95,9 @@ class ServerImpl final : public Server {
     ready_ = false;
     if (engine_ != nullptr && !drained_) engine_->Drain(Clock::Steady().Now());
     if (grpc_ != nullptr) grpc_->Shutdown();
+    services_.reset();  // its timer may close connections
     metrics_.SetEngine(nullptr);
+    metrics_.SetConnections(nullptr);
   }
 
   absl::Status Start() {
@@ -118,10 +121,14 @@ class ServerImpl final : public Server {
         {{"workers", absl::StrCat(engine_->options().num_workers)},
          {"executors", absl::StrCat(engine_->options().executors)}});
     metrics_.SetEngine(engine_.get());
-    services_ = std::make_unique<Services>(config_, registry_, *engine_, metrics_);
+    services_ = std::make_unique<Services>(
+        config_, registry_, *engine_, metrics_,
+        [this](absl::string_view peer) { grpc_->CloseConnection(peer); });
     services_->health.SetServing(true);
-    ATTEND_ASSIGN_OR_RETURN(grpc_, GrpcFront::Start(config_, services_->routes,
-                                                    [this] { return engine_->Overloaded(); }));
+    ATTEND_ASSIGN_OR_RETURN(grpc_, GrpcFront::Listen(config_, services_->routes,
+                                                     [this] { return engine_->Overloaded(); }));
+    metrics_.SetConnections([this] { return grpc_->connection_stats(); });
+    ATTEND_RETURN_IF_ERROR(grpc_->Serve());
     ready_ = true;
     for (const std::string& address : grpc_->addresses()) {
       Log(LogLevel::kInfo, "listening", {{"address", address}});

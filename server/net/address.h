@@ -2,8 +2,9 @@
 #ifndef ATTEND_SERVER_NET_ADDRESS_H_
 #define ATTEND_SERVER_NET_ADDRESS_H_
 
+#include <netdb.h>
+
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -19,8 +20,14 @@ struct HostPort {
 // "HOST:PORT". INVALID_ARGUMENT that names what is wrong.
 absl::StatusOr<HostPort> ParseHostPort(absl::string_view text);
 
-// Why an address could not be listened on, found out by trying once more: gRPC
-// and CivetWeb do not tell.
+// Whether only this machine reaches "HOST:PORT": "localhost", 127.0.0.0/8 or [::1]. Looks no name up.
+bool IsLoopback(absl::string_view address);
+
+// getaddrinfo: 0, or the error that gai_strerror explains. The caller frees what was found.
+int Resolve(const HostPort& address, addrinfo** found);
+
+// Why an address could not be listened on, found out by trying once more: CivetWeb
+// does not tell.
 std::string BindError(const HostPort& address);
 
 // Begins to connect to it and lets go, so that a thread that waits for a
@@ -30,16 +37,8 @@ void Knock(const HostPort& address);
 // "unix:PATH" has the path, other addresses an empty one.
 absl::string_view UnixPath(absl::string_view address);
 
-// Whether a process listens on the Unix socket at `path`. gRPC takes over a
-// socket file without asking.
+// Whether a process listens on the Unix socket at `path`.
 bool UnixSocketInUse(absl::string_view path);
-
-// For a server that leaves: ends listening on `addresses` ("HOST:PORT" with the
-// port in use, or "unix:PATH"), then what is written on each connection that was
-// taken there. Blocks until peers have received what was written before, for
-// 100 ms at most. The sockets stay their owner's to close; nothing written on
-// them later leaves.
-void EndConnections(const std::vector<std::string>& addresses);
 
 }  // namespace attend
 

@@ -12,17 +12,6 @@
 #include "server/codec/byte_buffer.h"
 
 namespace attend {
-namespace {
-
-// What gRPC holds until the last byte has left. The caller's id is not free before
-// its memory is: another caller would inherit it.
-struct Answer {
-  CallerHandle caller;
-  Response response;  // destroyed first
-};
-
-}  // namespace
-
 AttentionCall::AttentionCall(AttentionContext& shared, const AttentionMethod& method, Rpc& rpc)
     : shared_(shared),
       metrics_(shared.metrics),
@@ -83,26 +72,20 @@ absl::Status AttentionCall::Submit() {
 
 absl::StatusOr<Request> AttentionCall::Decode(MemoryCharge& charge) {
   ATTEND_ASSIGN_OR_RETURN(const ReceivedMessage message, ReceivedMessage::Open(request_));
-  const auto bytes = static_cast<int64_t>(request_.Length());
-  if (const int64_t limit = shared_.limits.max_request_bytes; bytes > limit) {
-    return MakeError(absl::StatusCode::kResourceExhausted, "TOO_LARGE", "",
-                     absl::StrCat("the message has ", bytes, " bytes; this server takes ", limit,
-                                  ": send smaller ones"));
-  }
-  // Charged before anything is allocated for it.
-  ATTEND_ASSIGN_OR_RETURN(charge, shared_.engine.budget().Charge(bytes, caller_.id()));
-  return method_.decode(message.chunks(), shared_.limits.decode);
+  return DecodeRequest(shared_, method_, message.chunks(), request_.Length(), caller_.id(), charge);
 }
 
 void AttentionCall::OnFinished(absl::StatusOr<Response> response) {
-  // Without these, the queue would look the shorter the more requests die in it.
-  if (absl::IsDeadlineExceeded(response.status()) || absl::IsCancelled(response.status())) {
-    metrics_.OnStage(Stage::kQueue, Clock::Steady().Now() - submitted_);
-  }
+  ObserveStages(metrics_, response, submitted_);
   if (!TakeEnd()) return;  // the response goes, and with it its memory
   absl::Status status = response.status();
   if (response.ok()) {
-    const absl::Status failed = CatchFailures([&] { status = Encode(*std::move(response)); });
+    const absl::Status failed = CatchFailures([&] {
+      auto answer = EncodeAnswer(metrics_, deadline_, std::move(caller_), *std::move(response),
+                                 method_.encode);
+      status = answer.status();
+      if (answer.ok()) answer_ = *std::move(answer);
+    });
     if (!failed.ok()) status = failed;
   }
   grpc::Status end = record_.End(status);
@@ -110,22 +93,11 @@ void AttentionCall::OnFinished(absl::StatusOr<Response> response) {
   // which OnDone waits, shows it.
   MutexLock lock(mutex_);
   if (end.ok()) {
-    rpc_.WriteAndFinish(response_, end);
+    sending_ = true;
+    rpc_.WriteAndFinish(answer_.bytes, end);
   } else {
     rpc_.Finish(end);
   }
-}
-
-absl::Status AttentionCall::Encode(Response response) {
-  const absl::Time start = Clock::Steady().Now();
-  metrics_.OnStage(Stage::kQueue, response.timing.queue);
-  metrics_.OnStage(Stage::kCompute, response.timing.compute);
-  if (start >= deadline_) return ExpiredError();
-  const auto answer = std::make_shared<Answer>(Answer{std::move(caller_), std::move(response)});
-  const std::shared_ptr<const Response> borrowed(answer, &answer->response);
-  response_ = MakeByteBuffer(borrowed, method_.encode(*borrowed));
-  metrics_.OnStage(Stage::kEncode, Clock::Steady().Now() - start);
-  return absl::OkStatus();
 }
 
 void AttentionCall::OnDeadline() {
@@ -141,6 +113,7 @@ void AttentionCall::OnDeadline() {
     if (done_) return;
     call = rpc_.context().c_call();
     grpc_call_ref(call);
+    if (sending_) EnsureReturn(shared_, answer_, deadline_, rpc_.context());
   }
   grpc_call_cancel(call, nullptr);
   grpc_call_unref(call);
@@ -159,7 +132,8 @@ void AttentionCall::OnDone() {
   record_.OnDone();
   shared_.timer.Remove(deadline_entry_);
   request_.Clear();
-  response_.Clear();
+  answer_.bytes.Clear();
+  EnsureReturn(shared_, answer_, deadline_, rpc_.context());
   shared_.calls.Remove();
 }
 

@@ -4,52 +4,19 @@
 
 #include <grpcpp/support/byte_buffer.h>
 
-#include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "core/base/caller_table.h"
 #include "core/base/mutex.h"
 #include "core/engine/engine.h"
 #include "server/calls/call_record.h"
-#include "server/calls/calls_in_flight.h"
 #include "server/calls/deadline_timer.h"
 #include "server/calls/rpc.h"
-#include "server/codec/limits.h"
-#include "server/codec/response_encoder.h"
-#include "server/telemetry/metrics.h"
+#include "server/services/attention_context.h"
 
 namespace attend {
-
-// What bounds every call.
-struct AttentionLimits {
-  int64_t max_request_bytes = 0;
-  absl::Duration max_deadline;
-  DecodeLimits decode;
-};
-
-// How the messages of one method are read and written.
-struct AttentionMethod {
-  Method method;
-  absl::StatusOr<Request> (*decode)(absl::Span<const absl::string_view> chunks,
-                                    const DecodeLimits& limits);
-  std::vector<EncodedPiece> (*encode)(const Response& response);
-};
-
-// What calls use. All of it outlives gRPC's server; the engine and the metrics
-// also outlive the end of the engine's last request.
-struct AttentionContext {
-  Engine& engine;
-  Metrics& metrics;
-  CallsInFlight& calls;
-  DeadlineTimer& timer;
-  CallerTable& callers;
-  AttentionLimits limits;
-};
 
 // One unary call. It begins with the headers and can be refused before its message is read.
 //
@@ -59,7 +26,7 @@ struct AttentionContext {
 //
 // Threads: OnDeadline, OnCancel, OnReadDone and the engine's callback race.
 // The first of them that ends the call, by TakeEnd, gives gRPC its one Finish and
-// alone uses `record_` and `response_`. No lock is held while the engine is called,
+// alone uses `record_` and `answer_`. No lock is held while the engine is called,
 // which may call back on the same thread, nor while gRPC is, but for the start of an
 // answer.
 class AttentionCall final : public Call,
@@ -79,7 +46,6 @@ class AttentionCall final : public Call,
 
   absl::Status Submit();
   absl::StatusOr<Request> Decode(MemoryCharge& charge);
-  absl::Status Encode(Response response);
 
   bool HasEnded();
   // Whether the one who calls this is the one that ends the call.
@@ -98,11 +64,13 @@ class AttentionCall final : public Call,
   CallerHandle caller_;        // moves on to the answer
   DeadlineTimer::Entry deadline_entry_;
   absl::Time submitted_;  // steady; written before the engine has the request
-  grpc::ByteBuffer request_, response_;
+  grpc::ByteBuffer request_;
+  EncodedAnswer answer_;
 
   Mutex mutex_;
-  bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // by TakeEnd
-  bool done_ ABSL_GUARDED_BY(mutex_) = false;   // OnDone has begun
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;    // by TakeEnd
+  bool done_ ABSL_GUARDED_BY(mutex_) = false;     // OnDone has begun
+  bool sending_ ABSL_GUARDED_BY(mutex_) = false;  // gRPC has `answer_`
   Engine::Ticket ticket_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

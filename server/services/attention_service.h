@@ -2,6 +2,9 @@
 #ifndef ATTEND_SERVER_SERVICES_ATTENTION_SERVICE_H_
 #define ATTEND_SERVER_SERVICES_ATTENTION_SERVICE_H_
 
+#include <functional>
+
+#include "absl/strings/string_view.h"
 #include "core/engine/engine.h"
 #include "server/calls/calls_in_flight.h"
 #include "server/services/attention_call.h"
@@ -14,17 +17,19 @@ namespace attend {
 // Thread-safe.
 class AttentionService final {
  public:
-  // All outlive the service.
+  // All outlive the service. `close_connection`, which may be empty, ends the connection with a
+  // peer that reads nothing.
   AttentionService(Engine& engine, Metrics& metrics, CallsInFlight& calls,
-                   const AttentionLimits& limits);
+                   const AttentionLimits& limits,
+                   std::function<void(absl::string_view peer)> close_connection = {});
 
   // The service outlives the routes.
   void AddTo(Routes& routes);
 
  private:
-  DeadlineTimer timer_;
   CallerTable callers_;
   AttentionContext shared_;
+  DeadlineTimer timer_;  // its thread uses the above
 };
 
 }  // namespace attend

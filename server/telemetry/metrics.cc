@@ -59,6 +59,24 @@ bool IsRejection(absl::StatusCode code) {
          code != absl::StatusCode::kInternal;
 }
 
+prometheus::MetricFamily RefusedConnections(const ConnectionStats& stats) {
+  prometheus::MetricFamily family = {"attend_connections_refused_total",
+                                     "Connections that were closed as soon as they were taken, by "
+                                     "the limit that they were over.",
+                                     prometheus::MetricType::Counter,
+                                     {}};
+  const auto add = [&family](const char* limit, int64_t value) {
+    prometheus::ClientMetric metric;
+    metric.label.push_back({"limit", limit});
+    metric.counter.value = static_cast<double>(value);
+    family.metric.push_back(std::move(metric));
+  };
+  add("connections", stats.refused_total);
+  add("caller_connections", stats.refused_caller);
+  add("open_files", stats.refused_descriptors);
+  return family;
+}
+
 }  // namespace
 
 // Values that are read when they are scraped.
@@ -68,6 +86,10 @@ class Metrics::Gauges {
     MutexLock lock(mutex_);
     engine_ = engine;
   }
+  void SetConnections(std::function<ConnectionStats()> stats) {
+    MutexLock lock(mutex_);
+    connections_ = std::move(stats);
+  }
   void SetLayerCount(int64_t count) {
     MutexLock lock(mutex_);
     layers_ = count;
@@ -75,10 +97,12 @@ class Metrics::Gauges {
 
   std::vector<prometheus::MetricFamily> Collect() const {
     EngineStats stats;
+    ConnectionStats connections;
     int64_t layers = 0;
     {
       MutexLock lock(mutex_);
       if (engine_ != nullptr) stats = engine_->stats();
+      if (connections_) connections = connections_();
       layers = layers_;
     }
     std::vector<prometheus::MetricFamily> families = {
@@ -96,6 +120,11 @@ class Metrics::Gauges {
                     absl::ToDoubleSeconds(stats.batch_overrun)),
         GaugeFamily("attend_in_flight_bytes", "Bytes charged to requests being served.",
                     static_cast<double>(stats.in_flight_bytes)),
+        GaugeFamily("attend_connections", "Connections that are open.",
+                    static_cast<double>(connections.open)),
+        CounterFamily("attend_connections_accepted_total", "Connections that were taken.",
+                      static_cast<double>(connections.accepted)),
+        RefusedConnections(connections),
         GaugeFamily("attend_layers", "Layers that the server holds.", static_cast<double>(layers)),
     };
     for (prometheus::MetricFamily& family : ProcessMetrics()) families.push_back(std::move(family));
@@ -105,6 +134,7 @@ class Metrics::Gauges {
  private:
   mutable Mutex mutex_;
   const Engine* engine_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  std::function<ConnectionStats()> connections_ ABSL_GUARDED_BY(mutex_);
   int64_t layers_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
@@ -251,6 +281,10 @@ void Metrics::OnBatch(const BatchRecord& batch) {
 
 void Metrics::SetEngine(const Engine* engine) {
   gauges_->SetEngine(engine);
+}
+
+void Metrics::SetConnections(std::function<ConnectionStats()> stats) {
+  gauges_->SetConnections(std::move(stats));
 }
 
 void Metrics::SetLayerCount(int64_t count) {

@@ -7,6 +7,7 @@
 #include <prometheus/registry.h>
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -14,6 +15,7 @@
 #include "absl/time/time.h"
 #include "core/batching/batch_observer.h"
 #include "core/engine/engine.h"
+#include "server/net/connections.h"
 #include "server/telemetry/method.h"
 
 namespace attend {
@@ -39,8 +41,9 @@ class Metrics final : public BatchObserver {
   void OnBatch(const BatchRecord& batch) override;
 
   // Where the gauges come from when they are scraped; nullptr before and after
-  // the engine's life: they are 0 then. Blocks while a scrape runs.
+  // the life of their source: they are 0 then. Blocks while a scrape runs.
   void SetEngine(const Engine* engine);
+  void SetConnections(std::function<ConnectionStats()> stats);
   void SetLayerCount(int64_t count);
 
   // Everything in Prometheus' text format.

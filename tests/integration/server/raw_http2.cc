@@ -16,6 +16,7 @@ enum FrameType : uint8_t {
   kSettings = 4,
   kPing = 6,
   kGoAway = 7,
+  kWindowUpdate = 8,
 };
 constexpr uint8_t kAck = 1;
 constexpr uint8_t kEndStream = 1;
@@ -37,6 +38,12 @@ RawHttp2::RawHttp2(const std::string& address) : fd_(ConnectTcp(address)) {
   const std::string preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   send(fd_, preface.data(), preface.size(), MSG_NOSIGNAL);
   SendFrame(kSettings, 0, 0, "");
+}
+
+void RawHttp2::OpenWindows() {
+  // SETTINGS_INITIAL_WINDOW_SIZE (4), 2^31 - 1, and the same for the connection, which has 65,535.
+  SendFrame(kSettings, 0, 0, std::string("\0\4\x7f\xff\xff\xff", 6));
+  SendFrame(kWindowUpdate, 0, 0, std::string("\x7f\xff\0\0", 4));
 }
 
 RawHttp2::~RawHttp2() {

@@ -306,11 +306,14 @@ TEST(StatusTableTest, AnswersUnavailableWhileDrainingAndFinishesWhatRuns) {
   ASSERT_TRUE(MakeCall(channel, kScaledDotProductPath, ShortRequest()).status.ok());
   HeldCall held(server);
   server.process().Signal(SIGTERM);
-  // Calls are accepted until the engine refuses; from then on none is.
+  // Calls are accepted until the engine refuses; from then on none is. One that is accepted waits
+  // behind the held one: it must give up soon.
+  Call::Options options;
+  options.timeout = std::chrono::milliseconds(20);
   CallResult result;
   ASSERT_TRUE(Eventually([&] {
-    result = MakeCall(channel, kScaledDotProductPath, ShortRequest());
-    return !result.status.ok();
+    result = MakeCall(channel, kScaledDotProductPath, ShortRequest(), options);
+    return result.status.error_code() == StatusCode::UNAVAILABLE;
   }));
   EXPECT_EQ(result.status.error_code(), StatusCode::UNAVAILABLE) << result.status.error_message();
   EXPECT_TRUE(held.Release().status.ok()) << held.Release().status.error_message();

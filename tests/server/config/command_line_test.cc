@@ -35,7 +35,7 @@ TEST(CommandLineTest, ServesByDefault) {
   const auto line = Parse({});
   ASSERT_TRUE(line.ok()) << line.status();
   EXPECT_EQ(line->action, CommandLine::Action::kServe);
-  EXPECT_THAT(line->config.listen, ElementsAre("0.0.0.0:50051"));
+  EXPECT_THAT(line->config.listen, ElementsAre("localhost:50051"));
 }
 
 TEST(CommandLineTest, DrainsByDefaultForAsLongAsACallMayTake) {
@@ -68,10 +68,10 @@ TEST(CommandLineTest, RepeatsAFlagOrSeparatesAVariable) {
   auto line = Parse({"--listen=127.0.0.1:1", "--listen=unix:/s"});
   ASSERT_TRUE(line.ok()) << line.status();
   EXPECT_THAT(line->config.listen, ElementsAre("127.0.0.1:1", "unix:/s"));
-  line = Parse({}, {{"ATTEND_LISTEN", "[::]:1;unix:/s"}});
+  line = Parse({}, {{"ATTEND_LISTEN", "[::1]:1;unix:/s"}});
   ASSERT_TRUE(line.ok()) << line.status();
-  EXPECT_THAT(line->config.listen, ElementsAre("[::]:1", "unix:/s"));
-  line = Parse({"--listen=127.0.0.1:9"}, {{"ATTEND_LISTEN", "[::]:1;unix:/s"}});
+  EXPECT_THAT(line->config.listen, ElementsAre("[::1]:1", "unix:/s"));
+  line = Parse({"--listen=127.0.0.1:9"}, {{"ATTEND_LISTEN", "[::1]:1;unix:/s"}});
   ASSERT_TRUE(line.ok()) << line.status();
   EXPECT_THAT(line->config.listen, ElementsAre("127.0.0.1:9"));
 }
@@ -149,6 +149,18 @@ TEST(CommandLineTest, RefusesSettingsThatContradictEachOther) {
   EXPECT_EQ(Parse({"--workers=2", "--executors=2"})->config.engine.executors, 2);
 }
 
+TEST(CommandLineTest, TakesPlainTextOfOtherMachinesOnlyWhereToldTo) {
+  for (const char* local : {"localhost:1", "127.0.0.1:1", "127.3.2.1:0", "[::1]:1", "unix:/s"}) {
+    EXPECT_TRUE(Parse({"--listen", local}).ok()) << local;
+  }
+  for (const char* open :
+       {"0.0.0.0:1", "[::]:1", "10.0.0.1:1", "example.com:1", "128.0.0.1:1", "127.example.com:1"}) {
+    ExpectRefused(Parse({"--listen", open}), std::string("--listen=") + open, "--insecure=on");
+    EXPECT_TRUE(Parse({"--listen", open, "--insecure=on"}).ok()) << open;
+    EXPECT_TRUE(Parse({"--listen", open, "--tls-cert=c", "--tls-key=k"}).ok()) << open;
+  }
+}
+
 TEST(CommandLineTest, KnowsWhatElseItMayBeAsked) {
   EXPECT_EQ(Parse({"--help"})->action, CommandLine::Action::kHelp);
   EXPECT_EQ(Parse({"--version"})->action, CommandLine::Action::kVersion);
@@ -164,7 +176,7 @@ TEST(CommandLineTest, PrintsAConfigurationThatReadsBackTheSame) {
                            "rotary_theta=1234567.8,rotary_interleaved=on,relative_buckets=8",
                            "--random-layer=t:embed_dim=64,num_heads=4,matmul=auto",
                            "--model=m=/path", "--model=n=/path:matmul=onednn", "--matmul=panels",
-                           "--listen=[::]:1", "--listen=unix:/s", "--long-share=0.5",
+                           "--listen=[::1]:1", "--listen=unix:/s", "--long-share=0.5",
                            "--batch-target=3ms", "--max-request-compute=1500ms",
                            "--max-request-bytes=1000000", "--drain-delay=1500ms"});
   ASSERT_TRUE(line.ok()) << line.status();

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/net/connections.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "core/base/caller_table.h"
+
+namespace attend {
+namespace {
+
+// Connections that are taken from one listener before others are looked at.
+constexpr int kBurst = 64;
+
+// How long the thread lets a listener be that the system cannot take connections from.
+constexpr int kPauseMs = 10;
+
+// How the end of a connection is waited for: so many times so long.
+constexpr int kEndPolls = 100;
+constexpr int kEndPollMs = 1;
+
+bool Add(int epoll, int fd, uint32_t events) {
+  epoll_event event = {};
+  event.events = events;
+  event.data.fd = fd;
+  return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+// The peer as gRPC names it, but with plain brackets; empty on a Unix socket.
+std::string PeerName(const sockaddr_storage& name) {
+  std::array<char, INET6_ADDRSTRLEN> text = {};
+  if (name.ss_family == AF_INET) {
+    const auto& address = reinterpret_cast<const sockaddr_in&>(name);
+    inet_ntop(AF_INET, &address.sin_addr, text.data(), text.size());
+    return absl::StrCat("ipv4:", text.data(), ":", ntohs(address.sin_port));
+  }
+  if (name.ss_family != AF_INET6) return "";
+  const auto& address = reinterpret_cast<const sockaddr_in6&>(name);
+  if (IN6_IS_ADDR_V4MAPPED(&address.sin6_addr)) {
+    inet_ntop(AF_INET, &address.sin6_addr.s6_addr[12], text.data(), text.size());
+    return absl::StrCat("ipv4:", text.data(), ":", ntohs(address.sin6_port));
+  }
+  inet_ntop(AF_INET6, &address.sin6_addr, text.data(), text.size());
+  return absl::StrCat("ipv6:[", text.data(), "]:", ntohs(address.sin6_port));
+}
+
+bool HasUnsent(int fd) {
+  int bytes = 0;
+  return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
+}
+
+int OpenSpare() {
+  return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+}  // namespace
+
+Connections::Connections(std::vector<Listener> listeners, const ConnectionLimits& limits,
+                         Serve serve)
+    : listeners_(std::move(listeners)), limits_(limits), serve_(std::move(serve)) {}
+
+Connections::~Connections() {
+  End();
+  MutexLock lock(mutex_);
+  for (const auto& [duplicate, connection] : connections_) close(duplicate);
+  for (const int fd : {epoll_, stop_, spare_}) {
+    if (fd >= 0) close(fd);
+  }
+}
+
+absl::Status Connections::Start() {
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  stop_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  spare_ = OpenSpare();
+  bool ready = epoll_ >= 0 && stop_ >= 0 && spare_ >= 0 && Add(epoll_, stop_, EPOLLIN);
+  for (const Listener& listener : listeners_) ready = ready && Add(epoll_, listener.fd(), EPOLLIN);
+  if (!ready) {
+    return absl::ResourceExhaustedError("the process has no file descriptor left to accept with");
+  }
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "accept");
+    Run();
+  });
+  return absl::OkStatus();
+}
+
+void Connections::Run() {
+  std::array<epoll_event, kBurst> events;
+  while (!stopping_.load()) {
+    const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), -1);
+    for (int i = 0; i < count; ++i) {
+      const int fd = events[static_cast<size_t>(i)].data.fd;
+      if (fd == stop_) continue;
+      const auto listener =
+          std::find_if(listeners_.begin(), listeners_.end(),
+                       [fd](const Listener& candidate) { return candidate.fd() == fd; });
+      if (listener != listeners_.end()) {
+        AcceptFrom(*listener);
+      } else {
+        Forget(fd);
+      }
+    }
+  }
+}
+
+void Connections::AcceptFrom(const Listener& listener) {
+  for (int i = 0; i < kBurst && !stopping_.load(); ++i) {
+    if (!AcceptOne(listener)) return;
+  }
+}
+
+bool Connections::AcceptOne(const Listener& listener) {
+  sockaddr_storage name = {};
+  socklen_t size = sizeof(name);
+  const int fd = accept4(listener.fd(), reinterpret_cast<sockaddr*>(&name), &size,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd < 0) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
+    if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO) return true;
+    TurnOneAway(listener);
+    return false;
+  }
+  std::string peer = PeerName(name);
+  std::string caller = CallerName(peer.empty() ? "unix:" : peer);
+  {
+    MutexLock lock(mutex_);
+    if (!Admit(caller) || !Watch(fd, {std::move(caller), std::move(peer)})) {
+      close(fd);
+      return true;
+    }
+  }
+  serve_(listener, fd);
+  return true;
+}
+
+// The system has no descriptor or no memory for a connection. Its caller must not wait for ever.
+void Connections::TurnOneAway(const Listener& listener) {
+  close(spare_);
+  const int fd = accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC);
+  if (fd >= 0) close(fd);
+  spare_ = OpenSpare();
+  if (fd >= 0) {
+    MutexLock lock(mutex_);
+    ++stats_.refused_descriptors;
+    return;
+  }
+  pollfd stop = {stop_, POLLIN, 0};
+  poll(&stop, 1, kPauseMs);
+}
+
+bool Connections::Admit(const std::string& caller) {
+  if (stats_.open >= limits_.connections) {
+    ++stats_.refused_total;
+    return false;
+  }
+  const auto found = callers_.find(caller);
+  if (found != callers_.end() && found->second >= limits_.per_caller) {
+    ++stats_.refused_caller;
+    return false;
+  }
+  return true;
+}
+
+bool Connections::Watch(int fd, Connection connection) {
+  const int duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  // A hang-up is always told; nothing else is asked for.
+  if (duplicate < 0 || !Add(epoll_, duplicate, EPOLLET)) {
+    if (duplicate >= 0) close(duplicate);
+    ++stats_.refused_descriptors;
+    return false;
+  }
+  ++stats_.accepted;
+  ++stats_.open;
+  ++callers_[connection.caller];
+  if (!connection.peer.empty()) peers_[connection.peer] = duplicate;
+  connections_.emplace(duplicate, std::move(connection));
+  return true;
+}
+
+void Connections::Forget(int duplicate) {
+  MutexLock lock(mutex_);
+  const auto found = connections_.find(duplicate);
+  if (found == connections_.end()) return;
+  const auto caller = callers_.find(found->second.caller);
+  if (--caller->second == 0) callers_.erase(caller);
+  // The port may have come back in a newer connection.
+  const auto peer = peers_.find(found->second.peer);
+  if (peer != peers_.end() && peer->second == duplicate) peers_.erase(peer);
+  connections_.erase(found);
+  --stats_.open;
+  close(duplicate);
+}
+
+void Connections::Close(absl::string_view peer) {
+  const std::string name = absl::StrReplaceAll(peer, {{"%5B", "["}, {"%5D", "]"}});
+  MutexLock lock(mutex_);
+  const auto found = peers_.find(name);
+  if (found != peers_.end()) shutdown(found->second, SHUT_RDWR);
+}
+
+void Connections::End() {
+  if (stopping_.exchange(true)) return;
+  if (thread_.joinable()) {
+    eventfd_write(stop_, 1);
+    thread_.join();
+  }
+  // Listeners first: who is turned away would otherwise come back at once.
+  for (Listener& listener : listeners_) listener.Close();
+  MutexLock lock(mutex_);
+  // Only what is written: data that comes to a socket which reads no more resets it, and
+  // what was not sent yet would be lost.
+  for (const auto& [duplicate, connection] : connections_) shutdown(duplicate, SHUT_WR);
+  for (int i = 0; i < kEndPolls; ++i) {
+    if (std::none_of(connections_.begin(), connections_.end(),
+                     [](const auto& entry) { return HasUnsent(entry.first); })) {
+      return;
+    }
+    poll(nullptr, 0, kEndPollMs);
+  }
+}
+
+ConnectionStats Connections::stats() const {
+  MutexLock lock(mutex_);
+  return stats_;
+}
+
+}  // namespace attend

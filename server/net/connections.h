@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ATTEND_SERVER_NET_CONNECTIONS_H_
+#define ATTEND_SERVER_NET_CONNECTIONS_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
+#include "core/base/mutex.h"
+#include "server/net/listener.h"
+
+namespace attend {
+
+struct ConnectionLimits {
+  int64_t connections = 1024;  // open at once
+  int64_t per_caller = 256;    // likewise, of one caller as CallerName tells them apart
+};
+
+// Counts since the start, and the connections that are open now.
+struct ConnectionStats {
+  int64_t open = 0;
+  int64_t accepted = 0;
+  int64_t refused_total = 0;        // ConnectionLimits::connections
+  int64_t refused_caller = 0;       // ConnectionLimits::per_caller
+  int64_t refused_descriptors = 0;  // the process has no file descriptor left
+};
+
+// Takes the connections of a server, hands each on, and can end it later. A connection over a limit
+// is closed as soon as it is taken, so that the listener never fills up.
+//
+// Each connection has a second descriptor here, a duplicate of the one that was handed on. By it a
+// thread of this class learns when the connection has ended, and it stays valid however its owner
+// uses the first one. Thread-safe.
+class Connections {
+ public:
+  // Takes over a connection and its descriptor. Called on the thread that accepts.
+  using Serve = std::function<void(const Listener& listener, int fd)>;
+
+  Connections(std::vector<Listener> listeners, const ConnectionLimits& limits, Serve serve);
+  ~Connections();  // as End; who serves has let go of every connection before
+  Connections(const Connections&) = delete;
+  Connections& operator=(const Connections&) = delete;
+
+  const std::vector<Listener>& listeners() const { return listeners_; }
+
+  // Accepts from here on. RESOURCE_EXHAUSTED if the system has no descriptor for it.
+  absl::Status Start();
+
+  // Ends the connection with the peer, named as gRPC does ("ipv4:1.2.3.4:567"), in both directions.
+  // What was not sent yet is lost. Does nothing for a peer without a connection, and for peers on
+  // Unix sockets, which have no names.
+  void Close(absl::string_view peer);
+
+  // Takes no more connections, and then ends what is written on each. Blocks until the peers have
+  // received what was written before, for 100 ms at most. Nothing written later leaves. May be
+  // called again.
+  void End();
+
+  ConnectionStats stats() const;
+
+ private:
+  struct Connection {
+    std::string caller;  // key of callers_
+    std::string peer;    // key of peers_; empty on a Unix socket
+  };
+  enum class Refusal { kTotal, kCaller, kDescriptors };
+
+  void Run();
+  void AcceptFrom(const Listener& listener);
+  // Whether there was a connection to take.
+  bool AcceptOne(const Listener& listener);
+  void TurnOneAway(const Listener& listener);
+  bool Admit(const std::string& caller) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Watches the connection by a duplicate; false: there is no descriptor for it.
+  bool Watch(int fd, Connection connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Forget(int duplicate);
+
+  std::vector<Listener> listeners_;
+  const ConnectionLimits limits_;
+  const Serve serve_;
+  int epoll_ = -1;
+  int stop_ = -1;   // an eventfd
+  int spare_ = -1;  // is given up to take, and turn away, a connection where no other is left
+  std::atomic<bool> stopping_{false};
+
+  mutable Mutex mutex_;
+  ConnectionStats stats_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<int, Connection> connections_ ABSL_GUARDED_BY(mutex_);   // by duplicate
+  absl::flat_hash_map<std::string, int64_t> callers_ ABSL_GUARDED_BY(mutex_);  // their connections
+  absl::flat_hash_map<std::string, int> peers_ ABSL_GUARDED_BY(mutex_);        // their duplicates
+  std::thread thread_;
+};
+
+}  // namespace attend
+
+#endif  // ATTEND_SERVER_NET_CONNECTIONS_H_

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/services/attention_context.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
+#include "core/base/status.h"
+#include "core/batching/end_status.h"
+#include "core/engine/failures.h"
+#include "server/codec/byte_buffer.h"
+#include "server/codec/request_decoder.h"
+
+namespace attend {
+namespace {
+
+template <auto decode>
+absl::StatusOr<Request> Decode(absl::Span<const absl::string_view> chunks,
+                               const DecodeLimits& limits) {
+  auto request = decode(chunks, limits);
+  if (!request.ok()) return request.status();
+  return Request(*std::move(request));
+}
+
+// The time that gRPC has to let go of an answer, before its connection is ended.
+constexpr absl::Duration kReturnTime = absl::Milliseconds(100);
+
+}  // namespace
+
+class HeldResponse final : public Expirable {
+ public:
+  HeldResponse(CallerHandle caller, Response response)
+      : caller_(std::move(caller)), response_(std::move(response)) {}
+
+  const Response& response() const { return response_; }
+
+  // What OnDeadline does. `close` outlives the timer.
+  void SetPeer(const std::function<void(absl::string_view)>& close, std::string peer) {
+    close_ = &close;
+    peer_ = std::move(peer);
+  }
+
+  void OnDeadline() override {
+    if (*close_) (*close_)(peer_);
+  }
+
+ private:
+  const CallerHandle caller_;
+  const Response response_;  // destroyed first
+  const std::function<void(absl::string_view)>* close_ = nullptr;
+  std::string peer_;
+};
+
+const AttentionMethod kMultiHeadAttention = {Method::kMultiHeadAttention,
+                                             Decode<DecodeMultiHeadAttentionRequest>,
+                                             EncodeMultiHeadAttentionResponse};
+const AttentionMethod kScaledDotProductAttention = {Method::kScaledDotProductAttention,
+                                                    Decode<DecodeScaledDotProductAttentionRequest>,
+                                                    EncodeScaledDotProductAttentionResponse};
+
+absl::StatusOr<Request> DecodeRequest(const AttentionContext& context,
+                                      const AttentionMethod& method,
+                                      absl::Span<const absl::string_view> chunks, size_t bytes,
+                                      CallerId caller, MemoryCharge& charge) {
+  const auto size = static_cast<int64_t>(bytes);
+  if (const int64_t limit = context.limits.max_request_bytes; size > limit) {
+    return MakeError(absl::StatusCode::kResourceExhausted, "TOO_LARGE", "",
+                     absl::StrCat("the message has ", size, " bytes; this server takes ", limit,
+                                  ": send smaller ones"));
+  }
+  ATTEND_ASSIGN_OR_RETURN(charge, context.engine.budget().Charge(size, caller));
+  return method.decode(chunks, context.limits.decode);
+}
+
+void ObserveStages(Metrics& metrics, const absl::StatusOr<Response>& response,
+                   absl::Time submitted) {
+  if (response.ok()) {
+    metrics.OnStage(Stage::kQueue, response->timing.queue);
+    metrics.OnStage(Stage::kCompute, response->timing.compute);
+  } else if (absl::IsDeadlineExceeded(response.status()) || absl::IsCancelled(response.status())) {
+    // Without these, the queue would look the shorter the more requests die in it.
+    metrics.OnStage(Stage::kQueue, Clock::Steady().Now() - submitted);
+  }
+}
+
+absl::StatusOr<EncodedAnswer> EncodeAnswer(
+    Metrics& metrics, absl::Time deadline, CallerHandle caller, Response response,
+    absl::FunctionRef<std::vector<EncodedPiece>(const Response&)> encode) {
+  const absl::Time start = Clock::Steady().Now();
+  if (start >= deadline) return ExpiredError();
+  const auto held = std::make_shared<HeldResponse>(std::move(caller), std::move(response));
+  const std::shared_ptr<const Response> borrowed(held, &held->response());
+  EncodedAnswer answer = {MakeByteBuffer(borrowed, encode(*borrowed)), held};
+  metrics.OnStage(Stage::kEncode, Clock::Steady().Now() - start);
+  return answer;
+}
+
+void EnsureReturn(const AttentionContext& context, const EncodedAnswer& answer, absl::Time deadline,
+                  const grpc::ServerContextBase& call) {
+  const std::shared_ptr<HeldResponse> held = answer.response.lock();
+  if (held == nullptr) return;
+  // What fails for want of memory leaves the answer to the end of its connection.
+  CatchFailures([&] {
+    held->SetPeer(context.close_connection, call.peer());
+    context.timer.Add(std::max(deadline, Clock::Steady().Now()) + kReturnTime, held);
+  }).IgnoreError();
+}
+
+}  // namespace attend

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ATTEND_SERVER_SERVICES_ATTENTION_CONTEXT_H_
+#define ATTEND_SERVER_SERVICES_ATTENTION_CONTEXT_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "core/base/caller_table.h"
+#include "core/engine/engine.h"
+#include "server/calls/calls_in_flight.h"
+#include "server/calls/deadline_timer.h"
+#include "server/codec/limits.h"
+#include "server/codec/response_encoder.h"
+#include "server/telemetry/metrics.h"
+
+namespace attend {
+
+// What bounds every request.
+struct AttentionLimits {
+  int64_t max_request_bytes = 0;
+  absl::Duration max_deadline;
+  DecodeLimits decode;
+};
+
+// How the messages of one kind of request are read and written.
+struct AttentionMethod {
+  Method method;
+  absl::StatusOr<Request> (*decode)(absl::Span<const absl::string_view> chunks,
+                                    const DecodeLimits& limits);
+  std::vector<EncodedPiece> (*encode)(const Response& response);
+};
+extern const AttentionMethod kMultiHeadAttention;
+extern const AttentionMethod kScaledDotProductAttention;
+
+// What calls use. All of it outlives gRPC's server; the engine and the metrics
+// also outlive the end of the engine's last request.
+struct AttentionContext {
+  Engine& engine;
+  Metrics& metrics;
+  CallsInFlight& calls;
+  DeadlineTimer& timer;
+  CallerTable& callers;
+  AttentionLimits limits;
+  // Ends the connection with a peer, named as gRPC does; may be empty.
+  std::function<void(absl::string_view peer)> close_connection;
+};
+
+// Reads a request of `bytes` bytes that lie in `chunks`, after it has charged them to the caller:
+// nothing is allocated before. RESOURCE_EXHAUSTED TOO_LARGE, and the errors of MemoryBudget::Charge
+// and of the decoder.
+absl::StatusOr<Request> DecodeRequest(const AttentionContext& context,
+                                      const AttentionMethod& method,
+                                      absl::Span<const absl::string_view> chunks, size_t bytes,
+                                      CallerId caller, MemoryCharge& charge);
+
+// Observes how long a request waited and was computed, or, if it was never computed, waited until
+// it was cancelled or expired. `submitted` is a steady time.
+void ObserveStages(Metrics& metrics, const absl::StatusOr<Response>& response,
+                   absl::Time submitted);
+
+// A response for as long as gRPC holds any byte of it, which may be longer than the call: a peer
+// that does not read its socket leaves it there. The caller's id is held for as long, because
+// another caller would inherit it together with what is still charged to it.
+class HeldResponse;
+
+// The bytes of an answer, which borrow its results.
+struct EncodedAnswer {
+  grpc::ByteBuffer bytes;
+  std::weak_ptr<HeldResponse> response;
+};
+
+// `encode` makes the message's pieces. DEADLINE_EXCEEDED if it is too late. May throw
+// std::bad_alloc.
+absl::StatusOr<EncodedAnswer> EncodeAnswer(
+    Metrics& metrics, absl::Time deadline, CallerHandle caller, Response response,
+    absl::FunctionRef<std::vector<EncodedPiece>(const Response&)> encode);
+
+// To be called when gRPC should have let go of the bytes: it has sent them, or the call was
+// cancelled. If it still holds them a moment after that and after `deadline`, the connection of
+// `call` is ended, so that the memory returns. Does not throw.
+void EnsureReturn(const AttentionContext& context, const EncodedAnswer& answer, absl::Time deadline,
+                  const grpc::ServerContextBase& call);
+
+}  // namespace attend
+
+#endif  // ATTEND_SERVER_SERVICES_ATTENTION_CONTEXT_H_

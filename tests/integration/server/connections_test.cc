@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Connections that want no answer, or too many of them, beside callers who do.
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/integration/server/calls.h"
+#include "tests/integration/server/raw_http2.h"
+#include "tests/integration/server/server_process.h"
+
+namespace attend {
+namespace {
+
+// Sockets that are connected and send nothing.
+class SilentSockets {
+ public:
+  SilentSockets(const std::string& address, int count) {
+    for (int i = 0; i < count; ++i) fds_.push_back(ConnectTcp(address));
+  }
+  ~SilentSockets() { Close(); }
+  void Close() {
+    for (const int fd : fds_) {
+      if (fd >= 0) close(fd);
+    }
+    fds_.clear();
+  }
+
+ private:
+  std::vector<int> fds_;
+};
+
+void ExpectAnswer(const std::string& target) {
+  const CallResult result =
+      MakeCall(ServerProcess::Channel(target), kScaledDotProductPath, ShortRequest());
+  EXPECT_TRUE(result.status.ok()) << result.status.error_message();
+}
+
+TEST(ConnectionsTest, ServesOthersBesideTwoThousandSilentSockets) {
+  rlimit files = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  files.rlim_cur = files.rlim_max;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+  ServerProcess server({"--handshake-timeout=1s", "--max-caller-connections=100"});
+  const SilentSockets silent(server.tcp(), 2000);
+  ExpectAnswer(server.unix_socket());
+  EXPECT_TRUE(Eventually([&] {
+    return Sum(server.Metrics(), "attend_connections_refused_total", {"caller_connections"}) >=
+           1000;
+  }));
+  // Those that were taken are closed once their handshake takes too long.
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_connections") == 0; }));
+  ExpectAnswer(server.tcp());
+}
+
+TEST(ConnectionsTest, AcceptsAgainAfterItHadNoFileDescriptorLeft) {
+  ServerProcess server({"--max-caller-connections=10000", "--max-connections=10000"});
+  ExpectAnswer(server.tcp());
+  rlimit before = {};
+  ASSERT_EQ(prlimit(server.process().pid(), RLIMIT_NOFILE, nullptr, &before), 0);
+  rlimit few = before;
+  few.rlim_cur = 80;
+  ASSERT_EQ(prlimit(server.process().pid(), RLIMIT_NOFILE, &few, nullptr), 0);
+  {
+    const SilentSockets silent(server.tcp(), 200);
+    EXPECT_TRUE(Eventually([&] {
+      rlimit some = few;  // so that the metrics can be read
+      some.rlim_cur = before.rlim_cur;
+      prlimit(server.process().pid(), RLIMIT_NOFILE, &some, nullptr);
+      const double refused =
+          Sum(server.Metrics(), "attend_connections_refused_total", {"open_files"});
+      prlimit(server.process().pid(), RLIMIT_NOFILE, &few, nullptr);
+      return refused > 0;
+    }));
+  }
+  ASSERT_EQ(prlimit(server.process().pid(), RLIMIT_NOFILE, &before, nullptr), 0);
+  ExpectAnswer(server.tcp());
+}
+
+// With open windows, all of the answer is in the server's socket and in gRPC, which cannot even
+// send that the call is cancelled.
+TEST(ConnectionsTest, ReturnsTheMemoryOfAnAnswerWhosePeerReadsNothingAtTheDeadline) {
+  ServerProcess server({"--max-deadline=2s"});
+  RawHttp2 connection(server.tcp());
+  connection.OpenWindows();
+  connection.StartCall(kScaledDotProductPath, "");
+  connection.SendMessage(LargeAnswerRequest(1536).SerializeAsString());
+  ASSERT_TRUE(
+      Eventually([&] { return Sum(server.Metrics(), "attend_requests_total", {"\"OK\""}) == 1; }));
+  EXPECT_GT(Sum(server.Metrics(), "attend_in_flight_bytes"), 0);
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_in_flight_bytes") == 0; }));
+  ExpectAnswer(server.tcp());
+}
+
+TEST(ConnectionsTest, ClosesAConnectionThatHasHadNoCallForLong) {
+  ServerProcess server({"--max-connection-idle=1s"});
+  RawHttp2 connection(server.tcp());
+  ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_connections") == 1; }));
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_connections") == 0; }));
+}
+
+}  // namespace
+}  // namespace attend

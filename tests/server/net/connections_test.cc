@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/net/connections.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "tests/server/net/sockets.h"
+
+namespace attend {
+namespace {
+
+// Connections on the loopback and on a Unix socket, with one who serves them by keeping them open.
+class ConnectionsTest : public testing::Test {
+ protected:
+  ConnectionsTest() {
+    char path[] = "/tmp/attend-test-XXXXXX";
+    directory_ = mkdtemp(path);
+  }
+  ~ConnectionsTest() override {
+    for (const int fd : served_) close(fd);
+    std::filesystem::remove_all(directory_);
+  }
+
+  void Start(const ConnectionLimits& limits = {}) {
+    std::vector<Listener> listeners;
+    for (const std::string& address : {std::string("127.0.0.1:0"), "unix:" + directory_ + "/s"}) {
+      auto opened = Listener::Open(address);
+      ASSERT_TRUE(opened.ok()) << opened.status();
+      listeners.push_back(std::move(opened->front()));
+    }
+    tcp_ = listeners[0].address();
+    unix_ = listeners[1].address();
+    connections_ = std::make_unique<Connections>(std::move(listeners), limits,
+                                                 [this](const Listener& listener, int fd) {
+                                                   MutexLock lock(mutex_);
+                                                   served_.push_back(fd);
+                                                   from_unix_ += listener.is_unix();
+                                                   changed_.NotifyAll();
+                                                 });
+    ASSERT_TRUE(connections_->Start().ok());
+  }
+
+  // Blocks until so many were handed on, and returns the last of them.
+  int WaitForServed(size_t count) {
+    MutexLock lock(mutex_);
+    while (served_.size() < count) changed_.Wait(mutex_);
+    return served_[count - 1];
+  }
+
+  // Whoever serves a connection lets go of it.
+  void LetGo(size_t index) {
+    MutexLock lock(mutex_);
+    shutdown(served_[index], SHUT_RDWR);
+    close(std::exchange(served_[index], -1));
+  }
+
+  // The thread that accepts learns of an end on its own.
+  void WaitForOpen(int64_t count) {
+    while (connections_->stats().open != count) std::this_thread::yield();
+  }
+
+  std::string directory_, tcp_, unix_;
+  std::unique_ptr<Connections> connections_;
+  Mutex mutex_;
+  CondVar changed_;
+  std::vector<int> served_ ABSL_GUARDED_BY(mutex_);
+  int from_unix_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+TEST_F(ConnectionsTest, HandsOnEachConnectionAndLearnsOfItsEnd) {
+  Start();
+  {
+    const ClientSocket first(tcp_), second(unix_);
+    WaitForServed(2);
+    WaitForOpen(2);
+    {
+      MutexLock lock(mutex_);
+      EXPECT_EQ(from_unix_, 1);
+    }
+    LetGo(0);
+    EXPECT_TRUE(first.WaitForEnd());
+  }
+  LetGo(1);
+  WaitForOpen(0);
+  EXPECT_EQ(connections_->stats().accepted, 2);
+}
+
+TEST_F(ConnectionsTest, ClosesWhatIsOverTheLimitAndTakesMoreOnceOneHasEnded) {
+  Start({/*connections=*/2, /*per_caller=*/2});
+  const ClientSocket first(tcp_), second(unix_);
+  WaitForServed(2);
+  const ClientSocket third(tcp_);
+  EXPECT_TRUE(third.WaitForEnd());
+  EXPECT_EQ(connections_->stats().refused_total, 1);
+  LetGo(0);
+  WaitForOpen(1);
+  const ClientSocket fourth(tcp_);
+  WaitForServed(3);
+  EXPECT_EQ(connections_->stats().refused_total, 1);
+}
+
+TEST_F(ConnectionsTest, LimitsEachCallerForItself) {
+  Start({/*connections=*/100, /*per_caller=*/2});
+  const ClientSocket first(tcp_), second(tcp_);
+  WaitForServed(2);
+  const ClientSocket third(tcp_);
+  EXPECT_TRUE(third.WaitForEnd());
+  const ClientSocket other(tcp_, "127.0.0.2"), local(unix_);
+  WaitForServed(4);
+  EXPECT_EQ(connections_->stats().refused_caller, 1);
+  EXPECT_EQ(connections_->stats().refused_total, 0);
+}
+
+TEST_F(ConnectionsTest, ClosesTheConnectionOfOnePeerAlone) {
+  Start();
+  const ClientSocket first(tcp_), second(tcp_);
+  const int served = WaitForServed(2);
+  connections_->Close("ipv4:127.0.0.1:1");
+  connections_->Close("unix:");
+  connections_->Close(first.PeerName());
+  EXPECT_TRUE(first.WaitForEnd());
+  ASSERT_EQ(send(served, "x", 1, MSG_NOSIGNAL), 1);
+  EXPECT_FALSE(second.WaitForEnd());
+}
+
+// gRPC's own listener stops for good here.
+TEST_F(ConnectionsTest, TakesConnectionsAgainAfterTheProcessHadNoDescriptorLeft) {
+  Start();
+  std::vector<ClientSocket> clients;
+  clients.emplace_back(tcp_);
+  WaitForServed(1);
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  // A client's socket is made before the limit falls, so only the server's side lacks one.
+  const int pending = socket(AF_INET, SOCK_STREAM, 0);
+  const int lowest = dup(pending);
+  close(lowest);
+  rlimit none_left = before;
+  none_left.rlim_cur = static_cast<rlim_t>(lowest);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none_left), 0);
+  sockaddr_in name = {};
+  name.sin_family = AF_INET;
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  name.sin_port = htons(static_cast<uint16_t>(ParseHostPort(tcp_)->port));
+  EXPECT_EQ(connect(pending, reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0);
+  char byte = 0;
+  EXPECT_LE(recv(pending, &byte, 1, 0), 0) << "the connection was not turned away";
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  close(pending);
+  EXPECT_EQ(connections_->stats().refused_descriptors, 1);
+  clients.emplace_back(tcp_);
+  WaitForServed(2);
+}
+
+// Sends more than the peer has room for, so that some bytes wait on this side.
+size_t Fill(int fd) {
+  size_t written = 0;
+  const std::string piece(4096, 'x');
+  for (;;) {
+    const ssize_t n = send(fd, piece.data(), piece.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n <= 0) return written;
+    written += static_cast<size_t>(n);
+  }
+}
+
+size_t ReadAll(int fd) {
+  size_t all = 0;
+  char piece[4096];
+  for (ssize_t n = read(fd, piece, sizeof(piece)); n > 0; n = read(fd, piece, sizeof(piece))) {
+    all += static_cast<size_t>(n);
+    // Answers what it reads, as a peer of HTTP/2 does.
+    EXPECT_EQ(send(fd, "y", 1, MSG_NOSIGNAL), 1);
+  }
+  return all;
+}
+
+TEST_F(ConnectionsTest, EndsAfterAllThatWasWrittenAndTakesNoMore) {
+  Start();
+  const ClientSocket tcp(tcp_);
+  const int tcp_served = WaitForServed(1);
+  const ClientSocket local(unix_);
+  const int unix_served = WaitForServed(2);
+  const size_t to_tcp = Fill(tcp_served), to_local = Fill(unix_served);
+  ASSERT_GT(to_tcp, 0u);
+  ASSERT_GT(to_local, 0u);
+  connections_->End();
+  EXPECT_EQ(send(tcp_served, "y", 1, MSG_NOSIGNAL), -1);
+  EXPECT_EQ(send(unix_served, "y", 1, MSG_NOSIGNAL), -1);
+  EXPECT_EQ(ReadAll(tcp.fd()), to_tcp);
+  EXPECT_EQ(ReadAll(local.fd()), to_local);
+  EXPECT_LT(ClientSocket(tcp_).fd(), 0);
+  EXPECT_LT(ClientSocket(unix_).fd(), 0);
+}
+
+}  // namespace
+}  // namespace attend

@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/batching/end_status.h"
-#include "server/calls/wire_status.h"
 #include "server/codec/byte_buffer.h"
 #include "server/telemetry/log.h"
 
@@ -25,14 +24,8 @@ grpc::Status CallRecord::End(const absl::Status& status) {
                ? ExpiredError()
                : absl::CancelledError("the caller went away");
   }
-  const WireStatus wire = ToWireStatus(seen);
+  const WireStatus wire = TranslateAndLog(seen, method_);
   AddTrailers(wire, context_);
-  if (!wire.request_id.empty()) {
-    Log(LogLevel::kError, "internal error",
-        {{"request_id", wire.request_id},
-         {"method", std::string(kMethods[Index(method_)].method)},
-         {"status", seen.ToString()}});
-  }
   metrics_.OnRequestEnded(method_, static_cast<absl::StatusCode>(wire.status.error_code()),
                           wire.reason, Clock::Steady().Now() - start_);
   return wire.status;
@@ -45,6 +38,17 @@ grpc::Status CallRecord::EndWithoutMessage() {
 
 void CallRecord::OnDone() {
   if (without_message_) End(MissingMessageError());
+}
+
+WireStatus TranslateAndLog(const absl::Status& status, Method method) {
+  WireStatus wire = ToWireStatus(status);
+  if (!wire.request_id.empty()) {
+    Log(LogLevel::kError, "internal error",
+        {{"request_id", wire.request_id},
+         {"method", std::string(kMethods[Index(method)].method)},
+         {"status", status.ToString()}});
+  }
+  return wire;
 }
 
 absl::Duration TimeLeft(const grpc::ServerContextBase& context, absl::Duration max) {

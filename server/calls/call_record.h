@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "server/calls/wire_status.h"
 #include "server/telemetry/metrics.h"
 
 namespace attend {
@@ -45,6 +46,9 @@ class CallRecord {
   const absl::Time start_;
   bool without_message_ = false;
 };
+
+// Translates the end of a request to `method`, and logs what is a bug of ours.
+WireStatus TranslateAndLog(const absl::Status& status, Method method);
 
 // Time left to the caller's deadline, at most `max`.
 absl::Duration TimeLeft(const grpc::ServerContextBase& context, absl::Duration max);

@@ -2,6 +2,7 @@
 #ifndef ATTEND_SERVER_CALLS_RPC_H_
 #define ATTEND_SERVER_CALLS_RPC_H_
 
+#include <grpc/grpc.h>
 #include <grpcpp/completion_queue.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/server_context.h>
@@ -82,6 +83,9 @@ class Rpc {
 
   // OnWriteDone follows.
   void Write(const grpc::ByteBuffer& message);
+
+  // Cancels the call, as a caller does: what is under way fails. Not after Finish.
+  void Cancel() { grpc_call_cancel(context_.c_call(), nullptr); }
 
   void WriteAndFinish(const grpc::ByteBuffer& message, const grpc::Status& status);
   void Finish(const grpc::Status& status);

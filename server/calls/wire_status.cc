@@ -35,10 +35,31 @@ std::string NewRequestId() {
   return absl::StrFormat("%016x", random());
 }
 
+// google/protobuf/any.proto: type_url 1, value 2.
+std::string MakeAny(absl::string_view type, absl::string_view value) {
+  std::string any;
+  wire_writer::AppendMessage(1, absl::StrCat("type.googleapis.com/", type), any);
+  wire_writer::AppendMessage(2, value, any);
+  return any;
+}
+
+// google/rpc/error_details.proto: retry_delay 1; google/protobuf/duration.proto: seconds 1,
+// nanos 2.
+std::string EncodeRetryInfo(absl::Duration delay) {
+  absl::Duration rest;
+  const int64_t seconds = absl::IDivDuration(delay, absl::Seconds(1), &rest);
+  std::string duration, info;
+  wire_writer::AppendVarintField(1, static_cast<uint64_t>(seconds), duration);
+  wire_writer::AppendVarintField(2, static_cast<uint64_t>(absl::ToInt64Nanoseconds(rest)),
+                                 duration);
+  wire_writer::AppendMessage(1, duration, info);
+  return info;
+}
+
 }  // namespace
 
 std::string EncodeErrorDetails(int code, const std::string& message, const std::string& reason,
-                               const std::string& field) {
+                               const std::string& field, absl::Duration retry_pushback) {
   using wire_writer::AppendMessage;
   // google/rpc/error_details.proto: reason 1, domain 2, map metadata 3.
   std::string info;
@@ -50,15 +71,14 @@ std::string EncodeErrorDetails(int code, const std::string& message, const std::
     AppendMessage(2, field, entry);
     AppendMessage(3, entry, info);
   }
-  // google/protobuf/any.proto: type_url 1, value 2.
-  std::string any;
-  AppendMessage(1, "type.googleapis.com/google.rpc.ErrorInfo", any);
-  AppendMessage(2, info, any);
   // google/rpc/status.proto: code 1, message 2, repeated details 3.
   std::string status;
   wire_writer::AppendVarintField(1, static_cast<uint64_t>(code), status);
   AppendMessage(2, message, status);
-  AppendMessage(3, any, status);
+  AppendMessage(3, MakeAny("google.rpc.ErrorInfo", info), status);
+  if (retry_pushback >= absl::ZeroDuration()) {
+    AppendMessage(3, MakeAny("google.rpc.RetryInfo", EncodeRetryInfo(retry_pushback)), status);
+  }
   return status;
 }
 
@@ -79,8 +99,9 @@ WireStatus ToWireStatus(const absl::Status& status) {
   }
   wire.reason = info.reason.empty() ? absl::StatusCodeToString(code) : info.reason;
   const auto grpc_code = static_cast<grpc::StatusCode>(code);
-  wire.status = grpc::Status(grpc_code, message,
-                             EncodeErrorDetails(grpc_code, message, wire.reason, info.field));
+  wire.status = grpc::Status(
+      grpc_code, message,
+      EncodeErrorDetails(grpc_code, message, wire.reason, info.field, wire.retry_pushback));
   return wire;
 }
 

@@ -37,12 +37,12 @@ void AddTrailers(const WireStatus& status, grpc::ServerContextBase& context);
 // Translates and adds the trailers; what to end the call with.
 grpc::Status PrepareEnd(const absl::Status& status, grpc::ServerContextBase& context);
 
-// google.rpc.Status with one google.rpc.ErrorInfo (domain "attend"), in
-// protobuf's wire format, as the metadata grpc-status-details-bin carries it.
-// Written by hand: generated classes under google.rpc's names would clash with
-// those of a program that has its own.
+// google.rpc.Status with a google.rpc.ErrorInfo (domain "attend") and, where the
+// pushback is not negative, a google.rpc.RetryInfo, in protobuf's wire format, as the metadata
+// grpc-status-details-bin carries it. Written by hand: generated classes under google.rpc's names
+// would clash with those of a program that has its own.
 std::string EncodeErrorDetails(int code, const std::string& message, const std::string& reason,
-                               const std::string& field);
+                               const std::string& field, absl::Duration retry_pushback);
 
 }  // namespace attend
 

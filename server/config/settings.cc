@@ -196,10 +196,11 @@ void AddRequestLimits(EngineOptions& engine, std::vector<Setting>& settings) {
 }
 
 void AddConnectionLimits(TransportConfig& transport, std::vector<Setting>& settings) {
-  settings.push_back(IntSetting(Base("Limits", "max-concurrent-streams", "N",
-                                     "largest number of calls of one connection at once"),
-                                transport.max_concurrent_streams, 1,
-                                std::numeric_limits<int32_t>::max()));
+  settings.push_back(
+      IntSetting(Base("Limits", "max-concurrent-streams", "N",
+                      "largest number of calls of one connection at once, and of requests of one "
+                      "Pipeline that are not answered yet"),
+                 transport.max_concurrent_streams, 1, std::numeric_limits<int32_t>::max()));
   settings.push_back(IntSetting(
       Base("Limits", "max-connections", "N",
            "largest number of connections at once; each takes two file descriptors, and a limit on "

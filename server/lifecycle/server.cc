@@ -71,7 +71,8 @@ struct Services {
                   {config.transport.max_request_bytes,
                    config.lifecycle.max_deadline,
                    {static_cast<size_t>(engine.shape_limits().max_sequences),
-                    static_cast<size_t>(engine.max_heads())}},
+                    static_cast<size_t>(engine.max_heads())},
+                   static_cast<size_t>(config.transport.max_concurrent_streams)},
                   std::move(close_connection)) {
     attention.AddTo(routes);
     AddLayerService(registry, metrics, routes);
@@ -149,6 +150,7 @@ class ServerImpl final : public Server {
     services_->health.SetServing(false);
     std::this_thread::sleep_for(absl::ToChronoNanoseconds(lifecycle.drain_delay));
     const absl::Time deadline = Clock::Steady().Now() + lifecycle.drain_timeout;
+    services_->attention.Drain();
     engine_->Drain(deadline);
     drained_ = true;
     const bool all_left = services_->calls.WaitForNone(

@@ -25,9 +25,6 @@ absl::StatusOr<Request> Decode(absl::Span<const absl::string_view> chunks,
   return Request(*std::move(request));
 }
 
-// The time that gRPC has to let go of an answer, before its connection is ended.
-constexpr absl::Duration kReturnTime = absl::Milliseconds(100);
-
 }  // namespace
 
 class HeldResponse final : public Expirable {
@@ -54,12 +51,12 @@ class HeldResponse final : public Expirable {
   std::string peer_;
 };
 
-const AttentionMethod kMultiHeadAttention = {Method::kMultiHeadAttention,
-                                             Decode<DecodeMultiHeadAttentionRequest>,
-                                             EncodeMultiHeadAttentionResponse};
-const AttentionMethod kScaledDotProductAttention = {Method::kScaledDotProductAttention,
-                                                    Decode<DecodeScaledDotProductAttentionRequest>,
-                                                    EncodeScaledDotProductAttentionResponse};
+const AttentionMethod kMultiHeadAttentionMethod = {Method::kMultiHeadAttention,
+                                                   Decode<DecodeMultiHeadAttentionRequest>,
+                                                   EncodeMultiHeadAttentionResponse};
+const AttentionMethod kScaledDotProductAttentionMethod = {
+    Method::kScaledDotProductAttention, Decode<DecodeScaledDotProductAttentionRequest>,
+    EncodeScaledDotProductAttentionResponse};
 
 absl::StatusOr<Request> DecodeRequest(const AttentionContext& context,
                                       const AttentionMethod& method,

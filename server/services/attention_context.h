@@ -25,11 +25,16 @@
 
 namespace attend {
 
+// The time beyond its deadline that an answer has to leave, before its stream or connection is
+// ended.
+inline constexpr absl::Duration kReturnTime = absl::Milliseconds(100);
+
 // What bounds every request.
 struct AttentionLimits {
   int64_t max_request_bytes = 0;
   absl::Duration max_deadline;
   DecodeLimits decode;
+  size_t max_pipelined = 256;  // requests of one stream that are not answered yet
 };
 
 // How the messages of one kind of request are read and written.
@@ -39,8 +44,10 @@ struct AttentionMethod {
                                     const DecodeLimits& limits);
   std::vector<EncodedPiece> (*encode)(const Response& response);
 };
-extern const AttentionMethod kMultiHeadAttention;
-extern const AttentionMethod kScaledDotProductAttention;
+extern const AttentionMethod kMultiHeadAttentionMethod;
+extern const AttentionMethod kScaledDotProductAttentionMethod;
+
+class PipelineCalls;
 
 // What calls use. All of it outlives gRPC's server; the engine and the metrics
 // also outlive the end of the engine's last request.
@@ -50,6 +57,7 @@ struct AttentionContext {
   CallsInFlight& calls;
   DeadlineTimer& timer;
   CallerTable& callers;
+  PipelineCalls& pipelines;
   AttentionLimits limits;
   // Ends the connection with a peer, named as gRPC does; may be empty.
   std::function<void(absl::string_view peer)> close_connection;

@@ -4,20 +4,27 @@
 #include <memory>
 #include <utility>
 
+#include "server/services/pipeline_call.h"
+
 namespace attend {
 
 AttentionService::AttentionService(Engine& engine, Metrics& metrics, CallsInFlight& calls,
                                    const AttentionLimits& limits,
                                    std::function<void(absl::string_view peer)> close_connection)
-    : shared_{engine, metrics, calls, timer_, callers_, limits, std::move(close_connection)},
+    : shared_{engine,   metrics,    calls,  timer_,
+              callers_, pipelines_, limits, std::move(close_connection)},
       timer_(Clock::Steady()) {}
 
 void AttentionService::AddTo(Routes& routes) {
-  for (const AttentionMethod* method : {&kMultiHeadAttention, &kScaledDotProductAttention}) {
+  for (const AttentionMethod* method :
+       {&kMultiHeadAttentionMethod, &kScaledDotProductAttentionMethod}) {
     routes[MethodPath(method->method)] = [this, method](Rpc& rpc) {
       return std::make_shared<AttentionCall>(shared_, *method, rpc);
     };
   }
+  routes[MethodPath(Method::kPipeline)] = [this](Rpc& rpc) {
+    return std::make_shared<PipelineCall>(shared_, rpc);
+  };
 }
 
 }  // namespace attend

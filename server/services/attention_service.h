@@ -8,6 +8,7 @@
 #include "core/engine/engine.h"
 #include "server/calls/calls_in_flight.h"
 #include "server/services/attention_call.h"
+#include "server/services/pipeline_calls.h"
 #include "server/telemetry/metrics.h"
 
 namespace attend {
@@ -26,8 +27,12 @@ class AttentionService final {
   // The service outlives the routes.
   void AddTo(Routes& routes);
 
+  // Ends streams once all of their requests are answered, and refuses new ones.
+  void Drain() { pipelines_.Drain(); }
+
  private:
   CallerTable callers_;
+  PipelineCalls pipelines_;
   AttentionContext shared_;
   DeadlineTimer timer_;  // its thread uses the above
 };

@@ -18,20 +18,23 @@ enum class Method {
   kListLayers,
   kGetLayer,
   kGetServerInfo,
+  kPipeline,
 };
 
 struct MethodName {
   absl::string_view service;
   absl::string_view method;
+  absl::string_view grpc_type = "unary";
 };
 
 // Indexed by Method.
-inline constexpr std::array<MethodName, 5> kMethods = {{
+inline constexpr std::array<MethodName, 6> kMethods = {{
     {"attend.v1.AttentionService", "MultiHeadAttention"},
     {"attend.v1.AttentionService", "ScaledDotProductAttention"},
     {"attend.v1.LayerService", "ListLayers"},
     {"attend.v1.LayerService", "GetLayer"},
     {"attend.v1.ServerService", "GetServerInfo"},
+    {"attend.v1.AttentionService", "Pipeline", "bidi_stream"},
 }};
 
 inline constexpr size_t Index(Method method) {

@@ -174,7 +174,7 @@ void Metrics::RegisterMethods() {
   for (size_t i = 0; i < kMethods.size(); ++i) {
     const std::string method(kMethods[i].method);
     const std::map<std::string, std::string> grpc_labels = {
-        {"grpc_type", "unary"},
+        {"grpc_type", std::string(kMethods[i].grpc_type)},
         {"grpc_service", std::string(kMethods[i].service)},
         {"grpc_method", method}};
     MethodSeries& series = methods_[i];
@@ -245,18 +245,30 @@ void Metrics::RegisterRejections() {
 }
 
 void Metrics::OnRequestStarted(Method method) {
-  methods_[Index(method)].grpc_started->Increment();
+  OnRpcStarted(method);
 }
 
 void Metrics::OnRequestEnded(Method method, absl::StatusCode code, const std::string& reason,
                              absl::Duration duration) {
+  OnItemEnded(method, code, reason, duration);
+  OnRpcEnded(method, code, duration);
+}
+
+void Metrics::OnRpcStarted(Method method) {
+  methods_[Index(method)].grpc_started->Increment();
+}
+
+void Metrics::OnRpcEnded(Method method, absl::StatusCode code, absl::Duration duration) {
   const MethodSeries& series = methods_[Index(method)];
-  const auto index = static_cast<size_t>(code);
-  const double seconds = absl::ToDoubleSeconds(duration);
-  series.requests[index]->Increment();
-  series.grpc_handled[index]->Increment();
-  series.duration->Observe(seconds);
-  series.grpc_handling->Observe(seconds);
+  series.grpc_handled[static_cast<size_t>(code)]->Increment();
+  series.grpc_handling->Observe(absl::ToDoubleSeconds(duration));
+}
+
+void Metrics::OnItemEnded(Method method, absl::StatusCode code, const std::string& reason,
+                          absl::Duration duration) {
+  const MethodSeries& series = methods_[Index(method)];
+  series.requests[static_cast<size_t>(code)]->Increment();
+  series.duration->Observe(absl::ToDoubleSeconds(duration));
   if (!IsRejection(code)) return;
   auto it = rejected_.find(reason);
   if (it == rejected_.end() && code == absl::StatusCode::kInvalidArgument) {

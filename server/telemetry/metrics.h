@@ -36,6 +36,13 @@ class Metrics final : public BatchObserver {
   void OnRequestEnded(Method method, absl::StatusCode code, const std::string& reason,
                       absl::Duration duration);
 
+  // The same for a stream, and for each of its requests, which is counted under the method that it
+  // would have as a call of its own.
+  void OnRpcStarted(Method method);
+  void OnRpcEnded(Method method, absl::StatusCode code, absl::Duration duration);
+  void OnItemEnded(Method method, absl::StatusCode code, const std::string& reason,
+                   absl::Duration duration);
+
   void OnStage(Stage stage, absl::Duration duration);
 
   void OnBatch(const BatchRecord& batch) override;

@@ -294,6 +294,7 @@ TEST(StatusTableTest, DropsQueuedWorkOfACallerThatCancels) {
   ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 1; }));
   queued.Cancel();
   EXPECT_EQ(queued.Wait().status.error_code(), StatusCode::CANCELLED);
+  ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 0; }));
   EXPECT_TRUE(held.Release().status.ok());
   ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_requests_total") == 2; }));
   EXPECT_EQ(Sum(server.Metrics(), "attend_requests_total", {"CANCELLED"}), 1);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/calls/wire_status.h"
 
+#include <google/protobuf/duration.pb.h>
 #include <google/protobuf/unknown_field_set.h>
 
 #include <string>
 
+#include "attend/v1/attention.pb.h"
 #include "core/base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -55,6 +57,15 @@ TEST(WireStatusTest, CarriesThePushback) {
       ToWireStatus(Overloaded("QUEUE_FULL", "the queue is full", absl::Milliseconds(30)));
   EXPECT_EQ(wire.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_EQ(wire.retry_pushback, absl::Milliseconds(30));
+  // The second of the details, for those who read no trailers.
+  v1::Status status;
+  ASSERT_TRUE(status.ParseFromString(wire.status.error_details()));
+  ASSERT_EQ(status.details_size(), 2);
+  EXPECT_EQ(status.details(1).type_url(), "type.googleapis.com/google.rpc.RetryInfo");
+  google::protobuf::Duration delay;
+  ASSERT_TRUE(delay.ParseFromString(Bytes(status.details(1).value(), 1)));
+  EXPECT_EQ(delay.seconds(), 0);
+  EXPECT_EQ(delay.nanos(), 30'000'000);
 }
 
 TEST(WireStatusTest, HidesWhatIsABugBehindARequestId) {

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/codec/pipeline_codec.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "attend/v1/attention.pb.h"
+#include "google/protobuf/duration.pb.h"
+#include "server/codec/fields.h"
+#include "server/codec/wire_reader.h"
+#include "server/codec/wire_writer.h"
+
+namespace attend {
+namespace {
+
+using Wire = v1::PipelineRequest;
+
+constexpr FieldPath kRoot{nullptr, ""};
+
+// A frame has three fields; the rest is for fields that this server does not know.
+constexpr size_t kMaxFields = 1000;
+
+absl::Status ReadUint64(WireReader& wire, const FieldPath& path, WireTag tag, uint64_t& value) {
+  int64_t bits = 0;
+  ATTEND_RETURN_IF_ERROR(ReadInt64(wire, path, tag, bits));
+  value = static_cast<uint64_t>(bits);
+  return absl::OkStatus();
+}
+
+absl::Status ReadTimeout(WireReader& wire, WireTag tag, std::optional<absl::Duration>& timeout) {
+  constexpr FieldPath kTimeout{nullptr, "timeout"};
+  int64_t seconds = 0, nanos = 0;
+  ATTEND_RETURN_IF_ERROR(ReadSubmessage(wire, kTimeout, tag, [&](WireTag inner) {
+    switch (inner.field) {
+      case google::protobuf::Duration::kSecondsFieldNumber:
+        return ReadInt64(wire, kTimeout, inner, seconds);
+      case google::protobuf::Duration::kNanosFieldNumber:
+        return ReadInt64(wire, kTimeout, inner, nanos);
+      default:
+        return SkipUnknown(wire, kTimeout, inner);
+    }
+  }));
+  timeout = absl::Seconds(seconds) + absl::Nanoseconds(nanos);
+  return absl::OkStatus();
+}
+
+// The chunks that hold the span.
+std::vector<absl::string_view> Cut(absl::Span<const absl::string_view> chunks, WireSpan span) {
+  std::vector<absl::string_view> parts;
+  size_t offset = span.offset;
+  for (size_t chunk = span.chunk; span.size > 0; ++chunk, offset = 0) {
+    const absl::string_view part = chunks[chunk].substr(offset, span.size);
+    if (!part.empty()) parts.push_back(part);
+    span.size -= part.size();
+  }
+  return parts;
+}
+
+int FieldOf(PipelineKind kind) {
+  return kind == PipelineKind::kMultiHeadAttention
+             ? v1::PipelineResponse::kMultiHeadAttentionFieldNumber
+             : v1::PipelineResponse::kScaledDotProductAttentionFieldNumber;
+}
+
+}  // namespace
+
+absl::StatusOr<PipelineFrame> ReadPipelineFrame(absl::Span<const absl::string_view> chunks) {
+  WireReader wire(chunks, kMaxFields);
+  PipelineFrame frame;
+  int kinds = 0;
+  const auto read_body = [&](const FieldPath& path, WireTag tag, PipelineKind kind) {
+    WireSpan span;
+    ATTEND_RETURN_IF_ERROR(ReadBytes(wire, path, tag, span));
+    ++kinds;
+    frame.kind = kind;
+    frame.body = Cut(chunks, span);
+    return absl::OkStatus();
+  };
+  ATTEND_RETURN_IF_ERROR(ReadMessage(wire, kRoot, [&](WireTag tag) {
+    switch (tag.field) {
+      case Wire::kIdFieldNumber:
+        return ReadUint64(wire, {nullptr, "id"}, tag, frame.id);
+      case Wire::kTimeoutFieldNumber:
+        return ReadTimeout(wire, tag, frame.timeout);
+      case Wire::kMultiHeadAttentionFieldNumber:
+        return read_body({nullptr, "multi_head_attention"}, tag, PipelineKind::kMultiHeadAttention);
+      case Wire::kScaledDotProductAttentionFieldNumber:
+        return read_body({nullptr, "scaled_dot_product_attention"}, tag,
+                         PipelineKind::kScaledDotProductAttention);
+      case Wire::kCancelFieldNumber:
+        return read_body({nullptr, "cancel"}, tag, PipelineKind::kCancel);
+      default:
+        return SkipUnknown(wire, kRoot, tag);
+    }
+  }));
+  if (kinds != 1) {
+    frame.kind = InvalidField("",
+                              "a PipelineRequest holds exactly one of multi_head_attention, "
+                              "scaled_dot_product_attention and cancel",
+                              kinds == 0 ? "MISSING_FIELD" : "CONFLICTING_FIELDS");
+  }
+  return frame;
+}
+
+std::vector<EncodedPiece> EncodePipelineResponse(uint64_t id, PipelineKind kind,
+                                                 std::vector<EncodedPiece> response) {
+  size_t size = 0;
+  for (const EncodedPiece& piece : response) size += piece.header.size() + piece.borrowed.size();
+  std::string head;
+  wire_writer::AppendVarintField(v1::PipelineResponse::kIdFieldNumber, id, head);
+  wire_writer::AppendLengthTag(FieldOf(kind), size, head);
+  if (response.empty() || !response.front().borrowed.empty()) {
+    response.insert(response.begin(), EncodedPiece());
+  }
+  response.front().header.insert(0, head);
+  return response;
+}
+
+std::string EncodePipelineStatus(uint64_t id, absl::string_view status) {
+  std::string out;
+  wire_writer::AppendVarintField(v1::PipelineResponse::kIdFieldNumber, id, out);
+  wire_writer::AppendMessage(v1::PipelineResponse::kStatusFieldNumber, status, out);
+  return out;
+}
+
+}  // namespace attend

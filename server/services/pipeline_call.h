@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ATTEND_SERVER_SERVICES_PIPELINE_CALL_H_
+#define ATTEND_SERVER_SERVICES_PIPELINE_CALL_H_
+
+#include <grpcpp/support/byte_buffer.h>
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/base/caller_table.h"
+#include "core/base/mutex.h"
+#include "core/engine/engine.h"
+#include "server/calls/rpc.h"
+#include "server/codec/pipeline_codec.h"
+#include "server/services/attention_context.h"
+#include "server/services/pipeline_calls.h"
+
+namespace attend {
+
+// One stream of requests, attend.v1.AttentionService.Pipeline.
+//
+// The queue's thread reads messages, one at a time, and hands each request to the engine. Whoever
+// answers a request first (the engine, the timer, a cancel) does so alone, see Take. Answers wait
+// in `answers_`, from where one is written at a time. The next message is read only while there is
+// room for one more request.
+//
+// Life: the Rpc owns the call until OnDone; requests in the engine and entries of the timer share
+// it. The Rpc is used under the mutex, and not after OnDone. The engine is called without it,
+// because it may call back on the same thread.
+class PipelineCall final : public Call,
+                           public Drainable,
+                           public std::enable_shared_from_this<PipelineCall> {
+ public:
+  PipelineCall(AttentionContext& shared, Rpc& rpc);
+
+  // Ends with UNAVAILABLE.
+  void Drain() override;
+
+ private:
+  class Item;  // a request, from its message until its answer has been written
+
+  struct Answer {
+    std::shared_ptr<Item> item;
+    EncodedAnswer encoded;
+  };
+
+  void Start() override;
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+  // Hands the request of `message_` to the engine, or executes a cancel. An error is that of the
+  // request, if there is an `item` by then, or else of the stream.
+  absl::Status Handle(std::shared_ptr<Item>& item);
+  absl::Status Register(const PipelineFrame& frame, const std::shared_ptr<Item>& item);
+  void Submit(const std::shared_ptr<Item>& item, Request request, MemoryCharge charge);
+  void CancelItem(uint64_t id);
+
+  // These answer the item, unless somebody has.
+  void OnFinished(const std::shared_ptr<Item>& item, absl::StatusOr<Response> response);
+  void Fail(const std::shared_ptr<Item>& item, const absl::Status& status);
+  // Tells the engine, if it has the item, that nobody waits for it.
+  void Abandon(Item& item);
+  // Whether the one who calls this is the one that answers the item. Counts it.
+  bool Take(Item& item, absl::StatusCode code, const std::string& reason);
+  void Send(const std::shared_ptr<Item>& item, EncodedAnswer encoded);
+
+  // The item's deadline has passed: before it is answered, or before its answer has left.
+  void OnDeadline(const std::shared_ptr<Item>& item);
+  void OnLateWrite(const std::shared_ptr<Item>& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Read() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Write() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends the stream if everything is answered and no more comes.
+  void EndIfFinished() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Finish(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends the stream and cancels what it still has in the engine.
+  void End(const absl::Status& status);
+
+  AttentionContext& shared_;
+  Metrics& metrics_;  // outlives the engine's callbacks, unlike `shared_`
+  Rpc& rpc_;
+  const std::string caller_name_;
+  const CallerHandle caller_;
+  const absl::Time start_;    // steady
+  grpc::ByteBuffer message_;  // the one that is read
+
+  Mutex mutex_;
+  absl::flat_hash_map<uint64_t, std::shared_ptr<Item>> items_ ABSL_GUARDED_BY(mutex_);  // not sent
+  std::deque<Answer> answers_ ABSL_GUARDED_BY(mutex_);  // the first may be under way
+  bool reading_ ABSL_GUARDED_BY(mutex_) = false;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;  // the caller sends no more
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // by Finish, which waits for the write under way
+  grpc::Status end_ ABSL_GUARDED_BY(mutex_);
+  bool done_ ABSL_GUARDED_BY(mutex_) = false;  // OnDone has begun
+};
+
+}  // namespace attend
+
+#endif  // ATTEND_SERVER_SERVICES_PIPELINE_CALL_H_

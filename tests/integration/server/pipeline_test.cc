@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Streams of requests, over the wire.
+
+#include <csignal>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "attend/v1/attention.grpc.pb.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/integration/server/calls.h"
+#include "tests/integration/server/raw_http2.h"
+#include "tests/integration/server/server_process.h"
+
+namespace attend {
+namespace {
+
+using grpc::StatusCode;
+using testing::HasSubstr;
+
+constexpr char kPipelinePath[] = "/attend.v1.AttentionService/Pipeline";
+const std::vector<std::string> kLayer = {"--random-layer=r:embed_dim=32,num_heads=2"};
+const std::vector<std::string> kOneAtATime = {"--workers=1", "--batching=off"};
+
+// One stream and what it has received.
+class Stream {
+ public:
+  explicit Stream(const ServerProcess& server)
+      : stub_(v1::AttentionService::NewStub(server.Channel())),
+        stream_(stub_->Pipeline(&context_)) {}
+
+  static v1::PipelineRequest Operator(uint64_t id, int64_t rows = 8) {
+    v1::PipelineRequest request;
+    request.set_id(id);
+    *request.mutable_scaled_dot_product_attention() = OperatorRequest(rows, 1, 8);
+    return request;
+  }
+  static v1::PipelineRequest Layer(uint64_t id, int64_t rows) {
+    v1::PipelineRequest request;
+    request.set_id(id);
+    *request.mutable_multi_head_attention() = LayerRequest("r", rows, 32);
+    return request;
+  }
+
+  void Send(const v1::PipelineRequest& request) { EXPECT_TRUE(stream_->Write(request)); }
+  void Cancel(uint64_t id) {
+    v1::PipelineRequest request;
+    request.set_id(id);
+    request.mutable_cancel();
+    Send(request);
+  }
+
+  // The next answer; its id is 0, with no result, if the stream has ended.
+  v1::PipelineResponse Next() {
+    v1::PipelineResponse response;
+    if (!stream_->Read(&response)) response.Clear();
+    return response;
+  }
+  void ExpectError(uint64_t id, StatusCode code, const std::string& reason) {
+    const v1::PipelineResponse response = Next();
+    EXPECT_EQ(response.id(), id);
+    EXPECT_EQ(response.status().code(), code) << response.ShortDebugString();
+    EXPECT_THAT(response.status().details(0).type_url(), HasSubstr("google.rpc.ErrorInfo"));
+    EXPECT_THAT(response.status().details(0).value(), HasSubstr(reason));
+  }
+  void ExpectResult(uint64_t id) {
+    const v1::PipelineResponse response = Next();
+    EXPECT_EQ(response.id(), id);
+    EXPECT_FALSE(response.has_status()) << response.ShortDebugString();
+    EXPECT_TRUE(response.has_multi_head_attention() || response.has_scaled_dot_product_attention());
+  }
+
+  void HalfClose() { EXPECT_TRUE(stream_->WritesDone()); }
+  void TryCancel() { context_.TryCancel(); }
+  // Blocks until the stream ends. To be called once.
+  grpc::Status End() {
+    v1::PipelineResponse response;
+    EXPECT_FALSE(stream_->Read(&response)) << response.ShortDebugString();
+    return stream_->Finish();
+  }
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<v1::AttentionService::Stub> stub_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::PipelineRequest, v1::PipelineResponse>> stream_;
+};
+
+double CountRequests(const ServerProcess& server, const std::string& code) {
+  return Sum(server.Metrics(), "attend_requests_total", {"code=\"" + code + "\""});
+}
+
+TEST(PipelineTest, AnswersEachRequestWithTheBitsOfAUnaryCallAndThenEnds) {
+  ServerProcess server(kLayer);
+  Stream stream(server);
+  std::map<uint64_t, std::string> expected;
+  for (uint64_t id = 0; id < 20; ++id) {
+    const auto rows = static_cast<int64_t>(1 + id % 7 * 5);
+    CallResult unary;
+    if (id % 2 == 0) {
+      const v1::PipelineRequest request = Stream::Layer(id, rows);
+      unary = MakeCall(server.Channel(), kMultiHeadPath,
+                       request.multi_head_attention().SerializeAsString());
+      v1::MultiHeadAttentionResponse response;
+      ASSERT_TRUE(response.ParseFromString(unary.response));
+      expected[id] = response.output().SerializeAsString();
+      stream.Send(request);
+    } else {
+      const v1::PipelineRequest request = Stream::Operator(id, rows);
+      unary = MakeCall(server.Channel(), kScaledDotProductPath,
+                       request.scaled_dot_product_attention().SerializeAsString());
+      v1::ScaledDotProductAttentionResponse response;
+      ASSERT_TRUE(response.ParseFromString(unary.response));
+      expected[id] = response.output().SerializeAsString();
+      stream.Send(request);
+    }
+  }
+  stream.HalfClose();
+  for (int i = 0; i < 20; ++i) {
+    const v1::PipelineResponse response = stream.Next();
+    ASSERT_EQ(expected.count(response.id()), 1u) << response.ShortDebugString();
+    const v1::Tensor& output = response.has_multi_head_attention()
+                                   ? response.multi_head_attention().output()
+                                   : response.scaled_dot_product_attention().output();
+    EXPECT_EQ(output.SerializeAsString(), expected[response.id()]);
+    expected.erase(response.id());
+  }
+  const grpc::Status end = stream.End();
+  EXPECT_TRUE(end.ok()) << end.error_message();
+  // Each request is counted as such, and the stream as a call of gRPC's.
+  EXPECT_EQ(CountRequests(server, "OK"), 40);
+  EXPECT_EQ(Sum(server.Metrics(), "grpc_server_handled_total",
+                {"grpc_method=\"Pipeline\"", "grpc_code=\"OK\""}),
+            1);
+  EXPECT_EQ(Sum(server.Metrics(), "attend_in_flight_bytes"), 0);
+}
+
+TEST(PipelineTest, AnswersInTheOrderInWhichRequestsAreDone) {
+  HoldableServer server(kOneAtATime);
+  HeldCall held(server);
+  Stream stream(server);
+  v1::PipelineRequest low = Stream::Operator(1), high = Stream::Operator(2);
+  low.mutable_scaled_dot_product_attention()->set_priority(v1::PRIORITY_LOW);
+  high.mutable_scaled_dot_product_attention()->set_priority(v1::PRIORITY_HIGH);
+  stream.Send(low);
+  stream.Send(high);
+  ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 2; }));
+  held.Release();
+  stream.ExpectResult(2);
+  stream.ExpectResult(1);
+}
+
+TEST(PipelineTest, AnswersAFailedRequestWithItsStatusAndGoesOn) {
+  ServerProcess server(kLayer);
+  Stream stream(server);
+  v1::PipelineRequest unknown = Stream::Layer(1, 3);
+  unknown.mutable_multi_head_attention()->set_layer("no such");
+  stream.Send(unknown);
+  stream.ExpectError(1, StatusCode::NOT_FOUND, "UNKNOWN_LAYER");
+  v1::PipelineRequest wrong = Stream::Layer(2, 3);
+  wrong.mutable_multi_head_attention()->mutable_query()->mutable_data()->pop_back();
+  stream.Send(wrong);
+  stream.ExpectError(2, StatusCode::INVALID_ARGUMENT, "SHAPE_MISMATCH");
+  v1::PipelineRequest nothing;
+  nothing.set_id(3);
+  stream.Send(nothing);
+  stream.ExpectError(3, StatusCode::INVALID_ARGUMENT, "MISSING_FIELD");
+  v1::PipelineRequest expired = Stream::Layer(4, 3);
+  expired.mutable_timeout()->set_seconds(-1);
+  stream.Send(expired);
+  const v1::PipelineResponse late = stream.Next();
+  EXPECT_EQ(late.id(), 4u);
+  EXPECT_EQ(late.status().code(), StatusCode::DEADLINE_EXCEEDED);
+  stream.Send(Stream::Layer(5, 3));
+  stream.ExpectResult(5);
+  stream.HalfClose();
+  EXPECT_TRUE(stream.End().ok());
+  EXPECT_EQ(CountRequests(server, "OK"), 1);
+  EXPECT_EQ(CountRequests(server, "INVALID_ARGUMENT"), 2);
+}
+
+TEST(PipelineTest, RefusesTheIdOfARequestThatIsNotAnsweredYet) {
+  HoldableServer server(kOneAtATime);
+  HeldCall held(server);
+  Stream stream(server);
+  stream.Send(Stream::Operator(7));
+  stream.Send(Stream::Operator(7));
+  stream.ExpectError(7, StatusCode::INVALID_ARGUMENT, "DUPLICATE_ID");
+  held.Release();
+  stream.ExpectResult(7);
+  stream.Send(Stream::Operator(7));  // the id is free again
+  stream.ExpectResult(7);
+}
+
+TEST(PipelineTest, CancelsARequestByItsId) {
+  HoldableServer server(kOneAtATime);
+  HeldCall held(server);
+  Stream stream(server);
+  stream.Send(Stream::Operator(1));
+  stream.Send(Stream::Operator(2));
+  ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 2; }));
+  stream.Cancel(1);
+  stream.Cancel(77);  // nobody's
+  const v1::PipelineResponse cancelled = stream.Next();
+  EXPECT_EQ(cancelled.id(), 1u);
+  EXPECT_EQ(cancelled.status().code(), StatusCode::CANCELLED);
+  EXPECT_EQ(Sum(server.Metrics(), "attend_queue_requests"), 1);
+  held.Release();
+  stream.ExpectResult(2);
+}
+
+TEST(PipelineTest, EndsARequestAtItsOwnDeadline) {
+  HoldableServer server(kOneAtATime);
+  HeldCall held(server);
+  Stream stream(server);
+  v1::PipelineRequest request = Stream::Operator(1);
+  request.mutable_timeout()->set_nanos(200'000'000);
+  stream.Send(request);
+  stream.Send(Stream::Operator(2));
+  stream.ExpectError(1, StatusCode::DEADLINE_EXCEEDED, "EXPIRED");
+  held.Release();
+  stream.ExpectResult(2);
+}
+
+TEST(PipelineTest, CancelsAllRequestsOfAStreamWhoseCallerGoes) {
+  HoldableServer server(kOneAtATime);
+  HeldCall held(server);
+  {
+    Stream stream(server);
+    for (uint64_t id = 1; id <= 3; ++id) stream.Send(Stream::Operator(id));
+    ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 3; }));
+    stream.TryCancel();
+    EXPECT_EQ(stream.End().error_code(), StatusCode::CANCELLED);
+  }
+  EXPECT_TRUE(Eventually([&] { return CountRequests(server, "CANCELLED") == 3; }));
+  EXPECT_EQ(Sum(server.Metrics(), "attend_queue_requests"), 0);
+  EXPECT_TRUE(held.Release().status.ok());
+}
+
+// A server that read more than four requests would refuse what its queue of three has no room for.
+TEST(PipelineTest, ReadsNoMoreRequestsThanItMayHoldUnanswered) {
+  std::vector<std::string> flags = kOneAtATime;
+  flags.insert(flags.end(),
+               {"--max-concurrent-streams=3", "--max-queue-requests=3", "--max-queue-delay=1m"});
+  HoldableServer server(flags);
+  HeldCall held(server);
+  Stream stream(server);
+  for (uint64_t id = 1; id <= 30; ++id) stream.Send(Stream::Operator(id));
+  stream.HalfClose();
+  ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 3; }));
+  held.Release();
+  for (uint64_t id = 1; id <= 30; ++id) stream.ExpectResult(id);
+  EXPECT_TRUE(stream.End().ok());
+}
+
+TEST(PipelineTest, EndsWithInvalidArgumentWhereAMessageIsNone) {
+  ServerProcess server;
+  RawHttp2 connection(server.tcp());
+  connection.StartCall(kPipelinePath, "");
+  connection.SendData(std::string("\0\0\0\0\3\xff\xff\xff", 8), false);
+  EXPECT_TRUE(connection.WaitForEnd());
+  EXPECT_EQ(Sum(server.Metrics(), "grpc_server_handled_total",
+                {"grpc_method=\"Pipeline\"", "grpc_code=\"InvalidArgument\""}),
+            1);
+}
+
+TEST(PipelineTest, AnswersWhatRunsAndThenEndsWhenTheServerDrains) {
+  HoldableServer server({"--workers=1", "--batching=off", "--drain-timeout=10m"});
+  Stream idle(server);
+  idle.Send(Stream::Operator(1));
+  idle.ExpectResult(1);
+  HeldCall held(server);
+  Stream busy(server);
+  busy.Send(Stream::Operator(2));
+  ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 1; }));
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(idle.End().error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_TRUE(held.Release().status.ok());
+  busy.ExpectResult(2);
+  EXPECT_EQ(busy.End().error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_EQ(server.process().Wait(), 0);
+}
+
+TEST(PipelineTest, ReturnsTheMemoryOfAnUnreadAnswerAtItsDeadline) {
+  ServerProcess server({"--max-deadline=2s"});
+  RawHttp2 connection(server.tcp());
+  connection.StartCall(kPipelinePath, "");
+  v1::PipelineRequest request;
+  request.set_id(1);
+  *request.mutable_scaled_dot_product_attention() = LargeAnswerRequest(1024);
+  // The connection lets 64 KiB of the 8 MiB pass.
+  connection.SendMessage(request.SerializeAsString());
+  ASSERT_TRUE(Eventually([&] { return CountRequests(server, "OK") == 1; }));
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_in_flight_bytes") == 0; }));
+}
+
+}  // namespace
+}  // namespace attend

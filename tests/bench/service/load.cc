@@ -13,17 +13,12 @@
 #include <utility>
 
 #include "attend/v1/attention.pb.h"
+#include "tests/bench/service/stream_load.h"
 
 namespace attend::bench {
 namespace {
 
 constexpr int64_t kSecond = 1'000'000'000;
-
-int64_t Now() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * kSecond + now.tv_nsec;
-}
 
 void SleepUntil(int64_t time_ns) {
   const timespec until{time_ns / kSecond, time_ns % kSecond};
@@ -83,6 +78,12 @@ grpc::ChannelArguments ChannelSettings() {
 
 }  // namespace
 
+int64_t MonotonicNow() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * kSecond + now.tv_nsec;
+}
+
 struct Load::Call {
   Record record;
   grpc::ClientContext context;
@@ -110,7 +111,9 @@ bool Load::Connect() {
 }
 
 void Load::Run() {
-  if (plan_.concurrency > 0) {
+  if (plan_.stream) {
+    records_ = StreamLoad(plan_, *stubs_.front()).Run();
+  } else if (plan_.concurrency > 0) {
     RunClosedLoop();
   } else {
     RunOpenLoop();
@@ -119,13 +122,13 @@ void Load::Run() {
 }
 
 void Load::RunClosedLoop() {
-  const int64_t end_ns = Now() + Nanoseconds(plan_.seconds);
-  for (int i = 0; i < plan_.concurrency; ++i) Start(Now());
+  const int64_t end_ns = MonotonicNow() + Nanoseconds(plan_.seconds);
+  for (int i = 0; i < plan_.concurrency; ++i) Start(MonotonicNow());
   void* tag;
   bool ok;
   while (in_flight_ > 0 && queue_.Next(&tag, &ok)) {
     End(std::unique_ptr<Call>(static_cast<Call*>(tag)));
-    const int64_t now = Now();
+    const int64_t now = MonotonicNow();
     if (now < end_ns) Start(now);
   }
   queue_.Shutdown();
@@ -135,7 +138,7 @@ void Load::RunClosedLoop() {
 
 void Load::RunOpenLoop() {
   std::thread receiver([this] { Receive(); });
-  SendAsPlanned(Now());
+  SendAsPlanned(MonotonicNow());
   queue_.Shutdown();  // calls under way still end
   receiver.join();
 }
@@ -157,7 +160,7 @@ void Load::SendAsPlanned(int64_t start_ns) {
       planned_seconds += (plan_.poisson ? gap(random) : 1.0) / segment.calls_per_second;
       if (planned_seconds >= segment_begins + segment.seconds) break;
       const int64_t planned_ns = start_ns + Nanoseconds(planned_seconds);
-      if (Now() < planned_ns) SleepUntil(planned_ns);
+      if (MonotonicNow() < planned_ns) SleepUntil(planned_ns);
       Start(planned_ns);
     }
     segment_begins += segment.seconds;
@@ -171,7 +174,7 @@ void Load::Start(int64_t planned_ns) {
   call->record.planned_ns = planned_ns;
   call->record.sample = static_cast<int32_t>(number % static_cast<int64_t>(requests_.size()));
   const bool too_many = plan_.concurrency == 0 && in_flight_ >= plan_.max_in_flight;
-  if (too_many || (plan_.deadline_seconds > 0 && Now() >= deadline_ns)) {
+  if (too_many || (plan_.deadline_seconds > 0 && MonotonicNow() >= deadline_ns)) {
     call->record.code = kNotSent;
     not_sent_.push_back(call->record);
     return;
@@ -181,7 +184,7 @@ void Load::Start(int64_t planned_ns) {
         deadline_ns / kSecond, static_cast<int32_t>(deadline_ns % kSecond), GPR_CLOCK_MONOTONIC});
   }
   ++in_flight_;
-  call->record.sent_ns = Now();
+  call->record.sent_ns = MonotonicNow();
   grpc::GenericStub& stub = *stubs_[static_cast<size_t>(number) % stubs_.size()];
   const grpc::ByteBuffer& request = requests_[static_cast<size_t>(call->record.sample)];
   call->reader = stub.PrepareUnaryCall(&call->context, plan_.method, request, &queue_);
@@ -192,7 +195,7 @@ void Load::Start(int64_t planned_ns) {
 
 void Load::End(std::unique_ptr<Call> call) {
   Record& record = call->record;
-  record.done_ns = Now();
+  record.done_ns = MonotonicNow();
   --in_flight_;
   record.code = static_cast<int32_t>(call->status.error_code());
   if (record.code == grpc::StatusCode::OK) {

@@ -31,6 +31,9 @@ struct Record {
   int32_t sample = 0;
 };
 
+// Of CLOCK_MONOTONIC, in nanoseconds.
+int64_t MonotonicNow();
+
 // A caller that follows a plan: it never retries and never backs off. An open
 // loop sends on one thread at the planned times and receives on another, so that
 // a slow answer delays no send.

@@ -41,12 +41,16 @@ Plan ReadPlan(const std::string& json) {
   plan.channels = from.at("channels");
   plan.max_in_flight = from.at("max_in_flight");
   plan.compute_times = from.at("compute_times");
+  plan.stream = from.at("stream");
   plan.records = from.at("records");
   if (plan.samples.empty() || plan.channels < 1) {
     throw std::runtime_error("a plan needs a sample and a channel");
   }
   if ((plan.concurrency > 0) == !plan.segments.empty()) {
     throw std::runtime_error("a plan needs either a concurrency or segments");
+  }
+  if (plan.stream && (plan.concurrency == 0 || plan.channels != 1)) {
+    throw std::runtime_error("a stream is a closed loop on one channel");
   }
   return plan;
 }

@@ -35,6 +35,7 @@ struct Plan {
   int channels = 1;             // connections
   int max_in_flight = 0;        // an open loop sends no more while so many are under way
   bool compute_times = false;   // read Timing.compute_ns of answers
+  bool stream = false;          // a closed loop over one Pipeline in place of unary calls
   std::string records;          // file to write
 };
 

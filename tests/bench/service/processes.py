@@ -136,6 +136,7 @@ class Caller:
     channels: int = 1
     poisson: bool = True
     compute_times: bool = False
+    stream: bool = False    # a closed loop over one Pipeline
     max_in_flight: int = MAX_IN_FLIGHT  # of an open loop
     nice: int = 0
     records: object = None  # numpy records of samples.RECORD
@@ -146,7 +147,7 @@ class Caller:
             "target": self.target, "method": self.method, "samples": self.samples,
             "seconds": self.seconds, "concurrency": self.concurrency, "segments": self.segments,
             "deadline_seconds": self.deadline, "channels": self.channels, "poisson": self.poisson,
-            "compute_times": self.compute_times, "max_in_flight": self.max_in_flight,
+            "compute_times": self.compute_times, "stream": self.stream, "max_in_flight": self.max_in_flight,
             "records": str(path)})
 
     def duration(self):

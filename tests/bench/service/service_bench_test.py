@@ -220,6 +220,22 @@ def test_a_server_answers_the_layer_and_the_operator_with_checked_bytes(ours):
         assert server.cpu_seconds() >= 0 and server.resident_mib() > 1
 
 
+def test_a_stream_has_the_answers_of_unary_calls(ours):
+    with ours.server() as server:
+        plan = {"concurrency": 5, "seconds": 0.05, "stream": True}
+        caller = ours.layer_caller(server, 2, **plan)
+        records = ours.run(caller)
+        assert len(records) >= 5
+        assert samples.codes(records) == {"OK": len(records)}
+        assert (records["done"] >= records["sent"]).all()
+        wrong = ours.bodies.keep(ours.bodies.layer(2), b"other bytes")
+        unknown = ours.bodies.keep(ours.bodies.layer(2, layer="unknown"))
+        caller = processes.Caller(server.target, bodies.LAYER_METHOD, [wrong, unknown], **plan)
+        assert set(samples.codes(ours.run(caller))) == {"WRONG ANSWER", "NOT_FOUND"}
+        with pytest.raises(processes.Failure, match="closed loop on one channel"):
+            ours.run(ours.layer_caller(server, 2, **plan, channels=2))
+
+
 def test_a_quick_run_writes_its_report(tmp_path):
     path = tmp_path / "report.json"
     subprocess.run([sys.executable, HERE / "service_bench.py", "--quick", f"--programs={PROGRAMS}",

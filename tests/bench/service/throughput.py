@@ -12,6 +12,7 @@ from bench import Group
 ROWS = 16
 CONCURRENCIES = (1, 4, 16, 64)
 BOTH = ("on", "off")
+KINDS, STREAM_CONCURRENCIES = ("unary", "Pipeline"), (1, 16, 64)
 MIXED, EVERY_CORE = "4 to 512 tokens, concurrency 16", "all cores shared with the callers, concurrency 32"
 SIZES = {"64 B": 64, "1 KiB": 1 << 10, "16 KiB": 16 << 10, "128 KiB": 128 << 10, "1 MiB": 1 << 20,
          "8 MiB": 8 << 20}
@@ -77,6 +78,17 @@ def run_shapes(bench, names):
                 yield f"{batching}, {EVERY_CORE}", *loaded(bench, server, caller, bench.cores)
 
 
+def run_streams(bench, names):
+    seconds = bench.seconds(4, 1.5)
+    with bench.server() as server:
+        for concurrency in STREAM_CONCURRENCIES:
+            for kind in KINDS:
+                if f"{kind}, concurrency {concurrency}" in names:
+                    caller = bench.layer_caller(server, ROWS, concurrency=concurrency,
+                                                seconds=seconds, stream=kind == KINDS[1])
+                    yield f"{kind}, concurrency {concurrency}", *loaded(bench, server, caller)
+
+
 def microseconds(records, share=0.5):
     """Of requests without what the server computed."""
     spent = samples.latencies(records) * 1e3 - records["compute"] * 1e-3
@@ -112,6 +124,11 @@ GROUPS = [
           "where the row does not say otherwise",
           {f"{batching}, {load}": () for load in (MIXED, EVERY_CORE) for batching in BOTH},
           run_shapes),
+    Group("one connection", f"{ROWS} tokens, E={bodies.EMBED}, closed loop on one connection, as "
+          "unary calls and over one Pipeline; server on one core, caller on another",
+          {f"{kind}, concurrency {concurrency}": () for concurrency in STREAM_CONCURRENCIES
+           for kind in KINDS}, run_streams,
+          note="Both have the same number of requests under way, on the same server, in turn."),
     Group("beyond gRPC", "Request time without compute, one caller, against a raw echo of the "
           "request's bytes; server on one core, caller on another",
           dict.fromkeys(SIZES, ()), run_beyond,

@@ -15,36 +15,15 @@
 namespace attend {
 namespace {
 
-// Answers GET and HEAD on one path with what a function gives.
-class Page : public CivetHandler {
- public:
-  struct Answer {
-    int code = 200;
-    const char* content_type = "text/plain; charset=utf-8";
-    std::string body;
-  };
-  explicit Page(std::function<Answer()> answer) : answer_(std::move(answer)) {}
+// Requests that may be read or answered at the same time. A scrape and two probes are all that
+// should ask, but whoever sends half of a request keeps a thread until the time is up.
+constexpr char kThreads[] = "128";
+constexpr char kRequestTimeoutMs[] = "2000";
 
-  bool handleGet(CivetServer*, mg_connection* connection) override {
-    return Send(connection, true);
-  }
-  bool handleHead(CivetServer*, mg_connection* connection) override {
-    return Send(connection, false);
-  }
-
- private:
-  bool Send(mg_connection* connection, bool with_body) {
-    const Answer answer = answer_();
-    mg_printf(connection,
-              "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-              "Connection: close\r\n\r\n",
-              answer.code, mg_get_response_code_text(connection, answer.code), answer.content_type,
-              answer.body.size());
-    if (with_body) mg_write(connection, answer.body.data(), answer.body.size());
-    return true;
-  }
-
-  std::function<Answer()> answer_;
+struct Answer {
+  int code = 200;
+  const char* content_type = "text/plain; charset=utf-8";
+  std::string body;
 };
 
 class CivetEndpoint final : public HttpEndpoint {
@@ -52,28 +31,10 @@ class CivetEndpoint final : public HttpEndpoint {
   // Throws CivetException.
   CivetEndpoint(absl::string_view host, const std::vector<std::string>& options,
                 std::function<std::string()> metrics, std::function<bool()> ready)
-      : metrics_([metrics = std::move(metrics)] {
-          return Page::Answer{200, "text/plain; version=0.0.4; charset=utf-8", metrics()};
-        }),
-        health_([] {
-          return Page::Answer{200, "text/plain; charset=utf-8", "ok\n"};
-        }),
-        ready_([ready = std::move(ready)] {
-          Page::Answer answer;
-          if (ready()) {
-            answer.body = "ready\n";
-          } else {
-            answer.code = 503;
-            answer.body = "not ready\n";
-          }
-          return answer;
-        }),
-        server_(options) {
-    server_.addHandler("/metrics$", metrics_);
-    server_.addHandler("/healthz$", health_);
-    server_.addHandler("/readyz$", ready_);
-    bound_ = {std::string(host), server_.getListeningPorts().at(0)};
-  }
+      : metrics_(std::move(metrics)),
+        ready_(std::move(ready)),
+        server_(options, &Callbacks(), this),
+        bound_{std::string(host), server_.getListeningPorts().at(0)} {}
 
   // CivetWeb's threads look at their stop flag when something happens, else
   // every 2 s: make something happen until they have.
@@ -93,9 +54,51 @@ class CivetEndpoint final : public HttpEndpoint {
   std::string address() const override { return absl::StrCat(bound_.host, ":", bound_.port); }
 
  private:
-  Page metrics_, health_, ready_;
-  CivetServer server_;  // after the pages that its threads use
-  HostPort bound_;
+  // With a callback in place of handlers for paths there is no moment without them, and CivetWeb
+  // never looks for files.
+  static const CivetCallbacks& Callbacks() {
+    static const CivetCallbacks callbacks = [] {
+      CivetCallbacks made;
+      made.begin_request = [](mg_connection* connection) {
+        const void* const server = mg_get_user_data(mg_get_context(connection));
+        const void* const endpoint = static_cast<const CivetServer*>(server)->getUserContext();
+        return static_cast<const CivetEndpoint*>(endpoint)->Respond(connection);
+      };
+      return made;
+    }();
+    return callbacks;
+  }
+
+  // Returns the code that was sent.
+  int Respond(mg_connection* connection) const {
+    const mg_request_info& request = *mg_get_request_info(connection);
+    const absl::string_view method = request.request_method;
+    const bool known = method == "GET" || method == "HEAD";
+    const Answer answer = known ? Find(request.local_uri)
+                                : Answer{405, "text/plain; charset=utf-8", "only GET and HEAD\n"};
+    mg_printf(connection,
+              "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+              "Connection: close\r\n\r\n",
+              answer.code, mg_get_response_code_text(connection, answer.code), answer.content_type,
+              answer.body.size());
+    if (method != "HEAD") mg_write(connection, answer.body.data(), answer.body.size());
+    return answer.code;
+  }
+
+  Answer Find(absl::string_view path) const {
+    if (path == "/metrics") return {200, "text/plain; version=0.0.4; charset=utf-8", metrics_()};
+    if (path == "/healthz") return {200, "text/plain; charset=utf-8", "ok\n"};
+    if (path != "/readyz") {
+      return {404, "text/plain; charset=utf-8", "there are /metrics, /healthz and /readyz\n"};
+    }
+    if (ready_()) return {200, "text/plain; charset=utf-8", "ready\n"};
+    return {503, "text/plain; charset=utf-8", "not ready\n"};
+  }
+
+  const std::function<std::string()> metrics_;
+  const std::function<bool()> ready_;
+  CivetServer server_;  // its threads use the above
+  const HostPort bound_;
 };
 
 }  // namespace
@@ -104,11 +107,10 @@ absl::StatusOr<std::unique_ptr<HttpEndpoint>> HttpEndpoint::Start(
     absl::string_view address, std::function<std::string()> metrics, std::function<bool()> ready) {
   absl::StatusOr<HostPort> target = ParseHostPort(address);
   if (!target.ok()) return target.status();
-  // A scrape and a probe at a time, and one more: nobody else should ask.
   const std::vector<std::string> options = {
       "listening_ports",    absl::StrCat(target->host, ":", target->port),
-      "num_threads",        "3",
-      "request_timeout_ms", "10000",
+      "num_threads",        kThreads,
+      "request_timeout_ms", kRequestTimeoutMs,
       "tcp_nodelay",        "1"};
   // The one place that catches this library's exceptions.
   try {

@@ -1,15 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/telemetry/http_endpoint.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/net/address.h"
 
 namespace attend {
 namespace {
 
+using testing::EndsWith;
 using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
 
 TEST(HttpEndpointTest, RefusesAPortInUseAndNamesIt) {
   const auto text = [] { return std::string(); };
@@ -20,6 +33,92 @@ TEST(HttpEndpointTest, RefusesAPortInUseAndNamesIt) {
   ASSERT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr((*first)->address()));
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("in use"));
+}
+
+// A connection to "127.0.0.1:PORT" on which any bytes can be sent.
+class RawConnection {
+ public:
+  explicit RawConnection(const std::string& address) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in name = {};
+    name.sin_family = AF_INET;
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    name.sin_port = htons(static_cast<uint16_t>(ParseHostPort(address)->port));
+    EXPECT_EQ(connect(fd_, reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0);
+  }
+  RawConnection(RawConnection&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  ~RawConnection() {
+    if (fd_ >= 0) close(fd_);
+  }
+
+  void Send(const std::string& bytes) const {
+    EXPECT_EQ(send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  // Everything up to the end of the connection.
+  std::string ReadAll() const {
+    std::string all;
+    char piece[4096];
+    for (ssize_t n = recv(fd_, piece, sizeof(piece), 0); n > 0;
+         n = recv(fd_, piece, sizeof(piece), 0)) {
+      all.append(piece, static_cast<size_t>(n));
+    }
+    return all;
+  }
+  bool is_open() const {
+    char byte = 0;
+    return recv(fd_, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0 && errno == EAGAIN;
+  }
+
+ private:
+  int fd_;
+};
+
+std::string Request(const std::string& address, const std::string& line) {
+  const RawConnection connection(address);
+  connection.Send(line + " HTTP/1.1\r\nHost: test\r\n\r\n");
+  return connection.ReadAll();
+}
+
+std::unique_ptr<HttpEndpoint> StartEndpoint(bool ready) {
+  auto endpoint = HttpEndpoint::Start(
+      "127.0.0.1:0", [] { return std::string("a 1\n"); }, [ready] { return ready; });
+  EXPECT_TRUE(endpoint.ok()) << endpoint.status();
+  return std::move(*endpoint);
+}
+
+TEST(HttpEndpointTest, ServesItsThreePagesAndNoOther) {
+  const auto ready = StartEndpoint(true), starting = StartEndpoint(false);
+  const std::string address = ready->address();
+  const std::string metrics = Request(address, "GET /metrics");
+  EXPECT_THAT(metrics, StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(metrics, HasSubstr("version=0.0.4"));
+  EXPECT_THAT(metrics, EndsWith("\r\n\r\na 1\n"));
+  EXPECT_THAT(Request(address, "GET /healthz"), EndsWith("\r\n\r\nok\n"));
+  EXPECT_THAT(Request(address, "GET /readyz"), EndsWith("\r\n\r\nready\n"));
+  EXPECT_THAT(Request(starting->address(), "GET /readyz"), StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(Request(address, "GET /"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(Request(address, "GET /metrics/"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(Request(address, "GET /../etc/passwd"), Not(HasSubstr("root:")));
+  EXPECT_THAT(Request(address, "POST /metrics"), StartsWith("HTTP/1.1 405 "));
+}
+
+TEST(HttpEndpointTest, AnswersHeadWithoutABody) {
+  const auto endpoint = StartEndpoint(true);
+  const std::string head = Request(endpoint->address(), "HEAD /metrics");
+  EXPECT_THAT(head, HasSubstr("Content-Length: 4\r\n"));
+  EXPECT_THAT(head, EndsWith("\r\n\r\n"));
+}
+
+TEST(HttpEndpointTest, AnswersBesideAHundredHalfSentRequests) {
+  const auto endpoint = StartEndpoint(true);
+  std::vector<RawConnection> half_sent;
+  for (int i = 0; i < 100; ++i) {
+    half_sent.emplace_back(endpoint->address());
+    half_sent.back().Send("GET /healthz HT");
+  }
+  EXPECT_THAT(Request(endpoint->address(), "GET /healthz"), EndsWith("ok\n"));
+  // None of them had to be given up for that.
+  for (const RawConnection& connection : half_sent) EXPECT_TRUE(connection.is_open());
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ TEST(MetricsTest, ExportsZerosFromTheStart) {
                                              name.method, "\"} 0\n")));
     EXPECT_THAT(text, HasSubstr(absl::StrCat("grpc_server_started_total{grpc_method=\"",
                                              name.method, "\",grpc_service=\"", name.service,
-                                             "\",grpc_type=\"unary\"} 0\n")));
+                                             "\",grpc_type=\"", name.grpc_type, "\"} 0\n")));
   }
   for (const char* stage : {"decode", "queue", "compute", "encode"}) {
     EXPECT_THAT(text, HasSubstr(absl::StrCat("attend_stage_duration_seconds_count{stage=\"", stage,

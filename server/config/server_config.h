@@ -61,6 +61,7 @@ struct TelemetryConfig {
 // environment variables.
 struct ServerConfig {
   std::vector<std::string> listen = {"localhost:50051"};
+  bool reflection = true;  // whether callers may ask for the contract
   LayersConfig layers;
   EngineOptions engine;
   TransportConfig transport;

@@ -55,6 +55,10 @@ void AddServing(ServerConfig& config, std::vector<Setting>& settings) {
            "address for gRPC: HOST:PORT (port 0: any free port) or unix:PATH"),
       config.listen, ParseListen, [](const std::string& text) { return text; }));
   settings.push_back(
+      BoolSetting(Base("Serving", "reflection", "on|off",
+                       "tell callers the services and messages of the contract, as grpcurl asks"),
+                  config.reflection));
+  settings.push_back(
       StringSetting(Base("Serving", "port-file", "PATH",
                          "file that gets the addresses in use, as JSON, once the server serves"),
                     config.lifecycle.port_file));

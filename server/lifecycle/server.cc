@@ -78,7 +78,7 @@ struct Services {
     AddLayerService(registry, metrics, routes);
     AddServerService(MakeInfo(config, engine), metrics, routes);
     health.AddTo(routes);
-    AddReflectionService(routes);
+    if (config.reflection) AddReflectionService(routes);
   }
 
   CallsInFlight calls;

@@ -89,5 +89,15 @@ TEST(ReflectionTest, SaysWhatItDoesNotKnow) {
   EXPECT_THAT(Ask(server, ""), HasSubstr("the request asks for nothing"));
 }
 
+TEST(ReflectionTest, CanBeSwitchedOff) {
+  ServerProcess server({"--reflection=off"});
+  for (const char* version : {"v1alpha", "v1"}) {
+    const CallResult result = MakeCall(
+        server.Channel(),
+        std::string("/grpc.reflection.") + version + ".ServerReflection/ServerReflectionInfo", "");
+    EXPECT_EQ(result.status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+  }
+}
+
 }  // namespace
 }  // namespace attend

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -24,7 +25,7 @@ grpc::Status CallRecord::End(const absl::Status& status) {
                ? ExpiredError()
                : absl::CancelledError("the caller went away");
   }
-  const WireStatus wire = TranslateAndLog(seen, method_);
+  const WireStatus wire = TranslateAndLog(seen, method_, RequestId(context_));
   AddTrailers(wire, context_);
   metrics_.OnRequestEnded(method_, static_cast<absl::StatusCode>(wire.status.error_code()),
                           wire.reason, Clock::Steady().Now() - start_);
@@ -40,9 +41,9 @@ void CallRecord::OnDone() {
   if (without_message_) End(MissingMessageError());
 }
 
-WireStatus TranslateAndLog(const absl::Status& status, Method method) {
-  WireStatus wire = ToWireStatus(status);
-  if (!wire.request_id.empty()) {
+WireStatus TranslateAndLog(const absl::Status& status, Method method, std::string request_id) {
+  WireStatus wire = ToWireStatus(status, std::move(request_id));
+  if (wire.is_bug()) {
     Log(LogLevel::kError, "internal error",
         {{"request_id", wire.request_id},
          {"method", std::string(kMethods[Index(method)].method)},

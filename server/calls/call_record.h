@@ -5,6 +5,7 @@
 #include <grpcpp/server_context.h>
 
 #include <chrono>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -48,7 +49,7 @@ class CallRecord {
 };
 
 // Translates the end of a request to `method`, and logs what is a bug of ours.
-WireStatus TranslateAndLog(const absl::Status& status, Method method);
+WireStatus TranslateAndLog(const absl::Status& status, Method method, std::string request_id);
 
 // Time left to the caller's deadline, at most `max`.
 absl::Duration TimeLeft(const grpc::ServerContextBase& context, absl::Duration max);

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/calls/wire_status.h"
 
+#include <algorithm>
 #include <random>
+#include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/status.h"
@@ -82,8 +85,19 @@ std::string EncodeErrorDetails(int code, const std::string& message, const std::
   return status;
 }
 
-WireStatus ToWireStatus(const absl::Status& status) {
+std::string RequestId(const grpc::ServerContextBase& context) {
+  constexpr size_t kMaxBytes = 128;
+  const auto found = context.client_metadata().find("x-request-id");
+  if (found == context.client_metadata().end()) return NewRequestId();
+  const absl::string_view id(found->second.data(), found->second.size());
+  const bool valid = !id.empty() && id.size() <= kMaxBytes &&
+                     std::all_of(id.begin(), id.end(), absl::ascii_isprint);
+  return valid ? std::string(id) : NewRequestId();
+}
+
+WireStatus ToWireStatus(const absl::Status& status, std::string request_id) {
   WireStatus wire;
+  wire.request_id = std::move(request_id);
   if (status.ok()) return wire;
   ErrorInfo info = GetErrorInfo(status);
   wire.retry_pushback = GetRetryPushback(status);
@@ -91,7 +105,6 @@ WireStatus ToWireStatus(const absl::Status& status) {
   std::string message(status.message());
   if (code == absl::StatusCode::kInternal || !InContract(code)) {
     code = absl::StatusCode::kInternal;
-    wire.request_id = NewRequestId();
     message = absl::StrCat("internal error; the server's log has the details under request id ",
                            wire.request_id);
     info = {};
@@ -110,11 +123,11 @@ void AddTrailers(const WireStatus& status, grpc::ServerContextBase& context) {
     context.AddTrailingMetadata("grpc-retry-pushback-ms",
                                 absl::StrCat(absl::ToInt64Milliseconds(status.retry_pushback)));
   }
-  if (!status.request_id.empty()) context.AddTrailingMetadata("x-request-id", status.request_id);
+  context.AddTrailingMetadata("x-request-id", status.request_id);
 }
 
 grpc::Status PrepareEnd(const absl::Status& status, grpc::ServerContextBase& context) {
-  const WireStatus wire = ToWireStatus(status);
+  const WireStatus wire = ToWireStatus(status, RequestId(context));
   AddTrailers(wire, context);
   return wire.status;
 }

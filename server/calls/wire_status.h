@@ -23,13 +23,19 @@ struct WireStatus {
   // For the trailer grpc-retry-pushback-ms; negative: none.
   absl::Duration retry_pushback = absl::Milliseconds(-1);
 
-  // For the trailer x-request-id and the log; empty unless the code is INTERNAL.
+  // For the trailer x-request-id and the log.
   std::string request_id;
+
+  bool is_bug() const { return status.error_code() == grpc::StatusCode::INTERNAL; }
 };
+
+// What names a call in its trailers and in the log: the caller's own metadata x-request-id, if that
+// is 1 to 128 printable ASCII characters, or else a new number. Thread-safe.
+std::string RequestId(const grpc::ServerContextBase& context);
 
 // The one place that translates. Codes outside the contract are bugs of ours and
 // become INTERNAL, whose message says nothing but the request id. Thread-safe.
-WireStatus ToWireStatus(const absl::Status& status);
+WireStatus ToWireStatus(const absl::Status& status, std::string request_id);
 
 // Adds the status's trailers to a call that is about to be ended with it.
 void AddTrailers(const WireStatus& status, grpc::ServerContextBase& context);

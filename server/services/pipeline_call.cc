@@ -50,6 +50,7 @@ PipelineCall::PipelineCall(AttentionContext& shared, Rpc& rpc)
     : shared_(shared),
       metrics_(shared.metrics),
       rpc_(rpc),
+      request_id_(RequestId(rpc.context())),
       caller_name_(CallerName(rpc.context().peer())),
       caller_(shared.callers.Enter(caller_name_)),
       start_(Clock::Steady().Now()) {
@@ -186,7 +187,7 @@ void PipelineCall::OnFinished(const std::shared_ptr<Item>& item,
 
 void PipelineCall::Fail(const std::shared_ptr<Item>& item, const absl::Status& status) {
   const absl::Status failed = CatchFailures([&] {
-    const WireStatus wire = TranslateAndLog(status, item->method);
+    const WireStatus wire = TranslateAndLog(status, item->method, request_id_);
     const grpc::Slice slice(EncodePipelineStatus(item->id, wire.status.error_details()));
     if (!Take(*item, static_cast<absl::StatusCode>(wire.status.error_code()), wire.reason)) return;
     Abandon(*item);
@@ -248,7 +249,7 @@ void PipelineCall::OnDeadline(const std::shared_ptr<Item>& item) {
     if (unsent != answers_.end()) {
       // The result goes, and its memory with it.
       CatchFailures([&] {
-        const WireStatus wire = ToWireStatus(ExpiredError());
+        const WireStatus wire = ToWireStatus(ExpiredError(), request_id_);
         const grpc::Slice slice(EncodePipelineStatus(item->id, wire.status.error_details()));
         unsent->encoded = {grpc::ByteBuffer(&slice, 1), {}};
       }).IgnoreError();
@@ -303,7 +304,9 @@ void PipelineCall::EndIfFinished() {
 
 void PipelineCall::Finish(const absl::Status& status) {
   ended_ = true;
-  end_ = PrepareEnd(status, rpc_.context());
+  const WireStatus wire = ToWireStatus(status, request_id_);
+  AddTrailers(wire, rpc_.context());
+  end_ = wire.status;
   metrics_.OnRpcEnded(Method::kPipeline, static_cast<absl::StatusCode>(end_.error_code()),
                       Clock::Steady().Now() - start_);
   if (!writing_) rpc_.Finish(end_);

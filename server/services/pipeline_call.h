@@ -87,6 +87,7 @@ class PipelineCall final : public Call,
   AttentionContext& shared_;
   Metrics& metrics_;  // outlives the engine's callbacks, unlike `shared_`
   Rpc& rpc_;
+  const std::string request_id_;  // of the stream
   const std::string caller_name_;
   const CallerHandle caller_;
   const absl::Time start_;    // steady

@@ -17,6 +17,7 @@ Call::Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& pat
   request_ = grpc::ByteBuffer(&slice, 1);
   context_.set_deadline(std::chrono::system_clock::now() + options.timeout);
   context_.set_compression_algorithm(options.compression);
+  for (const auto& [key, value] : options.metadata) context_.AddMetadata(key, value);
   { MutexLock lock(mutex_); }
   grpc::GenericStub(channel_).UnaryCall(&context_, path, {}, &request_, &response_,
                                         [this](const grpc::Status& status) {

@@ -40,6 +40,7 @@ class Call {
   struct Options {
     std::chrono::milliseconds timeout{60'000};
     grpc_compression_algorithm compression = GRPC_COMPRESS_NONE;
+    std::map<std::string, std::string> metadata{};
   };
   Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
        const std::string& request, const Options& options);

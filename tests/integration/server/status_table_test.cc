@@ -205,6 +205,26 @@ TEST(StatusTableTest, AnswersARequestThatWouldComputeForTooLongWithInvalidArgume
   EXPECT_EQ(Sum(server.Metrics(), "attend_rejected_total", {"reason=\"too_costly\""}), 1);
 }
 
+// Every answer, good or bad, says under which name the server knows the call.
+TEST_F(RefusalTest, NamesEveryCallAsItsCallerDoesOrByANumberOfItsOwn) {
+  const std::string good = LayerRequest("small", 3, 16).SerializeAsString();
+  for (const std::string& request : {good, std::string("\xff")}) {
+    const auto call = [&](const std::string& id) {
+      Call::Options options;
+      if (!id.empty()) options.metadata["x-request-id"] = id;
+      const CallResult result = MakeCall(server_->Channel(), kMultiHeadPath, request, options);
+      EXPECT_EQ(result.trailers.count("x-request-id"), 1u);
+      return result.trailers.find("x-request-id")->second;
+    };
+    EXPECT_EQ(call("order 66/a"), "order 66/a");
+    EXPECT_EQ(call(std::string(128, 'x')), std::string(128, 'x'));
+    EXPECT_THAT(call(std::string(129, 'x')), testing::MatchesRegex("[0-9a-f]{16}"));
+    const std::string first = call("");
+    EXPECT_THAT(first, testing::MatchesRegex("[0-9a-f]{16}"));
+    EXPECT_NE(call(""), first);
+  }
+}
+
 // A request that is held keeps the server busy.
 const std::vector<std::string> kOneAtATime = {"--workers=1", "--batching=off",
                                               "--max-queue-requests=2", "--max-queue-delay=1m"};

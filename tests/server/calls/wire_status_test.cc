@@ -33,12 +33,13 @@ std::string Bytes(const std::string& message, int number) {
 }
 
 TEST(WireStatusTest, TranslatesCodeMessageAndDetails) {
-  const WireStatus wire = ToWireStatus(InvalidField("options.mask", "is wrong", "SHAPE_MISMATCH"));
+  const WireStatus wire =
+      ToWireStatus(InvalidField("options.mask", "is wrong", "SHAPE_MISMATCH"), "id");
   EXPECT_EQ(wire.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(wire.status.error_message(), "options.mask: is wrong");
   EXPECT_EQ(wire.reason, "SHAPE_MISMATCH");
   EXPECT_LT(wire.retry_pushback, absl::ZeroDuration());
-  EXPECT_EQ(wire.request_id, "");
+  EXPECT_EQ(wire.request_id, "id");
 
   const std::string& status = wire.status.error_details();
   EXPECT_EQ(Bytes(status, 2), wire.status.error_message());
@@ -54,7 +55,7 @@ TEST(WireStatusTest, TranslatesCodeMessageAndDetails) {
 
 TEST(WireStatusTest, CarriesThePushback) {
   const WireStatus wire =
-      ToWireStatus(Overloaded("QUEUE_FULL", "the queue is full", absl::Milliseconds(30)));
+      ToWireStatus(Overloaded("QUEUE_FULL", "the queue is full", absl::Milliseconds(30)), "");
   EXPECT_EQ(wire.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_EQ(wire.retry_pushback, absl::Milliseconds(30));
   // The second of the details, for those who read no trailers.
@@ -72,9 +73,10 @@ TEST(WireStatusTest, HidesWhatIsABugBehindARequestId) {
   for (const absl::Status& bug :
        {absl::InternalError("/secret/path"), absl::UnknownError("/secret/path"),
         absl::FailedPreconditionError("/secret/path"), absl::DataLossError("/secret/path")}) {
-    const WireStatus wire = ToWireStatus(bug);
+    const WireStatus wire = ToWireStatus(bug, "call-7");
     EXPECT_EQ(wire.status.error_code(), grpc::StatusCode::INTERNAL);
-    EXPECT_EQ(wire.request_id.size(), 16u);
+    EXPECT_EQ(wire.request_id, "call-7");
+    EXPECT_TRUE(wire.is_bug());
     EXPECT_THAT(wire.status.error_message(), HasSubstr(wire.request_id));
     EXPECT_THAT(wire.status.error_message(), Not(HasSubstr("secret")));
     EXPECT_THAT(wire.status.error_details(), Not(HasSubstr("secret")));
@@ -82,11 +84,11 @@ TEST(WireStatusTest, HidesWhatIsABugBehindARequestId) {
 }
 
 TEST(WireStatusTest, NamesTheCodeWhereThereIsNoReason) {
-  EXPECT_EQ(ToWireStatus(absl::CancelledError("gone")).reason, "CANCELLED");
+  EXPECT_EQ(ToWireStatus(absl::CancelledError("gone"), "").reason, "CANCELLED");
 }
 
 TEST(WireStatusTest, LeavesOkAsItIs) {
-  const WireStatus wire = ToWireStatus(absl::OkStatus());
+  const WireStatus wire = ToWireStatus(absl::OkStatus(), "");
   EXPECT_TRUE(wire.status.ok());
   EXPECT_EQ(wire.reason, "");
 }

@@ -2,15 +2,18 @@
 #include "core/weights/files/checkpoint.h"
 
 #include <filesystem>
+#include <optional>
 #include <system_error>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/quoted.h"
 #include "core/base/sha256.h"
 #include "core/base/status.h"
 #include "core/weights/files/file.h"
+#include "core/weights/files/gguf.h"
 
 namespace attend {
 namespace {
@@ -29,6 +32,31 @@ absl::StatusOr<Json> ReadJsonObject(const std::string& path, uint64_t max_bytes)
   return json;
 }
 
+// Refuses quantised weights. Their tensors have other names, types and shapes than config.json
+// suggests, so that any later message would mislead.
+absl::Status CheckNotQuantised(const Json& config, absl::string_view config_path) {
+  const auto found = config.find("quantization_config");
+  if (found == config.end() || found->is_null()) return absl::OkStatus();
+  std::string method;
+  if (found->is_object()) {
+    const auto name = found->find("quant_method");
+    if (name != found->end() && name->is_string()) {
+      method = absl::StrCat(" to quant_method ", Quoted(name->get_ref<const std::string&>()));
+    }
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(config_path, ": \"quantization_config\" is set", method,
+                   ": the weights are quantised, but only weights of type F32, F16 and BF16 load; "
+                   "save the model without quantisation"));
+}
+
+// The error of a directory that lacks a file: `status`, or, if the directory holds a GGUF instead,
+// how to convert that.
+absl::Status ExplainLack(const std::string& directory, absl::Status status) {
+  const std::optional<std::string> gguf = FindGguf(directory);
+  return gguf.has_value() ? GgufError(*gguf) : std::move(status);
+}
+
 // Whether `name` is a plain file name, so that an index cannot reach outside its directory.
 bool IsShardName(absl::string_view name) {
   return absl::EndsWith(name, ".safetensors") && !absl::StrContains(name, '/') &&
@@ -40,7 +68,11 @@ bool IsShardName(absl::string_view name) {
 absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& directory) {
   Checkpoint result;
   result.config_path_ = absl::StrCat(directory, "/config.json");
-  ATTEND_ASSIGN_OR_RETURN(result.config_, ReadJsonObject(result.config_path_, kMaxConfigBytes));
+  absl::StatusOr<Json> config = ReadJsonObject(result.config_path_, kMaxConfigBytes);
+  if (absl::IsNotFound(config.status())) return ExplainLack(directory, config.status());
+  if (!config.ok()) return config.status();
+  result.config_ = *std::move(config);
+  ATTEND_RETURN_IF_ERROR(CheckNotQuantised(result.config_, result.config_path_));
   const std::string single = absl::StrCat(directory, "/model.safetensors");
   const std::string index = absl::StrCat(directory, "/model.safetensors.index.json");
   std::error_code ignored;
@@ -51,9 +83,10 @@ absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& directory) {
     result.weights_path_ = index;
     ATTEND_RETURN_IF_ERROR(result.OpenSharded(directory));
   } else {
-    return absl::NotFoundError(
-        absl::StrCat(directory, ": the directory holds neither model.safetensors nor ",
-                     "model.safetensors.index.json; no other format of weights is supported"));
+    return ExplainLack(
+        directory, absl::NotFoundError(absl::StrCat(
+                       directory, ": the directory holds neither model.safetensors nor ",
+                       "model.safetensors.index.json; no other format of weights is supported")));
   }
   return result;
 }

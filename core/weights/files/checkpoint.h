@@ -22,8 +22,9 @@ namespace attend {
 class Checkpoint {
  public:
   // Opens and checks every file. Shards must lie in the directory itself and hold the tensors
-  // that the index assigns to them. NOT_FOUND if config.json or the weights are missing,
-  // INVALID_ARGUMENT if a file breaks its format; other errors are those of File. Reads every
+  // that the index assigns to them. NOT_FOUND if config.json or the weights are missing;
+  // INVALID_ARGUMENT if they are missing but a GGUF is there, if config.json says that the weights
+  // are quantised, or if a file breaks its format; other errors are those of File. Reads every
   // byte of the weights once, for the checksum, and blocks on the disk.
   static absl::StatusOr<Checkpoint> Open(const std::string& directory);
 

@@ -11,6 +11,7 @@
 #include "core/base/quoted.h"
 #include "core/base/status.h"
 #include "core/tensor/convert.h"
+#include "core/weights/files/gguf.h"
 #include "core/weights/files/json.h"
 
 namespace attend {
@@ -140,6 +141,7 @@ absl::Status CheckMetadata(const File& file, const Json& metadata) {
 
 absl::StatusOr<std::string> ReadHeader(const File& file) {
   constexpr uint64_t kPrefix = sizeof(uint64_t);
+  if (IsGguf(file)) return GgufError(file.path());
   if (file.size() < kPrefix) {
     return absl::InvalidArgumentError(absl::StrCat(file.path(), ": the file has ", file.size(),
                                                    " bytes, too few for the safetensors format"));

@@ -37,7 +37,8 @@ struct SafetensorsEntry {
 // last byte without holes or overlaps. Immutable, thread-safe.
 class Safetensors {
  public:
-  // INVALID_ARGUMENT if the file breaks the format; the message names the file and the tensor.
+  // INVALID_ARGUMENT if the file breaks the format; the message names the file and the tensor, or,
+  // if the file is a GGUF, says how to convert it.
   // Other errors are those of File::Open and File::ReadAt. Blocks on the disk.
   static absl::StatusOr<Safetensors> Open(std::string path);
 

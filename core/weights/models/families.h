@@ -60,6 +60,8 @@ struct ModelFamily {
   absl::string_view rotary_width = {};
   // Default of the key of that name. With a default of 1, no other value is accepted.
   double partial_rotary_factor = 1.0;
+  // config.json cannot change theta or scale positions: the model classes ignore such keys.
+  bool fixed_rotary = false;
   Window window = Window::kNone;
   absl::string_view softcap = {};                    // key in config.json; empty: no softcap
   absl::string_view query_norm = {}, key_norm = {};  // names of tensors; empty: no norm

@@ -12,6 +12,22 @@
 namespace attend {
 namespace {
 
+// The value of an absent rope_theta in every family of the table, also where rope_scaling or
+// rope_parameters are given (transformers 5.23.0, RotaryEmbeddingConfigMixin.default_theta; GPT-J,
+// which has no such key, computes with it: modeling_gptj.py).
+constexpr double kDefaultTheta = 10000.0;
+
+// Refuses keys that the model class ignores, whose effect on a layer would be wrong.
+absl::Status CheckFixed(const ConfigReader& config, const ModelFamily& family) {
+  for (const absl::string_view key : {"rope_theta", "rope_scaling", "rope_parameters"}) {
+    if (!config.Has(key)) continue;
+    return config.Error(absl::StrCat(Quoted(key), " is set, but models of type ",
+                                     Quoted(family.model_type), " always have a theta of ",
+                                     kDefaultTheta, " and no scaling"));
+  }
+  return absl::OkStatus();
+}
+
 // Finds a number among the outer keys, in the object, or in both if the two are equal.
 absl::StatusOr<double> FindInEither(const ConfigReader& config,
                                     const std::optional<ConfigReader>& object,
@@ -108,13 +124,14 @@ absl::StatusOr<int64_t> ReadWidth(const ConfigReader& config,
 
 absl::StatusOr<RotaryConfig> ReadRotaryConfig(const ConfigReader& config, const ModelFamily& family,
                                               int64_t head_dim) {
+  if (family.fixed_rotary) ATTEND_RETURN_IF_ERROR(CheckFixed(config, family));
   ATTEND_ASSIGN_OR_RETURN(const std::optional<ConfigReader> object, FindObject(config));
   RotaryConfig rotary;
   if (family.rotary == ModelFamily::Rotary::kInterleaved) {
     rotary.layout = RotaryConfig::Layout::kInterleaved;
   }
   if (object.has_value()) ATTEND_RETURN_IF_ERROR(ReadScaling(*object, rotary));
-  ATTEND_ASSIGN_OR_RETURN(rotary.theta, FindInEither(config, object, "rope_theta", 10000.0));
+  ATTEND_ASSIGN_OR_RETURN(rotary.theta, FindInEither(config, object, "rope_theta", kDefaultTheta));
   ATTEND_ASSIGN_OR_RETURN(rotary.width, ReadWidth(config, object, family, head_dim));
   return rotary;
 }

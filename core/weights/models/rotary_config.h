@@ -12,7 +12,8 @@
 namespace attend {
 
 // Reads the rotary embedding of a family that has one. Older files have rope_theta and
-// rope_scaling among the other keys; newer ones have everything in rope_parameters.
+// rope_scaling among the other keys; newer ones have everything in rope_parameters. An absent
+// rope_theta is 10000 in all families.
 // INVALID_ARGUMENT for a scaling that a layer does not have, and for settings that contradict
 // each other. Pure, thread-safe.
 absl::StatusOr<RotaryConfig> ReadRotaryConfig(const ConfigReader& config, const ModelFamily& family,

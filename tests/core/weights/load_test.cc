@@ -50,6 +50,15 @@ TEST(LoadModel, PassesOnWhyAFileWasRefused) {
   EXPECT_THAT(std::string(layers.status().message()), HasSubstr(dir.Path("none")));
 }
 
+TEST(LoadModel, SaysHowToConvertAGguf) {
+  TempDir dir;
+  const std::string path = dir.Write("m.gguf", std::string("GGUF\3\0\0\0\0\0\0\0\0\0\0\0", 16));
+  const auto layers = LoadModel({.name = "g", .path = path, .num_heads = 4});
+  EXPECT_EQ(layers.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(layers.status().message()),
+              HasSubstr("python client/examples/convert_gguf.py " + path + " DIRECTORY"));
+}
+
 TEST(MakeRandomLayer, GivesEveryProjectionABias) {
   const auto layer =
       MakeRandomLayer({.name = "r", .embed_dim = 8, .num_heads = 4, .num_kv_heads = 2});

@@ -96,5 +96,40 @@ TEST(Checkpoint, SaysWhatADirectoryLacks) {
   EXPECT_THAT(Refusal(dir), HasSubstr("holds neither model.safetensors nor"));
 }
 
+// Symptom: a directory with a GGUF said that config.json cannot be opened.
+TEST(Checkpoint, SaysHowToConvertAGgufThatADirectoryHoldsInItsPlace) {
+  TempDir dir;
+  dir.Write("a.txt", "GGU");
+  const std::string path = dir.Write("model.bin", "GGUF\3");
+  EXPECT_EQ(Checkpoint::Open(dir.path()).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(Refusal(dir), AllOf(HasSubstr(path + ": the file is a GGUF"),
+                                  HasSubstr("convert_gguf.py " + path + " DIRECTORY")));
+  dir.Write("config.json", "{}");
+  EXPECT_THAT(Refusal(dir), HasSubstr(path + ": the file is a GGUF"));
+  const std::string weights = dir.Write("model.safetensors", "GGUF\3");
+  EXPECT_THAT(Refusal(dir), HasSubstr(weights + ": the file is a GGUF"));
+  // Beside weights that load, a GGUF does not matter.
+  dir.Write("model.safetensors", TensorSet().Add("a", {2}).Bytes());
+  EXPECT_TRUE(Checkpoint::Open(dir.path()).ok());
+}
+
+// Symptom: a quantised checkpoint was refused because a tensor is missing.
+TEST(Checkpoint, RefusesQuantisedWeightsByTheConfig) {
+  TempDir dir;
+  const std::string path =
+      dir.Write("config.json", R"({"quantization_config":{"quant_method":"gptq","bits":4}})");
+  EXPECT_EQ(Checkpoint::Open(dir.path()).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(Refusal(dir),
+              AllOf(HasSubstr(path + ": \"quantization_config\" is set to quant_method \"gptq\""),
+                    HasSubstr("only weights of type F32, F16 and BF16 load")));
+  for (const char* unnamed : {R"({"bits":8})", "{}", "true", R"({"quant_method":8})"}) {
+    dir.Write("config.json", absl::StrCat(R"({"quantization_config":)", unnamed, "}"));
+    EXPECT_THAT(Refusal(dir), HasSubstr("\"quantization_config\" is set: the weights"));
+  }
+  dir.Write("config.json", R"({"quantization_config":null})");
+  dir.Write("model.safetensors", TensorSet().Add("a", {2}).Bytes());
+  EXPECT_TRUE(Checkpoint::Open(dir.path()).ok());
+}
+
 }  // namespace
 }  // namespace attend

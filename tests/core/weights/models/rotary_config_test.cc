@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/weights/models/rotary_config.h"
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -38,6 +39,41 @@ TEST(RotaryConfig, IsReadFromOldAndNewFiles) {
   }
   EXPECT_EQ(Accepted("llama", "{}", 6).theta, 10000.0);
   EXPECT_EQ(Accepted("llama", R"({"rope_scaling":null})", 6).scaling, RotaryConfig::Scaling::kNone);
+}
+
+// What transformers 5.23.0 reads from such files: AutoConfig.for_model(model_type, ...).
+// rope_parameters["rope_theta"].
+TEST(RotaryConfig, TakesAnAbsentThetaAs10000InEveryFamily) {
+  int families = 0;
+  for (const ModelFamily& family : ModelFamilies()) {
+    if (family.rotary == ModelFamily::Rotary::kNone) continue;
+    ++families;
+    if (family.fixed_rotary) {
+      EXPECT_EQ(Accepted(family.model_type, R"({"rotary_dim":8})", 8).theta, 10000.0);
+      continue;
+    }
+    for (const char* text : {"{}", R"({"rope_scaling":null})", R"({"rope_theta":null})",
+                             R"({"rope_scaling":{"type":"linear","factor":2}})",
+                             R"({"rope_parameters":{"rope_type":"default"}})",
+                             R"({"rope_parameters":{"rope_type":"linear","factor":2}})"}) {
+      EXPECT_EQ(Accepted(family.model_type, text, 8).theta, 10000.0)
+          << family.model_type << " " << text;
+    }
+    EXPECT_EQ(Accepted(family.model_type, R"({"rope_theta":5,"rope_parameters":{}})", 8).theta, 5.0)
+        << family.model_type;
+  }
+  EXPECT_EQ(families, 7);
+}
+
+// Symptom: a key that GPT-J's model class ignores changed the layer.
+TEST(RotaryConfig, RefusesKeysThatTheFamilyIgnores) {
+  for (const char* key : {R"("rope_theta":500)", R"("rope_scaling":{"type":"default"})",
+                          R"("rope_parameters":{"rope_theta":500})"}) {
+    EXPECT_THAT(
+        std::string(
+            Read("gptj", absl::StrCat(R"({"rotary_dim":8,)", key, "}"), 8).status().message()),
+        HasSubstr("is set, but models of type \"gptj\" always have a theta of 10000"));
+  }
 }
 
 TEST(RotaryConfig, ReadsTheScalingOfLlama3) {

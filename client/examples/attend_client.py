@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The few lines between numpy and attend's gRPC API that a Python program needs."""
 
+import dataclasses
 import hashlib
 import importlib
 import os
@@ -16,6 +17,7 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TYPES = {"float32": 1, "bfloat16": 2, "float16": 3, "bool": 4}  # numpy's name -> DataType
+TENSOR_OPTIONS = ("bias", "mask", "alibi_slopes")  # of AttentionOptions
 
 
 def load_stubs(proto=ROOT / "proto", out=ROOT / "build" / "python"):
@@ -54,7 +56,10 @@ def connect(target):
 
 def to_tensor(stubs, array):
     """A Tensor message of a numpy array: float32, float16, bool, or bfloat16 of ml_dtypes."""
-    array = np.ascontiguousarray(array)
+    array = np.asarray(array)
+    if array.dtype.name not in TYPES:
+        raise TypeError(f"an array has dtype {array.dtype.name}; "
+                        f"a tensor must have one of {', '.join(TYPES)}")
     return stubs.tensor_pb2.Tensor(
         data_type=TYPES[array.dtype.name], shape=array.shape, data=array.tobytes())
 
@@ -66,6 +71,52 @@ def to_array(tensor):
         wide = np.frombuffer(tensor.data, np.uint16).astype(np.uint32) << 16
         return wide.view(np.float32).reshape(tensor.shape)
     return np.frombuffer(tensor.data, name).reshape(tensor.shape)
+
+
+@dataclasses.dataclass
+class LayerAnswer:
+    """What a call to a layer returns, and the sizes of its messages on the wire."""
+    output: np.ndarray
+    weights: np.ndarray | None  # where the options asked for them
+    log_sum_exp: np.ndarray | None
+    sent_bytes: int
+    received_bytes: int
+
+
+class Client:
+    """Calls one server. Thread-safe; each call blocks until its answer or its deadline.
+
+        client = attend_client.Client("127.0.0.1:50051")
+        answer = client.call_layer("smollm2/0", rows, causal=True)  # rows: float32 [tokens, E]
+    """
+
+    def __init__(self, target):
+        self.stubs = load_stubs()
+        self.attention = self.stubs.attention_pb2_grpc.AttentionServiceStub(connect(target))
+
+    def call_layer(self, layer, query, key=None, value=None, query_lengths=(), key_lengths=(),
+                   timeout_seconds=60, **options):
+        """Computes attention with a layer that the server holds.
+
+        The arguments are the fields of MultiHeadAttentionRequest, `options` those of
+        AttentionOptions: enums by name, tensors as numpy arrays. Raises TypeError for an array
+        that no tensor can hold, and grpc.RpcError for a call that fails.
+        """
+        pb = self.stubs.attention_pb2
+        tensors = {"query": query, "key": key, "value": value}
+        request = pb.MultiHeadAttentionRequest(
+            layer=layer, query_lengths=query_lengths, key_lengths=key_lengths,
+            options=pb.AttentionOptions(**{
+                name: to_tensor(self.stubs, option) if name in TENSOR_OPTIONS else option
+                for name, option in options.items()}),
+            **{name: to_tensor(self.stubs, array)
+               for name, array in tensors.items() if array is not None})
+        response = self.attention.MultiHeadAttention(request, timeout=timeout_seconds)
+        return LayerAnswer(
+            to_array(response.output),
+            to_array(response.weights) if response.HasField("weights") else None,
+            to_array(response.log_sum_exp) if response.HasField("log_sum_exp") else None,
+            request.ByteSize(), response.ByteSize())
 
 
 def read_histogram(url, family):

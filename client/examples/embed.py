@@ -30,7 +30,6 @@ SENTENCES = [
     "Borrowing money has become more expensive.",
 ]
 SHOWN_LAYER = 2  # whose heads are printed
-TIMEOUT_SECONDS = 60
 
 
 @dataclasses.dataclass
@@ -54,22 +53,10 @@ class RemoteAttention:
     """Asks the server for one layer's attention over all sentences, and checks the answer."""
 
     def __init__(self, args, model, lengths):
-        self.stubs = attend_client.load_stubs()
-        self.service = self.stubs.attention_pb2_grpc.AttentionServiceStub(
-            attend_client.connect(args.target))
+        self.client = attend_client.Client(args.target)
         self.name, self.model, self.lengths = args.model, model, lengths
         self.differences = []
         self.shown_rows = None  # the first sentence, as the shown layer got it
-
-    def call(self, layer, query, lengths, **options):
-        pb = self.stubs.attention_pb2
-        return self.service.MultiHeadAttention(
-            pb.MultiHeadAttentionRequest(
-                layer=f"{self.name}/{layer}",
-                query=attend_client.to_tensor(self.stubs, query),
-                query_lengths=lengths,
-                options=pb.AttentionOptions(**options)),
-            timeout=TIMEOUT_SECONDS)
 
     def __call__(self, layer, rows):
         # The server takes sentences of different lengths as one dense tensor: what lies past a
@@ -77,7 +64,8 @@ class RemoteAttention:
         valid = np.arange(max(self.lengths)) < np.array(self.lengths)[:, None]
         batch = np.full((*valid.shape, rows.shape[1]), np.nan, np.float32)
         batch[valid] = rows
-        answer = attend_client.to_array(self.call(layer, batch, self.lengths).output)[valid]
+        answer = self.client.call_layer(
+            f"{self.name}/{layer}", batch, query_lengths=self.lengths).output[valid]
 
         expected, _ = self.model.local_attention(layer, rows, self.lengths)
         norms = np.linalg.norm(expected, axis=-1)
@@ -88,9 +76,8 @@ class RemoteAttention:
 
     def head_weights(self):
         """P [H, L, L] of the first sentence in the shown layer, and its largest difference."""
-        pb = self.stubs.attention_pb2
-        response = self.call(SHOWN_LAYER, self.shown_rows, [], weights=pb.WEIGHTS_PER_HEAD)
-        weights = attend_client.to_array(response.weights)[0]
+        weights = self.client.call_layer(
+            f"{self.name}/{SHOWN_LAYER}", self.shown_rows, weights="WEIGHTS_PER_HEAD").weights[0]
         _, (expected,) = self.model.local_attention(
             SHOWN_LAYER, self.shown_rows, [len(self.shown_rows)])
         return weights, np.abs(weights - expected).max()

@@ -10,22 +10,11 @@ import pathlib
 import numpy as np
 import tokenizers
 
+import safetensors_file
+
 MAX_TOKENS = 256  # as the model's authors cut
 
 _erf = np.vectorize(math.erf, otypes=[np.float32])
-
-
-def read_safetensors(path):
-    """Every float32 tensor of a file, by name."""
-    data = path.read_bytes()
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
-    return {
-        name: np.frombuffer(data, np.float32, math.prod(entry["shape"]),
-                            8 + size + entry["data_offsets"][0]).reshape(entry["shape"])
-        for name, entry in header.items()
-        if name != "__metadata__" and entry["dtype"] == "F32"
-    }
 
 
 class MiniLm:
@@ -34,7 +23,7 @@ class MiniLm:
         self.config = json.loads((directory / "config.json").read_text())
         self.num_layers = self.config["num_hidden_layers"]
         self.num_heads = self.config["num_attention_heads"]
-        self.tensors = read_safetensors(directory / "model.safetensors")
+        self.tensors = safetensors_file.SafetensorsFile(directory / "model.safetensors")
         self.tokenizer = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(MAX_TOKENS)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -65,6 +66,36 @@ std::string Settings(const v1::LayerInfo& layer) {
   return all.empty() ? "-" : absl::StrJoin(all, " ");
 }
 
+// The layer's block, counted from 0, and the number of blocks: "3/30", or "decoder 3/6" in a model
+// with two stacks; "-" if the layer belongs to no model.
+std::string Block(const v1::LayerInfo& layer) {
+  if (!layer.has_model_place()) return "-";
+  const v1::ModelPlace& place = layer.model_place();
+  return absl::StrCat(place.stack(), place.stack().empty() ? "" : " ", place.index(), "/",
+                      place.count());
+}
+
+const char* Decoder(const v1::LayerInfo& layer) {
+  if (!layer.has_model_place()) return "-";
+  return layer.model_place().decoder() ? "yes" : "no";
+}
+
+void PrintTable(const v1::ListLayersResponse& all) {
+  size_t width = 4;
+  for (const v1::LayerInfo& each : all.layers()) width = std::max(width, each.name().size());
+  absl::PrintF("%-*s  %6s  %5s  %8s  %8s  %6s  %-8s  %10s  %-12s  %-11s  %-12s  %-7s  %s\n", width,
+               "NAME", "EMBED", "HEADS", "KV-HEADS", "HEAD-DIM", "BIASES", "COMPUTE", "PARAMETERS",
+               "SHA256", "FAMILY", "BLOCK", "DECODER", "SETTINGS");
+  for (const v1::LayerInfo& each : all.layers()) {
+    const std::string& family = each.model_place().family();
+    absl::PrintF("%-*s  %6d  %5d  %8d  %8d  %6s  %-8s  %10d  %-12s  %-11s  %-12s  %-7s  %s\n",
+                 width, each.name(), each.embed_dim(), each.num_heads(), each.num_kv_heads(),
+                 each.head_dim(), Biases(each), ComputeType(each), each.parameter_count(),
+                 each.sha256().substr(0, 12), family.empty() ? "-" : family, Block(each),
+                 Decoder(each), Settings(each));
+  }
+}
+
 }  // namespace
 
 int RunLayers(const std::vector<std::string>& arguments) {
@@ -94,17 +125,7 @@ int RunLayers(const std::vector<std::string>& arguments) {
     std::puts("The server holds no layers.");
     return kOk;
   }
-  size_t width = 4;
-  for (const v1::LayerInfo& each : all.layers()) width = std::max(width, each.name().size());
-  absl::PrintF("%-*s  %6s  %5s  %8s  %8s  %6s  %-8s  %10s  %-12s  %s\n", width, "NAME", "EMBED",
-               "HEADS", "KV-HEADS", "HEAD-DIM", "BIASES", "COMPUTE", "PARAMETERS", "SHA256",
-               "SETTINGS");
-  for (const v1::LayerInfo& each : all.layers()) {
-    absl::PrintF("%-*s  %6d  %5d  %8d  %8d  %6s  %-8s  %10d  %-12s  %s\n", width, each.name(),
-                 each.embed_dim(), each.num_heads(), each.num_kv_heads(), each.head_dim(),
-                 Biases(each), ComputeType(each), each.parameter_count(),
-                 each.sha256().substr(0, 12), Settings(each));
-  }
+  PrintTable(all);
   return kOk;
 }
 

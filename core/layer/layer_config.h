@@ -40,6 +40,17 @@ struct RelativeBiasConfig {
   bool bidirectional = true;
 };
 
+// The place of a layer in the model that a checkpoint holds. It changes nothing that the layer
+// computes.
+struct ModelPlace {
+  std::string model;     // the name that the server gave the model
+  std::string family;    // model_type in config.json
+  std::string stack;     // "encoder" or "decoder" in a model that has both, otherwise empty
+  int64_t index = 0;     // number of the layer's block in its stack, from 0
+  int64_t count = 0;     // blocks of the stack
+  bool decoder = false;  // in the model, a token reads only itself and the tokens before it
+};
+
 // The definition of a layer. All widths >= 1, H % Hkv == 0.
 struct LayerConfig {
   std::string name;
@@ -61,7 +72,8 @@ struct LayerConfig {
   ComputeType compute = ComputeType::kFloat32;
   MatmulChoice matmul = MatmulChoice::kAuto;  // which engine computes the projections
   std::vector<int64_t> pruned_heads;
-  std::string sha256;  // in hex, of the layer's source
+  std::optional<ModelPlace> place;  // absent: the layer comes from no checkpoint directory
+  std::string sha256;               // in hex, of the layer's source
 
   HeadShape heads() const { return {num_heads, num_kv_heads, head_dim, value_head_dim}; }
 

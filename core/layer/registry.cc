@@ -16,7 +16,7 @@ absl::Status LayerRegistry::Add(std::unique_ptr<const Layer> layer) {
 }
 
 const Layer* LayerRegistry::Find(absl::string_view name) const {
-  const auto found = layers_.find(std::string_view(name.data(), name.size()));
+  const auto found = layers_.find(name);
   return found == layers_.end() ? nullptr : found->second.get();
 }
 

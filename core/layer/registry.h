@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "core/base/natural_order.h"
 #include "core/layer/layer.h"
 
 namespace attend {
@@ -22,13 +23,12 @@ class LayerRegistry {
   // nullptr if no layer has this name. The pointer is valid as long as the registry.
   const Layer* Find(absl::string_view name) const;
 
-  // The layers in order of name.
-  const std::map<std::string, std::unique_ptr<const Layer>, std::less<>>& layers() const {
-    return layers_;
-  }
+  // The layers in the natural order of their names.
+  using Layers = std::map<std::string, std::unique_ptr<const Layer>, NaturalOrder>;
+  const Layers& layers() const { return layers_; }
 
  private:
-  std::map<std::string, std::unique_ptr<const Layer>, std::less<>> layers_;
+  Layers layers_;
 };
 
 }  // namespace attend

@@ -139,7 +139,19 @@ class CheckpointSource : public LayerSource {
     config.query_key_norm = !family_.query_norm.empty();
     config.norm_epsilon = model_.norm_epsilon;
     config.compute = spec_.compute;
+    config.place = FindPlace(entry);
     config.sha256 = checkpoint_.sha256();
+  }
+
+  ModelPlace FindPlace(const Entry& entry) const {
+    ModelPlace place;
+    place.model = spec_.name;
+    place.family = std::string(family_.model_type);
+    place.stack = std::string(entry.stack->title);
+    place.index = entry.block;
+    place.count = model_.num_layers[static_cast<size_t>(entry.stack - family_.stacks.data())];
+    place.decoder = entry.stack->decoder || model_.decoder;
+    return place;
   }
 
   // Reads a projection's weight as [out, in], whichever order the checkpoint stores, and its

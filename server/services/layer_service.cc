@@ -36,6 +36,15 @@ void Fill(const RelativeBiasConfig& config, v1::RelativeBias& relative) {
   relative.set_bidirectional(config.bidirectional);
 }
 
+void Fill(const ModelPlace& from, v1::ModelPlace& place) {
+  place.set_model(from.model);
+  place.set_family(from.family);
+  place.set_decoder(from.decoder);
+  place.set_stack(from.stack);
+  place.set_index(from.index);
+  place.set_count(from.count);
+}
+
 void Fill(const Layer& layer, v1::LayerInfo& info) {
   const LayerConfig& config = layer.config();
   info.set_name(config.name);
@@ -63,6 +72,7 @@ void Fill(const Layer& layer, v1::LayerInfo& info) {
   if (config.relative_bias.has_value()) {
     Fill(*config.relative_bias, *info.mutable_relative_bias());
   }
+  if (config.place.has_value()) Fill(*config.place, *info.mutable_model_place());
   if (config.query_key_norm) info.mutable_query_key_norm()->set_epsilon(config.norm_epsilon);
 }
 

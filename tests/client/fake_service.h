@@ -122,6 +122,11 @@ class FakeLayers : public v1::LayerService::Service {
  private:
   // A layer with every setting that a layer may have.
   static void SetAll(v1::LayerInfo& layer) {
+    layer.mutable_model_place()->set_family("llama");
+    layer.mutable_model_place()->set_stack("decoder");
+    layer.mutable_model_place()->set_index(4);
+    layer.mutable_model_place()->set_count(30);
+    layer.mutable_model_place()->set_decoder(true);
     layer.mutable_rotary()->set_width(64);
     layer.mutable_rotary()->set_theta(5e5);
     layer.mutable_rotary()->set_factor(8);

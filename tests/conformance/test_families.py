@@ -107,6 +107,13 @@ def test_lists_what_layers_have(running):
     assert not info("t5/decoder/1/cross").HasField("relative_bias")
     assert encoder.scale == 1 and encoder.parameter_count == 4 * 24 * 30 + 8 * 3
 
+    assert [(place.model, place.family, place.stack, place.index, place.count, place.decoder)
+            for place in (info(name).model_place for name in (
+                "llama3/1", "t5/encoder/1", "t5/decoder/1", "t5/decoder/1/cross", "gptj/0"))] == [
+        ("llama3", "llama", "", 1, 2, True), ("t5", "t5", "encoder", 1, 2, False),
+        ("t5", "t5", "decoder", 1, 2, True), ("t5", "t5", "decoder", 1, 2, False),
+        ("gptj", "gptj", "", 0, 1, True)]
+
     gemma = [info(f"gemma2/{i}") for i in (0, 1)]
     assert [layer.softcap for layer in gemma] == [2, 2]
     assert gemma[0].window_left == 4 and not gemma[1].HasField("window_left")

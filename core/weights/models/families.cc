@@ -11,18 +11,25 @@ namespace {
 
 constexpr LayerStack kBertStack[] = {{"num_hidden_layers", "encoder.layer"}};
 constexpr LayerStack kDistilBertStack[] = {{"n_layers", "transformer.layer"}};
-constexpr LayerStack kDecoderStack[] = {{"num_hidden_layers", "layers", "self_attn."}};
-constexpr LayerStack kGptStack[] = {{"n_layer", "h", "attn."}};
+constexpr LayerStack kDecoderStack[] = {{.num_layers = "num_hidden_layers",
+                                         .blocks = "layers",
+                                         .attention = "self_attn.",
+                                         .decoder = true}};
+constexpr LayerStack kGptStack[] = {
+    {.num_layers = "n_layer", .blocks = "h", .attention = "attn.", .decoder = true}};
 constexpr LayerStack kT5Stacks[] = {
     {.num_layers = "num_layers",
      .blocks = "encoder.block",
      .attention = "layer.0.SelfAttention.",
      .name = "encoder/",
+     .title = "encoder",
      .relative = LayerStack::Relative::kBothWays},
     {.num_layers = "num_decoder_layers",
      .blocks = "decoder.block",
      .attention = "layer.0.SelfAttention.",
      .name = "decoder/",
+     .title = "decoder",
+     .decoder = true,
      .optional = true,
      .relative = LayerStack::Relative::kBackward,
      .num_layers_default = "num_layers"},
@@ -31,6 +38,7 @@ constexpr LayerStack kT5Stacks[] = {
      .attention = "layer.1.EncDecAttention.",
      .name = "decoder/",
      .suffix = "/cross",
+     .title = "decoder",
      .optional = true,
      .num_layers_default = "num_layers"},
 };
@@ -46,6 +54,7 @@ constexpr ModelFamily Bert(absl::string_view model_type, absl::string_view prefi
           .key = "attention.self.key",
           .value = "attention.self.value",
           .output = "attention.output.dense",
+          .decoder = "is_decoder",
           .prunable = true};
 }
 

@@ -25,7 +25,9 @@ struct LayerStack {
   absl::string_view blocks;
   absl::string_view attention = {};
   absl::string_view name = {}, suffix = {};
-  bool optional = false;  // a checkpoint may lack all attentions of these blocks
+  absl::string_view title = {};  // ModelPlace::stack
+  bool decoder = false;          // ModelPlace::decoder
+  bool optional = false;         // a checkpoint may lack all attentions of these blocks
   Relative relative = Relative::kNone;
   absl::string_view num_layers_default = {};  // the key to read if num_layers is absent
 };
@@ -65,8 +67,9 @@ struct ModelFamily {
   Window window = Window::kNone;
   absl::string_view softcap = {};                    // key in config.json; empty: no softcap
   absl::string_view query_norm = {}, key_norm = {};  // names of tensors; empty: no norm
-  bool transposed = false;                           // weights are stored as [in, out]
-  bool prunable = false;                             // config.json may list pruned_heads
+  absl::string_view decoder = {};  // key in config.json of a flag that makes all stacks decoders
+  bool transposed = false;         // weights are stored as [in, out]
+  bool prunable = false;           // config.json may list pruned_heads
 };
 
 absl::Span<const ModelFamily> ModelFamilies();

@@ -216,6 +216,9 @@ absl::StatusOr<ModelConfig> ReadModelConfig(const ConfigReader& config, const Mo
     ATTEND_ASSIGN_OR_RETURN(model.relative_max_distance,
                             config.Size("relative_attention_max_distance", 128));
   }
+  if (!family.decoder.empty()) {
+    ATTEND_ASSIGN_OR_RETURN(model.decoder, config.Flag(family.decoder, false));
+  }
   if (!family.query_norm.empty()) {
     ATTEND_ASSIGN_OR_RETURN(model.norm_epsilon, config.Positive("rms_norm_eps"));
   }

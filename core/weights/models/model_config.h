@@ -32,6 +32,7 @@ struct ModelConfig {
   std::optional<RotaryConfig> rotary;
   int64_t relative_buckets = 0;  // for stacks with a relative bias
   int64_t relative_max_distance = 0;
+  bool decoder = false;       // all stacks are decoders, whatever the family says
   double norm_epsilon = 0.0;  // for query and key norm
 };
 

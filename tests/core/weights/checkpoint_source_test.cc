@@ -149,6 +149,18 @@ TEST(CheckpointSource, KeepsTheHeadsThatPruningLeft) {
   EXPECT_THAT(layer->config.pruned_heads, ElementsAre(0, 2));
 }
 
+TEST(CheckpointSource, TakesAModelThatMayBeADecoderAsTheConfigSays) {
+  TempDir dir;
+  dir.Write("model.safetensors", Tensors(Bert(), "").Bytes());
+  dir.Write("config.json", Config(Bert()));
+  EXPECT_FALSE((*OpenCheckpoint(Spec(dir)))->Read(1)->config.place->decoder);
+  dir.Write("config.json", Config(Bert(), R"(,"is_decoder":true)"));
+  const auto layer = (*OpenCheckpoint(Spec(dir)))->Read(1);
+  EXPECT_TRUE(layer->config.place->decoder);
+  EXPECT_EQ(layer->config.place->index, 1);
+  EXPECT_EQ(layer->config.place->count, 2);
+}
+
 TEST(CheckpointSource, RefusesAConfigThatItDoesNotUnderstand) {
   struct Row {
     std::string config, message;
@@ -247,6 +259,18 @@ TEST_F(DecoderFiles, LoadWithAndWithoutPrefix) {
   EXPECT_EQ(layer->config.name, "m/0");
   EXPECT_EQ(layer->config.num_kv_heads, 1);
   EXPECT_TRUE(layer->weights.query_bias.empty());
+}
+
+TEST_F(DecoderFiles, TellEachLayerItsPlaceInTheModel) {
+  const auto layer = Read(Tensors());
+  ASSERT_TRUE(layer.ok()) << layer.status();
+  ASSERT_TRUE(layer->config.place.has_value());
+  EXPECT_EQ(layer->config.place->model, "m");
+  EXPECT_EQ(layer->config.place->family, "llama");
+  EXPECT_EQ(layer->config.place->stack, "");
+  EXPECT_EQ(layer->config.place->index, 0);
+  EXPECT_EQ(layer->config.place->count, 1);
+  EXPECT_TRUE(layer->config.place->decoder);
 }
 
 TEST_F(DecoderFiles, MayNotHoldABiasThatTheConfigDoesNotHave) {

@@ -104,6 +104,17 @@ TEST(LifecycleTest, ComputesEachLayerWithTheEngineThatItsOptionsOrTheFlagName) {
   EXPECT_THAT(log, MatchesRegex("(.|\n)*name=\"b\" [^\n]*matmul=\"onednn\"(.|\n)*")) << log;
 }
 
+TEST(LifecycleTest, LogsOneLinePerModel) {
+  ServerProcess server({"--model=t5=" ATTEND_FAMILY_GOLDENS "/t5",
+                        "--model=q=" ATTEND_FAMILY_GOLDENS "/qwen2:compute=f32"});
+  const std::string log = server.process().Output();
+  EXPECT_THAT(log, HasSubstr("loaded model name=\"t5\" family=\"t5\" layers=\"6\" "
+                             "first=\"t5/encoder/0\" last=\"t5/decoder/1/cross\" "
+                             "embed_dim=\"24\" heads=\"3\" kv_heads=\"3\" compute=\"f32\""));
+  EXPECT_THAT(log, HasSubstr("loaded model name=\"q\" family=\"qwen2\" layers=\"2\" "));
+  EXPECT_THAT(log, Not(HasSubstr("loaded layer")));
+}
+
 TEST(LifecycleTest, RefusesToStartOnATcpPortInUseAndNamesIt) {
   ServerProcess first;
   const Ended second =

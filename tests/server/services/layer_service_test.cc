@@ -63,6 +63,16 @@ TEST_F(LayerServiceTest, ListsInPagesUntilTheTokenIsEmpty) {
   EXPECT_EQ(token, "");
 }
 
+// Symptom: m/10 came before m/2.
+TEST_F(LayerServiceTest, ListsInTheNaturalOrderOfNames) {
+  Fill(12);
+  std::string token;
+  EXPECT_THAT(Page(4, token), ElementsAre("m/0", "m/1", "m/2", "m/3"));
+  EXPECT_THAT(Page(6, token), ElementsAre("m/4", "m/5", "m/6", "m/7", "m/8", "m/9"));
+  EXPECT_THAT(Page(6, token), ElementsAre("m/10", "m/11"));
+  EXPECT_EQ(token, "");
+}
+
 TEST_F(LayerServiceTest, GivesNoTokenWhereThePageEndsWithTheList) {
   Fill(2);
   std::string token;
@@ -113,6 +123,7 @@ TEST_F(LayerServiceTest, DescribesALayer) {
   EXPECT_EQ(info.compute_type(), v1::DATA_TYPE_FLOAT32);
   EXPECT_EQ(info.sha256().size(), 64u);
   EXPECT_GE(info.parameter_count(), 4 * 8 * 8);
+  EXPECT_FALSE(info.has_model_place()) << "the layer is random";
 }
 
 TEST_F(LayerServiceTest, AnswersAnUnknownNameWithNotFound) {

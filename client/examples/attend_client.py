@@ -79,6 +79,7 @@ class LayerAnswer:
     output: np.ndarray
     weights: np.ndarray | None  # where the options asked for them
     log_sum_exp: np.ndarray | None
+    warnings: list[str]  # what in the request is most probably a mistake
     sent_bytes: int
     received_bytes: int
 
@@ -93,14 +94,16 @@ class Client:
     def __init__(self, target):
         self.stubs = load_stubs()
         self.attention = self.stubs.attention_pb2_grpc.AttentionServiceStub(connect(target))
+        self.shown_warnings = set()
 
     def call_layer(self, layer, query, key=None, value=None, query_lengths=(), key_lengths=(),
                    timeout_seconds=60, **options):
         """Computes attention with a layer that the server holds.
 
         The arguments are the fields of MultiHeadAttentionRequest, `options` those of
-        AttentionOptions: enums by name, tensors as numpy arrays. Raises TypeError for an array
-        that no tensor can hold, and grpc.RpcError for a call that fails.
+        AttentionOptions: enums by name, tensors as numpy arrays. Prints each warning of the
+        server once, on standard error. Raises TypeError for an array that no tensor can hold,
+        and grpc.RpcError for a call that fails.
         """
         pb = self.stubs.attention_pb2
         tensors = {"query": query, "key": key, "value": value}
@@ -112,11 +115,15 @@ class Client:
             **{name: to_tensor(self.stubs, array)
                for name, array in tensors.items() if array is not None})
         response = self.attention.MultiHeadAttention(request, timeout=timeout_seconds)
+        for warning in response.warnings:
+            if warning not in self.shown_warnings:
+                self.shown_warnings.add(warning)
+                print(f"warning: {warning}", file=sys.stderr)
         return LayerAnswer(
             to_array(response.output),
             to_array(response.weights) if response.HasField("weights") else None,
             to_array(response.log_sum_exp) if response.HasField("log_sum_exp") else None,
-            request.ByteSize(), response.ByteSize())
+            list(response.warnings), request.ByteSize(), response.ByteSize())
 
 
 def read_histogram(url, family):

@@ -282,8 +282,9 @@ absl::StatusOr<ResolvedOptions> ResolveOptions(const AttentionOptions& options, 
   params.softcap = options.softcap.value_or(defaults.softcap);
   ATTEND_RETURN_IF_ERROR(ResolveTerms(options, num_heads, shape));
   ATTEND_RETURN_IF_ERROR(ResolvePerHead(options, num_heads, shape, params));
-  ATTEND_RETURN_IF_ERROR(
-      ResolveOffsets(options, PositionalOption(options, defaults, params), shape));
+  const absl::string_view positional = PositionalOption(options, defaults, params);
+  resolved.positional = !positional.empty();
+  ATTEND_RETURN_IF_ERROR(ResolveOffsets(options, positional, shape));
   if (options.log_sum_exp) ATTEND_RETURN_IF_ERROR(ResolveLogSumExp(num_heads, shape, resolved));
   ATTEND_RETURN_IF_ERROR(ResolveWeights(options, num_heads, limits, shape, resolved));
   return resolved;

@@ -24,6 +24,8 @@ struct OptionDefaults {
 
 struct ResolvedOptions {
   AttentionParams params;
+  // Whether results depend on positions. If not, the offsets of the sequences are not set.
+  bool positional = false;
   Shape weights_shape;  // [B, H, Lq, Lk] or [B, Lq, Lk]; empty where none
   size_t weights_bytes = 0;
   Shape log_sum_exp_shape;  // [B, H, Lq], packed [Tq, H]; empty if not requested

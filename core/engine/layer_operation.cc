@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/engine/outputs.h"
+#include "core/engine/warnings.h"
 #include "core/layer/layer_batch.h"
 
 namespace attend {
@@ -149,6 +150,7 @@ void LayerOperation::HandOver(int lane, Response& response, absl::Status& failur
   const BatchShape& shape = checked().shape;
   Tensor& output = response.output;
   response.layer_sha256 = runner_.layer().config().sha256;
+  response.warnings = FindWarnings(runner_.layer().config(), checked());
   item_.type = checked().type;
   item_.params = &checked().options.params;
   item_.sequences.reserve(shape.sequences.size());

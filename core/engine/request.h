@@ -50,7 +50,8 @@ struct Response {
   Tensor output;
   std::optional<Tensor> weights;
   std::optional<Tensor> log_sum_exp;
-  std::string layer_sha256;  // empty for the bare operator
+  std::string layer_sha256;           // empty for the bare operator
+  std::vector<std::string> warnings;  // see FindWarnings; none for the bare operator
   Timing timing;
   MemoryCharge charge;  // released with the response, when its bytes have left
 };

@@ -87,6 +87,9 @@ std::vector<EncodedPiece> EncodeMultiHeadAttentionResponse(const Response& respo
   using Wire = v1::MultiHeadAttentionResponse;
   std::string small_fields;
   AppendMessage(Wire::kLayerSha256FieldNumber, response.layer_sha256, small_fields);
+  for (const std::string& warning : response.warnings) {
+    AppendMessage(Wire::kWarningsFieldNumber, warning, small_fields);
+  }
   return Encode<Wire>(response, std::move(small_fields));
 }
 

@@ -16,7 +16,9 @@ import server
 
 @pytest.fixture(scope="module")
 def running():
-    with server.Server("--random-layer=r:embed_dim=8,num_heads=2,rotary_dim=4") as started:
+    llama = attend_client.ROOT / "tests" / "conformance" / "golden" / "families" / "llama"
+    with server.Server("--random-layer=r:embed_dim=8,num_heads=2,rotary_dim=4",
+                       f"--model=llama={llama}") as started:
         yield started
 
 
@@ -55,6 +57,19 @@ def test_a_call_passes_every_argument_and_option(running):
     plain = client.call_layer("r", query, causal=True)
     assert plain.weights is None and plain.log_sum_exp is None
     assert not np.array_equal(plain.output, answer.output)
+
+
+def test_a_warning_of_the_server_is_printed_once(running, capsys):
+    client, rows = attend_client.Client(running.target), draw(3, 24)
+    text = 'layer "llama/1" belongs to a decoder'
+    for _ in range(2):
+        (warning,) = client.call_layer("llama/1", rows).warnings
+        assert text in warning
+    assert capsys.readouterr().err.count(text) == 1
+    assert client.call_layer("llama/1", rows, causal=True).warnings == []
+    assert client.call_layer(
+        "llama/0", rows[2:], key=rows, alignment="ALIGNMENT_END").warnings == []
+    assert capsys.readouterr().err == ""
 
 
 def test_an_array_of_an_unsupported_dtype_is_named(running):

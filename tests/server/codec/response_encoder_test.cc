@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "attend/v1/attention.pb.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/codec/byte_buffer.h"
 #include "tests/server/codec/matches_proto.h"
@@ -35,6 +36,9 @@ Response RandomResponse(Random& random) {
   if (Chance(random, 0.5)) response.weights = RandomTensor(random, DataType::kFloat32);
   if (Chance(random, 0.5)) response.log_sum_exp = RandomTensor(random, DataType::kFloat32);
   response.layer_sha256 = std::string(64, 'a');
+  for (int64_t count = Uniform(random, 0, 3); count > 0; --count) {
+    response.warnings.push_back(std::string(static_cast<size_t>(Uniform(random, 0, 300)), 'w'));
+  }
   if (Chance(random, 0.9)) {
     response.timing.queue = absl::Nanoseconds(Uniform(random, 0, 1'000'000'000'000));
     response.timing.compute = absl::Nanoseconds(Uniform(random, 0, 1'000'000'000'000));
@@ -80,6 +84,7 @@ TEST(ResponseEncoderTest, GeneratedClassesParseWhatItEncodes) {
     ASSERT_TRUE(multi_head.ParseFromString(Join(EncodeMultiHeadAttentionResponse(response))));
     ExpectSame(multi_head, response);
     EXPECT_EQ(multi_head.layer_sha256(), response.layer_sha256);
+    EXPECT_THAT(multi_head.warnings(), testing::ElementsAreArray(response.warnings));
     v1::ScaledDotProductAttentionResponse bare;
     ASSERT_TRUE(bare.ParseFromString(Join(EncodeScaledDotProductAttentionResponse(response))));
     ExpectSame(bare, response);

@@ -36,17 +36,21 @@ SHOWN_LAYER = 2  # whose heads are printed
 class Bounds:
     """The largest differences that pass.
 
+    Those of a layer's output hold for decoders of 30 layers, too (docs/models.md). They are of the
+    whole output's norm: a single row whose sums cancel may be off by more of its own.
+
     bfloat16 keeps 8 significant bits: rounding moves a number by up to u = 2^-8 of itself. On its
     way through a layer a row is rounded about eight times (input, two weight matrices, q, k, v,
-    P, context): at most 8 u of the row's norm where no sum cancels. An embedding has norm 1 and
-    inherits, after LayerNorms and the mean over tokens, about one layer's error, spread over its
-    384 elements: 8 u / sqrt(384) each. Measured with AVX512-BF16: 1.9e-2 and 6.6e-4.
+    P, context): at most 8 u of P, and of a row's norm where no sum cancels. An embedding has norm
+    1 and inherits, after LayerNorms and the mean over tokens, about one layer's error, spread over
+    its 384 elements: 8 u / sqrt(384) each. Measured with AVX512-BF16: 6.6e-4.
     """
-    layer: float      # of a token's attention output, relative to its norm; of P, absolute
+    layer: float      # of the norm of a layer's output, all tokens together
+    weights: float    # of an element of P
     embedding: float  # of an element
 
 
-BOUNDS = {"f32": Bounds(1e-5, 1e-5), "bf16": Bounds(8 / 256, 8 / 256 / 384**0.5)}
+BOUNDS = {"f32": Bounds(1e-5, 1e-5, 1e-5), "bf16": Bounds(2e-2, 8 / 256, 8 / 256 / 384**0.5)}
 
 
 class RemoteAttention:
@@ -68,8 +72,7 @@ class RemoteAttention:
             f"{self.name}/{layer}", batch, query_lengths=self.lengths).output[valid]
 
         expected, _ = self.model.local_attention(layer, rows, self.lengths)
-        norms = np.linalg.norm(expected, axis=-1)
-        self.differences.append((np.linalg.norm(answer - expected, axis=-1) / norms).max())
+        self.differences.append(np.linalg.norm(answer - expected) / np.linalg.norm(expected))
         if layer == SHOWN_LAYER:
             self.shown_rows = rows[: self.lengths[0]]
         return answer
@@ -164,7 +167,7 @@ def main():
           f"{len(lengths)} sentences):")
     for layer, difference in enumerate(remote.differences):
         check(f"attention of layer {layer}", difference, bounds.layer)
-    check(f"weights of layer {SHOWN_LAYER}", weights_difference, bounds.layer)
+    check(f"weights of layer {SHOWN_LAYER}", weights_difference, bounds.weights)
     if golden:
         check("embeddings, to golden ones",
               compare_golden(golden, encodings[shown:], embeddings[shown:]), bounds.embedding)

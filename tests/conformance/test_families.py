@@ -17,10 +17,10 @@ from attend_client import to_array, to_tensor
 FAMILIES = pathlib.Path(__file__).parent / "golden" / "families"
 MODELS = sorted(folder.name for folder in FAMILIES.iterdir())
 
-# The bound is the norm of the difference as a share of the output's. Float32: roundings of six
-# matmuls and a softmax. Bfloat16 (unit roundoff 2^-9): as in tests/core/layer, and once more for
-# heads that are rounded after rotation.
-BOUNDS = {"f32": 1e-5, "bf16": 10 * 2**-9}
+# The bound is the norm of the difference as a share of the whole output's, as docs/models.md
+# states it. Float32: roundings of six matmuls and a softmax. Bfloat16: ten roundings of 2^-9, as in
+# tests/core/layer and once more for heads that are rounded after rotation.
+BOUNDS = {"f32": 1e-5, "bf16": 2e-2}
 
 
 def read_safetensors(path):

@@ -19,8 +19,9 @@ from attend_client import to_array, to_tensor
 CASES = int(os.environ.get("ATTEND_CASES", "60"))
 UNIT = {"float32": 2**-24, "float16": 2**-11, "bfloat16": 2**-8}
 
-# A row of output may be off by this share of its norm: in float32 what the README promises; in
-# bfloat16 about eight roundings of 2^-8 each (client/examples/embed.py derives it). P, absolute.
+# A row of output may be off by this share of the largest row's norm: in float32 what docs/models.md
+# promises of the whole output; in bfloat16 about eight roundings of 2^-8 each
+# (client/examples/embed.py derives it). P, absolute.
 LAYER_BOUND = {"f32": 1e-5, "bf16": 8 / 256}
 
 # name: embed_dim, num_heads, num_kv_heads, head_dim, seed

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/cli/command.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -62,6 +63,10 @@ absl::StatusOr<std::unique_ptr<client::Client>> Connection::Connect() const {
     return absl::InvalidArgumentError(absl::StrCat("--channels must be 1 to 1024, got ", channels));
   }
   options.retry.max_attempts = static_cast<int>(max_attempts);
+  // A budget that holds all attempts of one call, which is what the user asked
+  // for; and no throttling, because a command reports what the server does.
+  options.retry.max_tokens = std::max(options.retry.max_tokens, 2.0 * options.retry.max_attempts);
+  options.throttling.reset();
   options.channels = static_cast<int>(channels);
   if (tls) {
     client::TlsOptions& with = options.tls.emplace();

@@ -3,17 +3,25 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "client/cpp/status.h"
+#include "grpc/support/time.h"
 
 namespace attend::client::internal {
+namespace {
+
+gpr_timespec MonotonicAfter(absl::Duration wait) {
+  return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                      gpr_time_from_nanos(absl::ToInt64Nanoseconds(wait), GPR_TIMESPAN));
+}
+
+}  // namespace
 
 void Call::StartAttempt() {
   MutexLock lock(mutex_);
   ++attempts_;
   alarm_.reset();
   context_ = std::make_unique<grpc::ClientContext>();
-  context_->set_deadline(absl::ToChronoTime(spec_.deadline));
+  context_->set_deadline(MonotonicAfter(spec_.deadline - pacer_.Now()));
   response_.Clear();
   reader_ = next_stub_().PrepareUnaryCall(context_.get(), spec_.method, spec_.request, queue_);
   reader_->StartCall();
@@ -40,24 +48,32 @@ bool Call::Advance() {
 
 bool Call::EndAttempt() {
   if (status_.ok()) {
+    if (!spec_.is_probe) load_.RecordSuccess();
     result_ = {absl::OkStatus(), response_, attempts_};
     return true;
   }
   MutexLock lock(mutex_);
   ErrorDetails details = ReadTrailers(*context_, status_);
   const auto code = static_cast<absl::StatusCode>(status_.error_code());
-  const Failure failure = {code, details.pushback, attempts_, spec_.deadline - pacer_.Now()};
-  const std::optional<absl::Duration> delay =
-      cancelled_ ? std::nullopt : RetryDelay(spec_.retry, failure, pacer_.Uniform());
-  if (!delay.has_value()) {
+  const std::optional<absl::Duration> delay = DelayAfter(code, details);
+  if (!delay.has_value() || cancelled_) {
     Finish(code, status_.error_message(), std::move(details));
     return true;
   }
   reader_.reset();
   context_.reset();
   alarm_ = std::make_unique<grpc::Alarm>();
-  alarm_->Set(queue_, absl::ToChronoTime(absl::Now() + pacer_.Wait(*delay)), this);
+  alarm_->Set(queue_, MonotonicAfter(pacer_.Wait(*delay)), this);
   return false;
+}
+
+std::optional<absl::Duration> Call::DelayAfter(absl::StatusCode code, const ErrorDetails& details) {
+  if (spec_.is_probe) return std::nullopt;
+  const FailureKind kind = Classify(code, status_.error_message(), details);
+  load_.RecordFailure(kind, details.pushback);
+  const Failure failure = {kind, details.pushback, attempts_, spec_.deadline - pacer_.Now(),
+                           load_.AllowsRetry()};
+  return RetryDelay(spec_.retry, failure, pacer_.Uniform());
 }
 
 void Call::Finish(absl::StatusCode code, absl::string_view message, ErrorDetails details) {

@@ -10,8 +10,9 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "attend/error.h"
+#include "client/cpp/load_control.h"
 #include "client/cpp/mutex.h"
-#include "client/cpp/retry.h"
+#include "client/cpp/pacer.h"
 #include "grpcpp/alarm.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/completion_queue.h"
@@ -30,8 +31,9 @@ struct CallResult {
 struct CallSpec {
   std::string method;  // "/package.Service/Method"
   grpc::ByteBuffer request;
-  absl::Time deadline;
+  absl::Duration deadline;  // on the pacer's clock
   RetryPolicy retry;
+  bool is_probe = false;  // neither retried nor counted by the load control
 };
 
 // One unary call with its retries, as a state machine on a completion queue.
@@ -44,8 +46,13 @@ class Call {
   // Gives each attempt the next channel's stub.
   using NextStub = absl::AnyInvocable<grpc::GenericStub&()>;
 
-  Call(CallSpec spec, NextStub next_stub, grpc::CompletionQueue* queue, Pacer& pacer)
-      : spec_(std::move(spec)), next_stub_(std::move(next_stub)), queue_(queue), pacer_(pacer) {}
+  Call(CallSpec spec, NextStub next_stub, grpc::CompletionQueue* queue, Pacer& pacer,
+       LoadControl& load)
+      : spec_(std::move(spec)),
+        next_stub_(std::move(next_stub)),
+        queue_(queue),
+        pacer_(pacer),
+        load_(load) {}
 
   void Start() { StartAttempt(); }
 
@@ -59,12 +66,14 @@ class Call {
  private:
   void StartAttempt();
   bool EndAttempt();
+  std::optional<absl::Duration> DelayAfter(absl::StatusCode code, const ErrorDetails& details);
   void Finish(absl::StatusCode code, absl::string_view message, ErrorDetails details);
 
   const CallSpec spec_;
   NextStub next_stub_;
   grpc::CompletionQueue* const queue_;
   Pacer& pacer_;
+  LoadControl& load_;
 
   // Used by the queue's thread only, while no attempt runs.
   int attempts_ = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attend/client.h"
 
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,12 +19,59 @@ using internal::CallSpec;
 using internal::Prepared;
 using internal::Transport;
 
-absl::StatusOr<CallSpec> Spec(Transport& transport, const char* method,
-                              const grpc::ByteBuffer& request, const CallOptions& options) {
+absl::Status CheckRetry(const RetryPolicy& retry) {
+  if (retry.max_attempts < 1 || !(retry.multiplier >= 1) ||
+      retry.initial_backoff < absl::ZeroDuration() || retry.max_backoff < retry.initial_backoff) {
+    return internal::LocalError("INVALID_OPTION", "retry",
+                                "needs max_attempts >= 1, multiplier >= 1 and "
+                                "0 <= initial_backoff <= max_backoff");
+  }
+  if (!(retry.max_tokens >= 0) || !std::isfinite(retry.max_tokens) || !(retry.token_ratio >= 0) ||
+      !std::isfinite(retry.token_ratio)) {
+    return internal::LocalError("INVALID_OPTION", "retry",
+                                "needs finite max_tokens >= 0 and token_ratio >= 0");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckThrottling(const std::optional<ThrottlingPolicy>& throttling) {
+  if (!throttling.has_value()) return absl::OkStatus();
+  if (!(throttling->requests_per_accept >= 1) || throttling->window < absl::Milliseconds(1) ||
+      throttling->window == absl::InfiniteDuration()) {
+    return internal::LocalError("INVALID_OPTION", "throttling",
+                                "needs requests_per_accept >= 1 and a finite window of 1 ms "
+                                "or more");
+  }
+  return absl::OkStatus();
+}
+
+// The error of a request that is not sent because the server refused most of
+// the last ones for load.
+absl::Status Throttled(const RetryPolicy& retry) {
+  ErrorDetails details;
+  details.reason = "CLIENT_THROTTLED";
+  details.domain = "attend";
+  details.pushback = retry.max_backoff;
+  return internal::WithDetails(absl::StatusCode::kResourceExhausted,
+                               "the client did not send the request, because the server refuses "
+                               "most requests for its load; try again later",
+                               details);
+}
+
+absl::StatusOr<CallSpec> MakeSpec(Transport& transport, const char* method,
+                                  const grpc::ByteBuffer& request, const CallOptions& options) {
   if (options.timeout == absl::InfiniteDuration()) {
     return internal::LocalError("INVALID_OPTION", "timeout", "must be finite");
   }
   return CallSpec{method, request, transport.pacer().Now() + options.timeout, transport.retry()};
+}
+
+// MakeSpec for a call that the throttle may hold back.
+absl::StatusOr<CallSpec> Admit(Transport& transport, const char* method,
+                               const grpc::ByteBuffer& request, const CallOptions& options) {
+  absl::StatusOr<CallSpec> spec = MakeSpec(transport, method, request, options);
+  if (spec.ok() && !transport.load().Admit()) return Throttled(transport.retry());
+  return spec;
 }
 
 absl::StatusOr<AttentionResult> ToAttention(CallResult result, internal::ResponseFields fields) {
@@ -38,7 +86,7 @@ absl::Status CallMessage(Transport& transport, const char* method,
                          const google::protobuf::MessageLite& request, const CallOptions& options,
                          google::protobuf::MessageLite& response) {
   absl::StatusOr<CallSpec> spec =
-      Spec(transport, method, internal::EncodeMessage(request), options);
+      Admit(transport, method, internal::EncodeMessage(request), options);
   if (!spec.ok()) return spec.status();
   CallResult result = transport.Run(*std::move(spec));
   if (!result.status.ok()) return std::move(result.status);
@@ -63,17 +111,12 @@ void PendingCall::Cancel() {
 }
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& options) {
-  if (options.retry.max_attempts < 1 || options.retry.multiplier < 1 ||
-      options.retry.initial_backoff < absl::ZeroDuration() ||
-      options.retry.max_backoff < options.retry.initial_backoff) {
-    return internal::LocalError("INVALID_OPTION", "retry",
-                                "needs max_attempts >= 1, multiplier >= 1 and "
-                                "0 <= initial_backoff <= max_backoff");
-  }
+  if (absl::Status s = CheckRetry(options.retry); !s.ok()) return s;
+  if (absl::Status s = CheckThrottling(options.throttling); !s.ok()) return s;
   auto channels = internal::CreateChannels(options);
   if (!channels.ok()) return channels.status();
-  return std::unique_ptr<Client>(new Client(
-      std::make_unique<Transport>(*std::move(channels), options.retry, internal::Pacer::Real())));
+  return std::unique_ptr<Client>(new Client(std::make_unique<Transport>(
+      *std::move(channels), options.retry, options.throttling, internal::Pacer::Real())));
 }
 
 Client::Client(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
@@ -115,7 +158,7 @@ absl::StatusOr<AttentionResult> Client::Call(const PreparedRequest& request,
     return internal::LocalError("NOT_PREPARED", "request", "is empty");
   }
   const Prepared& prepared = *request.prepared_;
-  absl::StatusOr<CallSpec> spec = Spec(*transport_, prepared.method, prepared.message, options);
+  absl::StatusOr<CallSpec> spec = Admit(*transport_, prepared.method, prepared.message, options);
   if (!spec.ok()) return spec.status();
   return ToAttention(transport_->Run(*std::move(spec)), prepared.response);
 }
@@ -140,7 +183,7 @@ absl::StatusOr<PendingCall> Client::Start(const PreparedRequest& request,
     return internal::LocalError("NOT_PREPARED", "request", "is empty");
   }
   const Prepared& prepared = *request.prepared_;
-  absl::StatusOr<CallSpec> spec = Spec(*transport_, prepared.method, prepared.message, options);
+  absl::StatusOr<CallSpec> spec = Admit(*transport_, prepared.method, prepared.message, options);
   if (!spec.ok()) return spec.status();
   PendingCall pending;
   pending.call_ = transport_->Start(
@@ -152,7 +195,7 @@ absl::StatusOr<PendingCall> Client::Start(const PreparedRequest& request,
 }
 
 absl::StatusOr<std::vector<v1::LayerInfo>> Client::ListLayers(const CallOptions& options) {
-  const absl::Time deadline = transport_->pacer().Now() + options.timeout;
+  const absl::Duration deadline = transport_->pacer().Now() + options.timeout;
   CallOptions left = options;
   std::vector<v1::LayerInfo> layers;
   v1::ListLayersRequest request;
@@ -194,9 +237,9 @@ absl::StatusOr<HealthStatus> Client::CheckHealth(absl::string_view service,
   internal::WireWriter request;
   request.String(1, service);
   absl::StatusOr<CallSpec> spec =
-      Spec(*transport_, "/grpc.health.v1.Health/Check", request.ToByteBuffer(), options);
+      MakeSpec(*transport_, "/grpc.health.v1.Health/Check", request.ToByteBuffer(), options);
   if (!spec.ok()) return spec.status();
-  spec->retry.max_attempts = 1;
+  spec->is_probe = true;
   CallResult result = transport_->Run(*std::move(spec));
   if (absl::IsNotFound(result.status)) return HealthStatus::kServiceUnknown;
   if (!result.status.ok()) return std::move(result.status);

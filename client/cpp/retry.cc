@@ -4,35 +4,47 @@
 #include <algorithm>
 #include <cmath>
 
-#include "absl/random/random.h"
-#include "absl/time/clock.h"
+#include "absl/strings/match.h"
 
 namespace attend::client::internal {
 namespace {
 
-class RealPacer : public Pacer {
- public:
-  absl::Time Now() override { return absl::Now(); }
-  double Uniform() override {
-    thread_local absl::InsecureBitGen generator;
-    return absl::Uniform(generator, 0.0, 1.0);
-  }
-  absl::Duration Wait(absl::Duration planned) override { return planned; }
-};
+// gRPC's text for a stream that the peer reset with HTTP/2's ENHANCE_YOUR_CALM
+// (RFC 9113, section 7), which it maps to RESOURCE_EXHAUSTED. Only this text
+// tells it from a message over the size limit.
+constexpr absl::string_view kResetForLoad = "RST_STREAM with error code 11";
+
+// The domain of the server's own errors.
+constexpr absl::string_view kDomain = "attend";
+
+bool IsOverload(absl::string_view message, const ErrorDetails& details) {
+  if (details.pushback.has_value()) return true;
+  return details.domain != kDomain && absl::StrContains(message, kResetForLoad);
+}
 
 }  // namespace
 
-Pacer& Pacer::Real() {
-  static auto* const pacer = new RealPacer();
-  return *pacer;
+FailureKind Classify(absl::StatusCode code, absl::string_view message,
+                     const ErrorDetails& details) {
+  switch (code) {
+    case absl::StatusCode::kUnavailable:
+      return FailureKind::kUnavailable;
+    case absl::StatusCode::kResourceExhausted:
+      return IsOverload(message, details) ? FailureKind::kOverloaded : FailureKind::kRejected;
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kCancelled:
+      return FailureKind::kExpired;
+    default:
+      return FailureKind::kRejected;
+  }
 }
 
 std::optional<absl::Duration> RetryDelay(const RetryPolicy& policy, const Failure& failure,
                                          double uniform) {
-  if (failure.attempts >= policy.max_attempts) return std::nullopt;
-  const bool busy =
-      failure.code == absl::StatusCode::kResourceExhausted && failure.pushback.has_value();
-  if (failure.code != absl::StatusCode::kUnavailable && !busy) return std::nullopt;
+  if (failure.kind != FailureKind::kUnavailable && failure.kind != FailureKind::kOverloaded) {
+    return std::nullopt;
+  }
+  if (failure.attempts >= policy.max_attempts || !failure.within_budget) return std::nullopt;
 
   absl::Duration delay;
   if (failure.pushback.has_value()) {
@@ -46,6 +58,14 @@ std::optional<absl::Duration> RetryDelay(const RetryPolicy& policy, const Failur
   }
   if (delay >= failure.time_left) return std::nullopt;
   return delay;
+}
+
+void RetryBudget::RecordSuccess() {
+  tokens_ = std::min(tokens_ + token_ratio_, max_tokens_);
+}
+
+void RetryBudget::RecordFailure() {
+  tokens_ = std::max(tokens_ - 1, 0.0);
 }
 
 }  // namespace attend::client::internal

@@ -6,8 +6,8 @@
 namespace attend::client::internal {
 
 Transport::Transport(std::vector<std::shared_ptr<grpc::Channel>> channels, const RetryPolicy& retry,
-                     Pacer& pacer)
-    : retry_(retry), pacer_(pacer) {
+                     const std::optional<ThrottlingPolicy>& throttling, Pacer& pacer)
+    : retry_(retry), pacer_(pacer), load_(retry, throttling, pacer) {
   for (std::shared_ptr<grpc::Channel>& channel : channels) {
     stubs_.push_back(std::make_unique<grpc::GenericStub>(std::move(channel)));
   }
@@ -46,7 +46,7 @@ Call::NextStub Transport::NextStub() {
 
 CallResult Transport::Run(CallSpec spec) {
   grpc::CompletionQueue queue;
-  Call call(std::move(spec), NextStub(), &queue, pacer_);
+  Call call(std::move(spec), NextStub(), &queue, pacer_, load_);
   call.Start();
   void* tag;
   bool ok;
@@ -60,7 +60,7 @@ CallResult Transport::Run(CallSpec spec) {
 }
 
 std::weak_ptr<Call> Transport::Start(CallSpec spec, Done done) {
-  auto call = std::make_shared<Call>(std::move(spec), NextStub(), &queue_, pacer_);
+  auto call = std::make_shared<Call>(std::move(spec), NextStub(), &queue_, pacer_, load_);
   bool closing = false;
   {
     MutexLock lock(mutex_);

@@ -22,7 +22,7 @@ class Transport {
 
   // `pacer` must outlive the transport.
   Transport(std::vector<std::shared_ptr<grpc::Channel>> channels, const RetryPolicy& retry,
-            Pacer& pacer);
+            const std::optional<ThrottlingPolicy>& throttling, Pacer& pacer);
 
   // Cancels the asynchronous calls, also those that their callbacks still start,
   // and returns after the last callback has.
@@ -30,6 +30,7 @@ class Transport {
 
   const RetryPolicy& retry() const { return retry_; }
   Pacer& pacer() { return pacer_; }
+  LoadControl& load() { return load_; }
 
   // Polls a queue of its own on the calling thread: no other thread takes part.
   CallResult Run(CallSpec spec);
@@ -48,6 +49,7 @@ class Transport {
 
   const RetryPolicy retry_;
   Pacer& pacer_;
+  LoadControl load_;
   std::vector<std::unique_ptr<grpc::GenericStub>> stubs_;
   std::atomic<uint64_t> turn_ = 0;
   grpc::CompletionQueue queue_;

@@ -61,7 +61,9 @@ class PendingCall {
 
 // Thread-safe. Errors of every call: the server's, with GetErrorDetails;
 // INVALID_ARGUMENT before sending where a tensor does not fit its shape;
-// DATA_LOSS where the answer cannot be decoded.
+// RESOURCE_EXHAUSTED before sending, reason CLIENT_THROTTLED, where the server
+// refuses most requests (ThrottlingPolicy); DATA_LOSS where the response cannot
+// be decoded.
 class Client {
  public:
   // Runs on the client's one thread for callbacks: must not block, must not
@@ -104,7 +106,8 @@ class Client {
   absl::StatusOr<v1::ServerInfo> GetServerInfo(const CallOptions& options = {});
 
   // grpc.health.v1 of a service, "" = the whole server. A service that the
-  // server does not know is kServiceUnknown, not an error. Never retried.
+  // server does not know is kServiceUnknown, not an error. Never retried and
+  // never held back.
   absl::StatusOr<HealthStatus> CheckHealth(absl::string_view service = "",
                                            const CallOptions& options = {});
 

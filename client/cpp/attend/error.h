@@ -16,16 +16,16 @@ namespace attend::client {
 struct ErrorDetails {
   // The server's google.rpc.ErrorInfo; empty where it sent none, for example
   // because the call never reached it.
-  std::string reason;  // UPPER_SNAKE
-  std::string domain;  // "attend"
-  std::string field;   // the request's field that was wrong
+  std::string reason = {};  // UPPER_SNAKE
+  std::string domain = {};  // "attend"
+  std::string field = {};   // the request's field that was wrong
 
   // How long the server asks to wait before trying again; absent: it did not
   // ask, and RESOURCE_EXHAUSTED then means "too large, never again".
-  std::optional<absl::Duration> pushback;
+  std::optional<absl::Duration> pushback = {};
 
   // Names this request in the server's log.
-  std::string request_id;
+  std::string request_id = {};
 
   // Calls made, retries included; 0 for an error found before sending.
   int attempts = 0;

@@ -16,16 +16,39 @@ namespace attend::client {
 inline constexpr absl::Duration kDefaultTimeout = absl::Seconds(30);
 
 // Attention is a pure function of the request, so a repeated call does no harm.
-// Retried are UNAVAILABLE, and RESOURCE_EXHAUSTED only where the server gave a
-// pushback, within the call's deadline: where the wait would not fit before it,
-// the last error is returned at once. The wait before the n-th retry is
+// UNAVAILABLE is retried. RESOURCE_EXHAUSTED is retried only where it means load:
+// with a pushback of the server, or where gRPC's stream was reset for load before
+// the server could answer. The wait before the n-th retry is
 // min(initial * multiplier^(n-1), max) times a random factor of 0.8 to 1.2, or
-// the server's pushback times 1 to 1.2. A negative pushback means: do not retry.
+// the server's pushback times 1 to 1.2. A negative pushback forbids the retry.
+// A wait that does not fit before the call's deadline returns the last error at
+// once.
 struct RetryPolicy {
-  int max_attempts = 5;  // calls, the first included; 1: never retry
+  int max_attempts = 5;  // per call, the first included; 1: never retry
   absl::Duration initial_backoff = absl::Milliseconds(50);
   absl::Duration max_backoff = absl::Seconds(2);
   double multiplier = 2;
+
+  // The retry budget of gRFC A6, which all calls of a client share: it starts
+  // with max_tokens; each attempt that fails in a way that is retried takes 1,
+  // each that succeeds returns token_ratio; there are retries only while more
+  // than max_tokens / 2 are left. So a client whose calls all fail makes at most
+  // max_tokens / 2 retries, and otherwise token_ratio retries per success.
+  // 0 max_tokens: never retry.
+  double max_tokens = 10;
+  double token_ratio = 0.1;
+};
+
+// Under overload a client that goes on sending keeps the server busy with
+// refusals. So it holds new requests back (adaptive throttling, SRE book,
+// chapter 21): it counts, over the window, the attempts that the server refused
+// for load and those that it answered otherwise, and sends about
+// requests_per_accept requests for each one accepted. A request that is held
+// back fails at once with RESOURCE_EXHAUSTED, reason CLIENT_THROTTLED and a
+// pushback. UNAVAILABLE, deadlines and cancellations are not counted.
+struct ThrottlingPolicy {
+  double requests_per_accept = 2;  // >= 1; the book's K
+  absl::Duration window = absl::Minutes(2);
 };
 
 struct TlsOptions {
@@ -60,6 +83,7 @@ struct ClientOptions {
   bool use_http_proxy = false;
 
   RetryPolicy retry = {};
+  std::optional<ThrottlingPolicy> throttling = ThrottlingPolicy();  // absent: none
 };
 
 struct CallOptions {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <future>
 #include <latch>
 #include <mutex>
@@ -155,6 +156,63 @@ TEST(ClientTest, ResourceExhaustedWithoutPushbackIsNeverRetried) {
   EXPECT_FALSE(GetErrorDetails(status).pushback.has_value());
 }
 
+TEST(ClientTest, AStreamResetForLoadIsRetriedThoughItCarriesNoPushback) {
+  FakeServer server;
+  server.service.set_hook([](int call, grpc::ServerContext&) {
+    if (call > 1) return grpc::Status::OK;
+    // As the client's gRPC reports it.
+    return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                        "Received RST_STREAM with error code 11");
+  });
+  FakePacer pacer;
+  const auto client = ClientTestPeer::Create({.targets = {server.address()}}, pacer);
+  EXPECT_EQ(client->Call(SmallRequest()).status(), absl::OkStatus());
+  EXPECT_THAT(pacer.waits(), ElementsAre(Milliseconds(50)));
+}
+
+TEST(ClientTest, AllCallsOfAClientShareOneRetryBudget) {
+  FakeServer server;
+  server.service.set_hook(FailFirst(1 << 20, grpc::StatusCode::UNAVAILABLE));
+  FakePacer pacer;
+  const auto client = ClientTestPeer::Create({.targets = {server.address()}}, pacer);
+  constexpr int kRequests = 100;
+  for (int i = 0; i < kRequests; ++i) {
+    EXPECT_TRUE(absl::IsUnavailable(client->Call(SmallRequest()).status()));
+  }
+  EXPECT_LE(server.service.calls(), kRequests * 1.1);
+  EXPECT_EQ(client->CheckHealth().status(), absl::OkStatus());
+}
+
+TEST(ClientTest, AnOverloadedServerIsSparedUntilTheWindowHasPassed) {
+  FakeServer server;
+  std::atomic<bool> overloaded = true;
+  server.service.set_hook([&](int, grpc::ServerContext& context) {
+    if (!overloaded) return grpc::Status::OK;
+    context.AddTrailingMetadata("grpc-retry-pushback-ms", "10");
+    return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "the queue is full");
+  });
+  FakePacer pacer;
+  const auto client = ClientTestPeer::Create(
+      {.targets = {server.address()}, .throttling = ThrottlingPolicy{.window = absl::Minutes(1)}},
+      pacer);
+  absl::Status last;
+  for (int i = 0; i < 100; ++i) last = client->Call(SmallRequest()).status();
+  // Of chance 0.5, all are held back once half of those counted, and 8 more, were refused.
+  EXPECT_LT(server.service.calls(), 20);
+  EXPECT_TRUE(absl::IsResourceExhausted(last)) << last;
+  EXPECT_EQ(GetErrorDetails(last).reason, "CLIENT_THROTTLED");
+  EXPECT_EQ(GetErrorDetails(last).pushback, absl::Seconds(2));
+  EXPECT_EQ(GetErrorDetails(last).attempts, 0);
+  bool called = false;
+  EXPECT_FALSE(client->Start(SmallRequest(), {}, [&](auto) { called = true; }).ok());
+  EXPECT_FALSE(called);
+  EXPECT_EQ(client->CheckHealth().status(), absl::OkStatus());
+
+  overloaded = false;
+  pacer.Advance(absl::Minutes(1));
+  EXPECT_EQ(client->Call(SmallRequest()).status(), absl::OkStatus());
+}
+
 TEST(ClientTest, ErrorsCarryPushbackRequestIdAndAttempts) {
   FakeServer server;
   server.service.set_hook(FailFirst(99, grpc::StatusCode::RESOURCE_EXHAUSTED, "20"));
@@ -228,6 +286,27 @@ TEST(ClientTest, EveryCallCarriesTheDefaultDeadline) {
   });
   ASSERT_TRUE(Connect(server)->Call(SmallRequest()).ok());
   EXPECT_TRUE(has_deadline);
+}
+
+TEST(ClientTest, ARetryHasTheTimeThatIsLeftOnTheSteadyClock) {
+  FakeServer server;
+  std::mutex mutex;
+  std::vector<absl::Duration> left;
+  server.service.set_hook([&](int call, grpc::ServerContext& context) {
+    std::lock_guard<std::mutex> lock(mutex);
+    left.push_back(absl::FromChrono(context.deadline()) - absl::Now());
+    if (call > 1) return grpc::Status::OK;
+    context.AddTrailingMetadata("grpc-retry-pushback-ms", "30000");
+    return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "not now");
+  });
+  FakePacer pacer;
+  const auto client = ClientTestPeer::Create({.targets = {server.address()}}, pacer);
+  ASSERT_TRUE(client->Call(SmallRequest(), {.timeout = absl::Minutes(1)}).ok());
+  std::lock_guard<std::mutex> lock(mutex);
+  ASSERT_EQ(left.size(), 2u);
+  // The fake clock waited 33 s. gRPC rounds the timeout that it sends up.
+  EXPECT_LE(left[1], absl::Seconds(30));
+  EXPECT_GT(left[1], absl::ZeroDuration());
 }
 
 TEST(ClientTest, AsynchronousCallsRunTogether) {
@@ -438,6 +517,10 @@ TEST(ClientTest, WrongOptionsAreRefusedByName) {
   EXPECT_EQ(field({.max_response_bytes = 0}), "max_response_bytes");
   EXPECT_EQ(field({.tls = TlsOptions{.certificate_pem = "x"}}), "tls");
   EXPECT_EQ(field({.retry = {.max_attempts = 0}}), "retry");
+  EXPECT_EQ(field({.retry = {.max_tokens = -1}}), "retry");
+  EXPECT_EQ(field({.retry = {.token_ratio = std::nan("")}}), "retry");
+  EXPECT_EQ(field({.throttling = ThrottlingPolicy{.requests_per_accept = 0.5}}), "throttling");
+  EXPECT_EQ(field({.throttling = ThrottlingPolicy{.window = absl::ZeroDuration()}}), "throttling");
   EXPECT_TRUE(Client::Create({.targets = {"unix:/a", "unix:/b"}}).ok());
   EXPECT_TRUE(Client::Create({.targets = {"[::1]:1", "127.0.0.1:2"}}).ok());
 }

@@ -2,51 +2,55 @@
 #ifndef ATTEND_TESTS_CLIENT_CPP_FAKE_PACER_H_
 #define ATTEND_TESTS_CLIENT_CPP_FAKE_PACER_H_
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
+#include "attend/client.h"
 #include "client/cpp/channel.h"
 #include "client/cpp/mutex.h"
-#include "client/cpp/retry.h"
+#include "client/cpp/pacer.h"
 #include "client/cpp/transport.h"
 
 namespace attend::client {
 
-// A clock that only waits advance, without delay. Starts at the real time, because gRPC uses the
-// deadlines that are made from it.
+// A clock that only waits and Advance move, without delay.
 class FakePacer : public internal::Pacer {
  public:
-  absl::Time Now() override {
+  absl::Duration Now() override {
     internal::MutexLock lock(mutex_);
     return now_;
   }
-  double Uniform() override { return 0.5; }
+  double Uniform() override { return uniform_; }
   absl::Duration Wait(absl::Duration planned) override {
     internal::MutexLock lock(mutex_);
     waits_.push_back(planned);
     now_ += planned;
-    return real_wait_;
+    return absl::ZeroDuration();
   }
 
   std::vector<absl::Duration> waits() {
     internal::MutexLock lock(mutex_);
     return waits_;
   }
-  // The effect of a wait; for tests that end waits in another way.
-  void set_real_wait(absl::Duration wait) { real_wait_ = wait; }
+  void Advance(absl::Duration time) {
+    internal::MutexLock lock(mutex_);
+    now_ += time;
+  }
+  void set_uniform(double uniform) { uniform_ = uniform; }
 
  private:
   internal::Mutex mutex_;
-  absl::Time now_ ABSL_GUARDED_BY(mutex_) = absl::Now();
+  absl::Duration now_ ABSL_GUARDED_BY(mutex_) = absl::Hours(1);
   std::vector<absl::Duration> waits_ ABSL_GUARDED_BY(mutex_);
-  absl::Duration real_wait_ = absl::ZeroDuration();
+  std::atomic<double> uniform_ = 0.5;
 };
 
 class ClientTestPeer {
  public:
   static std::unique_ptr<Client> Create(const ClientOptions& options, internal::Pacer& pacer) {
     return std::unique_ptr<Client>(new Client(std::make_unique<internal::Transport>(
-        *internal::CreateChannels(options), options.retry, pacer)));
+        *internal::CreateChannels(options), options.retry, options.throttling, pacer)));
   }
 };
 

@@ -94,6 +94,10 @@ grpc::ChannelArguments Arguments(const ClientOptions& options) {
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetMaxSendMessageSize(-1);
   arguments.SetMaxReceiveMessageSize(options.max_response_bytes);
+  // gRPC inflates a message before it compares its size with the limit: 1 MB can
+  // become 1 GB. Our server never compresses.
+  arguments.SetInt(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1 << GRPC_COMPRESS_NONE);
+  arguments.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   // The default of 1 s is longer than all our backoffs together: every retry
   // would fail on the same connection attempt.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);

@@ -19,6 +19,10 @@ using internal::CallSpec;
 using internal::Prepared;
 using internal::Transport;
 
+// Bounds for what a hostile or broken server may list, page after page.
+constexpr size_t kMaxLayers = 1 << 16;
+constexpr size_t kMaxListBytes = 64 << 20;
+
 absl::Status CheckRetry(const RetryPolicy& retry) {
   if (retry.max_attempts < 1 || !(retry.multiplier >= 1) ||
       retry.initial_backoff < absl::ZeroDuration() || retry.max_backoff < retry.initial_backoff) {
@@ -199,11 +203,17 @@ absl::StatusOr<std::vector<v1::LayerInfo>> Client::ListLayers(const CallOptions&
   CallOptions left = options;
   std::vector<v1::LayerInfo> layers;
   v1::ListLayersRequest request;
+  size_t bytes = 0;
   do {
     v1::ListLayersResponse page;
     absl::Status status =
         CallMessage(*transport_, "/attend.v1.LayerService/ListLayers", request, left, page);
     if (!status.ok()) return status;
+    bytes += page.ByteSizeLong();
+    if (layers.size() + static_cast<size_t>(page.layers_size()) > kMaxLayers ||
+        bytes > kMaxListBytes) {
+      return absl::ResourceExhaustedError("the server lists more layers than the client accepts");
+    }
     for (v1::LayerInfo& layer : *page.mutable_layers()) layers.push_back(std::move(layer));
     request.set_page_token(page.next_page_token());
     if (options.timeout != absl::InfiniteDuration()) {

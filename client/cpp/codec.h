@@ -2,8 +2,11 @@
 #ifndef ATTEND_CLIENT_CPP_CODEC_H_
 #define ATTEND_CLIENT_CPP_CODEC_H_
 
-#include <string>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "attend/attention.h"
 #include "attend/health.h"
@@ -14,10 +17,14 @@ namespace attend::client::internal {
 
 // Numbers of the response's fields; the two responses differ in these only.
 struct ResponseFields {
-  int layer_sha256;  // 0: none
-  int timing;
-  int log_sum_exp;
+  uint32_t output;
+  uint32_t weights;
+  uint32_t layer_sha256;  // 0: none
+  uint32_t timing;
+  uint32_t log_sum_exp;
 };
+extern const ResponseFields kMultiHeadAttentionFields;
+extern const ResponseFields kScaledDotProductAttentionFields;
 
 // A request ready to be sent.
 struct Prepared {
@@ -31,15 +38,25 @@ struct Prepared {
 absl::StatusOr<Prepared> Encode(const MultiHeadRequest& request);
 absl::StatusOr<Prepared> Encode(const OperatorRequest& request);
 
-// One copy, from the received slices into an aligned buffer. DATA_LOSS where the
-// bytes are not a response. `message` is consumed.
-absl::StatusOr<AttentionResult> Decode(grpc::ByteBuffer& message, const ResponseFields& fields);
+// Memory for a tensor's elements; null where there is none.
+using Allocate = absl::FunctionRef<std::shared_ptr<void>(size_t size_bytes)>;
+
+// Aligned to 64 bytes.
+std::shared_ptr<void> AllocateAligned(size_t size_bytes);
+
+// Copies each tensor once, from the received slices into memory of `allocate`.
+// Allocates no more than the message holds, whatever it claims. DATA_LOSS where
+// the bytes are not a response; RESOURCE_EXHAUSTED where memory is lacking.
+absl::StatusOr<AttentionResult> Decode(const grpc::ByteBuffer& message,
+                                       const ResponseFields& fields,
+                                       Allocate allocate = AllocateAligned);
 
 // A grpc.health.v1.HealthCheckResponse. Values that this library does not know
 // are kUnknown.
-absl::StatusOr<HealthStatus> DecodeHealth(grpc::ByteBuffer& message);
+absl::StatusOr<HealthStatus> DecodeHealth(const grpc::ByteBuffer& message);
 
-// Small messages, by the generated classes.
+// Messages about the server, by the generated classes. DATA_LOSS where `buffer`
+// is no such message, or has more than 4 MiB or 65,536 fields.
 grpc::ByteBuffer EncodeMessage(const google::protobuf::MessageLite& message);
 absl::Status DecodeMessage(grpc::ByteBuffer& buffer, google::protobuf::MessageLite& message);
 

@@ -1,176 +1,208 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstdlib>
-#include <limits>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "attend/v1/attention.pb.h"
+#include "attend/v1/tensor.pb.h"
 #include "client/cpp/codec.h"
-#include "google/protobuf/io/coded_stream.h"
-#include "google/protobuf/wire_format_lite.h"
+#include "client/cpp/wire_reader.h"
 #include "grpcpp/support/proto_buffer_reader.h"
 #include "grpcpp/support/slice.h"
 
 namespace attend::client::internal {
 namespace {
 
-using google::protobuf::internal::WireFormatLite;
-using google::protobuf::io::CodedInputStream;
+// Bounds for what a hostile or broken server may send: more than any response of
+// this API has.
+constexpr size_t kMaxRank = 8;
+constexpr size_t kMaxSha256Bytes = 64;  // in hex
+constexpr size_t kMaxInfoBytes = 4 << 20;
+constexpr size_t kMaxInfoFields = 1 << 16;
 
-constexpr size_t kAlignment = 64;
-constexpr uint32_t kVarint = WireFormatLite::WIRETYPE_VARINT;
-constexpr uint32_t kBytes = WireFormatLite::WIRETYPE_LENGTH_DELIMITED;
+// grpc.health.v1.HealthCheckResponse.
+constexpr uint32_t kHealthStatusFieldNumber = 1;
 
-constexpr uint32_t Tag(int field, uint32_t wire_type) {
-  return static_cast<uint32_t>(field) << 3 | wire_type;
+absl::Status Undecodable() {
+  return absl::DataLossError("the response could not be decoded");
 }
 
-std::shared_ptr<void> AlignedBuffer(size_t size) {
-  const size_t rounded = (size + kAlignment - 1) / kAlignment * kAlignment;
-  void* data = std::aligned_alloc(kAlignment, std::max(rounded, kAlignment));
-  if (data == nullptr) throw std::bad_alloc();
-  return std::shared_ptr<void>(data, &std::free);
+absl::Status OutOfMemory() {
+  return absl::ResourceExhaustedError("the client has no memory for the response");
 }
 
-// Calls `field(tag)` for each field of the message that the innermost limit of
-// `in` encloses; false ends it. True: the message ended where it should.
-template <typename Field>
-bool ForEachField(CodedInputStream& in, Field field) {
-  while (const uint32_t tag = in.ReadTag()) {
-    if (!field(tag)) return false;
+// The received slices and the views that WireReader needs.
+struct Chunks {
+  std::vector<grpc::Slice> slices;
+  std::vector<absl::string_view> views;
+};
+
+bool Split(const grpc::ByteBuffer& message, Chunks& chunks) {
+  if (!message.Valid() || !message.Dump(&chunks.slices).ok()) return false;
+  for (const grpc::Slice& slice : chunks.slices) {
+    chunks.views.emplace_back(reinterpret_cast<const char*>(slice.begin()), slice.size());
   }
-  return in.ConsumedEntireMessage();
-}
-
-// The same for a nested message that starts with its length.
-template <typename Field>
-bool Nested(CodedInputStream& in, Field field) {
-  uint32_t length;
-  if (!in.ReadVarint32(&length)) return false;
-  if (length > static_cast<uint32_t>(std::max(in.BytesUntilLimit(), 0))) return false;
-  const CodedInputStream::Limit limit = in.PushLimit(static_cast<int>(length));
-  const bool ok = ForEachField(in, field);
-  in.PopLimit(limit);
-  return ok;
-}
-
-bool ReadInt64(CodedInputStream& in, int64_t* value) {
-  uint64_t bits;
-  if (!in.ReadVarint64(&bits)) return false;
-  *value = static_cast<int64_t>(bits);
   return true;
 }
 
-// Allocates only what the message really holds.
-bool ReadData(CodedInputStream& in, std::shared_ptr<void>* data, size_t* size) {
-  uint32_t length;
-  if (!in.ReadVarint32(&length)) return false;
-  if (length > static_cast<uint32_t>(std::max(in.BytesUntilLimit(), 0))) return false;
-  *data = AlignedBuffer(length);
-  *size = length;
-  return in.ReadRaw(data->get(), static_cast<int>(length));
-}
-
-bool ReadTensor(CodedInputStream& in, Tensor* tensor) {
-  int64_t type = 0;
+// A tensor as it stands in the message; nothing is copied or trusted yet.
+struct TensorParts {
+  int64_t data_type = 0;
   Shape shape;
-  std::shared_ptr<void> data = AlignedBuffer(0);
-  size_t size = 0;
-  const bool read = Nested(in, [&](uint32_t tag) {
-    switch (tag) {
-      case Tag(1, kVarint):
-        return ReadInt64(in, &type);
-      case Tag(2, kVarint):
-        shape.push_back(0);
-        return ReadInt64(in, &shape.back());
-      case Tag(2, kBytes): {
-        uint32_t length;
-        if (!in.ReadVarint32(&length)) return false;
-        const CodedInputStream::Limit limit = in.PushLimit(static_cast<int>(length));
-        while (in.BytesUntilLimit() > 0) {
-          shape.push_back(0);
-          if (!ReadInt64(in, &shape.back())) return false;
-        }
-        in.PopLimit(limit);
-        return true;
-      }
-      case Tag(3, kBytes):
-        return ReadData(in, &data, &size);
-      default:
-        return WireFormatLite::SkipField(&in, tag);
-    }
-  });
-  if (!read || type < 1 || type > static_cast<int64_t>(DataType::kBool)) return false;
-  *tensor = Tensor(static_cast<DataType>(type), std::move(shape), std::move(data), size);
-  return tensor->view().Validate().ok();
+  WireSpan data;
+};
+
+bool ReadShape(WireReader& wire, WireTag tag, Shape& shape) {
+  const auto read_one = [&] {
+    int64_t size = 0;
+    if (shape.size() == kMaxRank || !wire.ReadInt64(size)) return false;
+    shape.push_back(size);
+    return true;
+  };
+  if (tag.type == WireType::kVarint) return read_one();
+  if (tag.type != WireType::kLength) return wire.SkipField(tag);
+  size_t packed = 0;
+  if (!wire.ReadLength(packed)) return false;
+  const size_t old_limit = wire.PushLimit(packed);
+  while (wire.remaining() > 0) {
+    if (!read_one()) return false;
+  }
+  wire.PopLimit(old_limit);
+  return true;
 }
 
-bool ReadTiming(CodedInputStream& in, Timing* timing) {
-  int64_t queue_ns = 0;
-  int64_t compute_ns = 0;
-  const bool read = Nested(in, [&](uint32_t tag) {
-    switch (tag) {
-      case Tag(1, kVarint):
-        return ReadInt64(in, &queue_ns);
-      case Tag(2, kVarint):
-        return ReadInt64(in, &compute_ns);
-      case Tag(3, kVarint):
-        return ReadInt64(in, &timing->batch_requests);
-      case Tag(4, kVarint):
-        return ReadInt64(in, &timing->batch_tokens);
-      default:
-        return WireFormatLite::SkipField(&in, tag);
+bool ReadTensor(WireReader& wire, std::optional<TensorParts>& tensor) {
+  TensorParts& parts = tensor.emplace();
+  return ReadSubmessage(wire, [&](WireTag tag) {
+    if (tag.field == v1::Tensor::kShapeFieldNumber) return ReadShape(wire, tag, parts.shape);
+    if (tag.field == v1::Tensor::kDataTypeFieldNumber && tag.type == WireType::kVarint) {
+      return wire.ReadInt64(parts.data_type);
     }
+    if (tag.field == v1::Tensor::kDataFieldNumber && tag.type == WireType::kLength) {
+      return wire.ReadSpan(parts.data);
+    }
+    return wire.SkipField(tag);
   });
-  timing->queue = absl::Nanoseconds(queue_ns);
-  timing->compute = absl::Nanoseconds(compute_ns);
-  return read;
 }
 
-absl::Status Undecodable() {
-  return absl::DataLossError("the server's answer is not a response of this API");
+bool ReadTiming(WireReader& wire, Timing& timing) {
+  return ReadSubmessage(wire, [&](WireTag tag) {
+    if (tag.type != WireType::kVarint) return wire.SkipField(tag);
+    int64_t value = 0;
+    if (!wire.ReadInt64(value)) return false;
+    switch (tag.field) {
+      case v1::Timing::kQueueNsFieldNumber:
+        timing.queue = absl::Nanoseconds(value);
+        break;
+      case v1::Timing::kComputeNsFieldNumber:
+        timing.compute = absl::Nanoseconds(value);
+        break;
+      case v1::Timing::kBatchRequestsFieldNumber:
+        timing.batch_requests = value;
+        break;
+      case v1::Timing::kBatchTokensFieldNumber:
+        timing.batch_tokens = value;
+        break;
+      default:  // of a newer server
+        break;
+    }
+    return true;
+  });
+}
+
+struct ResponseParts {
+  std::optional<TensorParts> output;
+  std::optional<TensorParts> weights;
+  std::optional<TensorParts> log_sum_exp;
+};
+
+// Reads the tensors into `parts` and the rest into `result`.
+bool ReadResponse(WireReader& wire, const ResponseFields& fields, ResponseParts& parts,
+                  AttentionResult& result) {
+  return ReadMessage(wire, [&](WireTag tag) {
+    if (tag.type != WireType::kLength) return wire.SkipField(tag);
+    if (tag.field == fields.output) return ReadTensor(wire, parts.output);
+    if (tag.field == fields.weights) return ReadTensor(wire, parts.weights);
+    if (tag.field == fields.log_sum_exp) return ReadTensor(wire, parts.log_sum_exp);
+    if (tag.field == fields.timing) return ReadTiming(wire, result.timing);
+    if (tag.field == fields.layer_sha256) {
+      return wire.ReadString(kMaxSha256Bytes, result.layer_sha256);
+    }
+    return wire.SkipField(tag);
+  });
+}
+
+// Copies a tensor out of the message, after its shape was found to fit its data:
+// so no more is allocated than was received.
+absl::Status MakeTensor(const WireReader& wire, const TensorParts& parts, Allocate allocate,
+                        Tensor& tensor) {
+  if (parts.data_type < v1::DATA_TYPE_FLOAT32 || parts.data_type > v1::DATA_TYPE_BOOL) {
+    return Undecodable();
+  }
+  const auto type = static_cast<DataType>(parts.data_type);
+  const TensorView view(type, nullptr, parts.data.size, parts.shape);
+  if (!view.Validate().ok()) return Undecodable();
+  std::shared_ptr<void> data = allocate(parts.data.size);
+  if (data == nullptr) return OutOfMemory();
+  wire.Copy(parts.data, data.get());
+  tensor = Tensor(type, parts.shape, std::move(data), parts.data.size);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<AttentionResult> DecodeOrThrow(const grpc::ByteBuffer& message,
+                                              const ResponseFields& fields, Allocate allocate) {
+  Chunks chunks;
+  if (!Split(message, chunks)) return Undecodable();
+  WireReader wire(chunks.views);
+  ResponseParts parts;
+  AttentionResult result;
+  if (!ReadResponse(wire, fields, parts, result) || !parts.output.has_value()) {
+    return Undecodable();
+  }
+  absl::Status status = MakeTensor(wire, *parts.output, allocate, result.output);
+  if (status.ok() && parts.weights.has_value()) {
+    status = MakeTensor(wire, *parts.weights, allocate, result.weights.emplace());
+  }
+  if (status.ok() && parts.log_sum_exp.has_value()) {
+    status = MakeTensor(wire, *parts.log_sum_exp, allocate, result.log_sum_exp.emplace());
+  }
+  if (!status.ok()) return status;
+  return result;
 }
 
 }  // namespace
 
-absl::StatusOr<AttentionResult> Decode(grpc::ByteBuffer& message, const ResponseFields& fields) {
-  if (!message.Valid() || message.Length() > std::numeric_limits<int32_t>::max()) {
-    return Undecodable();
-  }
-  const int size = static_cast<int>(message.Length());
-  grpc::ProtoBufferReader reader(&message);
-  if (!reader.status().ok()) return Undecodable();
-  CodedInputStream in(&reader);
-  in.PushLimit(size);
-  AttentionResult result;
-  const bool read = ForEachField(in, [&](uint32_t tag) {
-    if (tag == Tag(1, kBytes)) return ReadTensor(in, &result.output);
-    if (tag == Tag(2, kBytes)) return ReadTensor(in, &result.weights.emplace());
-    if (tag == Tag(fields.log_sum_exp, kBytes)) {
-      return ReadTensor(in, &result.log_sum_exp.emplace());
-    }
-    if (tag == Tag(fields.timing, kBytes)) return ReadTiming(in, &result.timing);
-    if (fields.layer_sha256 != 0 && tag == Tag(fields.layer_sha256, kBytes)) {
-      return WireFormatLite::ReadBytes(&in, &result.layer_sha256);
-    }
-    return WireFormatLite::SkipField(&in, tag);
-  });
-  if (!read || result.output.data() == nullptr) return Undecodable();
-  return result;
+std::shared_ptr<void> AllocateAligned(size_t size_bytes) {
+  constexpr size_t kAlignment = 64;
+  const size_t rounded = (size_bytes + kAlignment - 1) / kAlignment * kAlignment;
+  void* data = std::aligned_alloc(kAlignment, std::max(rounded, kAlignment));
+  if (data == nullptr) return nullptr;
+  return std::shared_ptr<void>(data, &std::free);
 }
 
-absl::StatusOr<HealthStatus> DecodeHealth(grpc::ByteBuffer& message) {
-  if (!message.Valid()) return Undecodable();
-  grpc::ProtoBufferReader reader(&message);
-  if (!reader.status().ok()) return Undecodable();
-  CodedInputStream in(&reader);
+absl::StatusOr<AttentionResult> Decode(const grpc::ByteBuffer& message,
+                                       const ResponseFields& fields, Allocate allocate) {
+  // On the client's thread an exception would end the user's program.
+  try {
+    return DecodeOrThrow(message, fields, allocate);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory();
+  }
+}
+
+absl::StatusOr<HealthStatus> DecodeHealth(const grpc::ByteBuffer& message) {
+  Chunks chunks;
+  if (message.Length() > kMaxInfoBytes || !Split(message, chunks)) return Undecodable();
+  WireReader wire(chunks.views);
   int64_t status = 0;
-  const bool read = ForEachField(in, [&](uint32_t tag) {
-    if (tag == Tag(1, kVarint)) return ReadInt64(in, &status);
-    return WireFormatLite::SkipField(&in, tag);
+  const bool read = ReadMessage(wire, [&](WireTag tag) {
+    const bool known = tag.field == kHealthStatusFieldNumber && tag.type == WireType::kVarint;
+    return known ? wire.ReadInt64(status) : wire.SkipField(tag);
   });
   if (!read) return Undecodable();
   return status >= 0 && status <= 3 ? static_cast<HealthStatus>(status) : HealthStatus::kUnknown;
@@ -183,10 +215,21 @@ grpc::ByteBuffer EncodeMessage(const google::protobuf::MessageLite& message) {
 }
 
 absl::Status DecodeMessage(grpc::ByteBuffer& buffer, google::protobuf::MessageLite& message) {
-  if (!buffer.Valid()) return Undecodable();
-  grpc::ProtoBufferReader reader(&buffer);
-  if (!reader.status().ok() || !message.ParseFromZeroCopyStream(&reader)) return Undecodable();
-  return absl::OkStatus();
+  try {
+    Chunks chunks;
+    if (buffer.Length() > kMaxInfoBytes || !Split(buffer, chunks)) return Undecodable();
+    WireReader wire(chunks.views);
+    size_t fields = 0;
+    if (!ReadMessage(
+            wire, [&](WireTag tag) { return ++fields <= kMaxInfoFields && wire.SkipField(tag); })) {
+      return Undecodable();
+    }
+    grpc::ProtoBufferReader reader(&buffer);
+    if (!reader.status().ok() || !message.ParseFromZeroCopyStream(&reader)) return Undecodable();
+    return absl::OkStatus();
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory();
+  }
 }
 
 }  // namespace attend::client::internal

@@ -3,15 +3,28 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "attend/v1/attention.pb.h"
 #include "client/cpp/codec.h"
 #include "client/cpp/status.h"
 #include "client/cpp/wire_writer.h"
 
 namespace attend::client::internal {
-namespace {
 
-// Numbers of attend/v1/attention.proto; the encode test compares with the
-// generated classes.
+constexpr ResponseFields kMultiHeadAttentionFields = {
+    .output = v1::MultiHeadAttentionResponse::kOutputFieldNumber,
+    .weights = v1::MultiHeadAttentionResponse::kWeightsFieldNumber,
+    .layer_sha256 = v1::MultiHeadAttentionResponse::kLayerSha256FieldNumber,
+    .timing = v1::MultiHeadAttentionResponse::kTimingFieldNumber,
+    .log_sum_exp = v1::MultiHeadAttentionResponse::kLogSumExpFieldNumber};
+
+constexpr ResponseFields kScaledDotProductAttentionFields = {
+    .output = v1::ScaledDotProductAttentionResponse::kOutputFieldNumber,
+    .weights = v1::ScaledDotProductAttentionResponse::kWeightsFieldNumber,
+    .layer_sha256 = 0,
+    .timing = v1::ScaledDotProductAttentionResponse::kTimingFieldNumber,
+    .log_sum_exp = v1::ScaledDotProductAttentionResponse::kLogSumExpFieldNumber};
+
+namespace {
 
 absl::Status CheckTensor(absl::string_view field, const TensorView& view, bool required) {
   if (!view.present()) {
@@ -34,23 +47,30 @@ void WriteTensor(WireWriter& writer, int field, const TensorView& view) {
 
 WireWriter EncodeOptions(const AttentionOptions& options) {
   WireWriter writer;
-  if (options.scale.has_value()) writer.Float(1, *options.scale);
-  writer.Varint(2, options.causal ? 1 : 0);
-  writer.Varint(3, static_cast<uint64_t>(options.alignment));
-  writer.PackedVarints(4, options.query_offsets);
-  if (options.window_left.has_value()) writer.Int64(5, *options.window_left);
-  if (options.window_right.has_value()) writer.Int64(6, *options.window_right);
-  if (options.softcap.has_value()) writer.Float(7, *options.softcap);
-  WriteTensor(writer, 8, options.bias);
-  WriteTensor(writer, 9, options.mask);
-  WriteTensor(writer, 10, options.alibi_slopes);
-  writer.PackedFloats(11, options.sinks);
-  writer.PackedFloats(12, options.head_gates);
-  if (options.weights != Weights::kNone) writer.Varint(13, static_cast<uint64_t>(options.weights));
-  if (options.weights_stage != WeightsStage::kProbabilities) {
-    writer.Varint(14, static_cast<uint64_t>(options.weights_stage));
+  using Field = v1::AttentionOptions;
+  if (options.scale.has_value()) writer.Float(Field::kScaleFieldNumber, *options.scale);
+  writer.Varint(Field::kCausalFieldNumber, options.causal ? 1 : 0);
+  writer.Varint(Field::kAlignmentFieldNumber, static_cast<uint64_t>(options.alignment));
+  writer.PackedVarints(Field::kQueryOffsetsFieldNumber, options.query_offsets);
+  if (options.window_left.has_value()) {
+    writer.Int64(Field::kWindowLeftFieldNumber, *options.window_left);
   }
-  writer.Varint(15, options.log_sum_exp ? 1 : 0);
+  if (options.window_right.has_value()) {
+    writer.Int64(Field::kWindowRightFieldNumber, *options.window_right);
+  }
+  if (options.softcap.has_value()) writer.Float(Field::kSoftcapFieldNumber, *options.softcap);
+  WriteTensor(writer, Field::kBiasFieldNumber, options.bias);
+  WriteTensor(writer, Field::kMaskFieldNumber, options.mask);
+  WriteTensor(writer, Field::kAlibiSlopesFieldNumber, options.alibi_slopes);
+  writer.PackedFloats(Field::kSinksFieldNumber, options.sinks);
+  writer.PackedFloats(Field::kHeadGatesFieldNumber, options.head_gates);
+  if (options.weights != Weights::kNone) {
+    writer.Varint(Field::kWeightsFieldNumber, static_cast<uint64_t>(options.weights));
+  }
+  if (options.weights_stage != WeightsStage::kProbabilities) {
+    writer.Varint(Field::kWeightsStageFieldNumber, static_cast<uint64_t>(options.weights_stage));
+  }
+  writer.Varint(Field::kLogSumExpFieldNumber, options.log_sum_exp ? 1 : 0);
   return writer;
 }
 
@@ -76,19 +96,20 @@ absl::StatusOr<Prepared> Encode(const MultiHeadRequest& request) {
   if (absl::Status s = CheckTensor("key", request.key, false); !s.ok()) return s;
   if (absl::Status s = CheckTensor("value", request.value, false); !s.ok()) return s;
   if (absl::Status s = CheckOptions(request.options); !s.ok()) return s;
+  using Field = v1::MultiHeadAttentionRequest;
   WireWriter writer;
-  writer.String(1, request.layer);
-  WriteTensor(writer, 2, request.query);
-  WriteTensor(writer, 3, request.key);
-  WriteTensor(writer, 4, request.value);
-  writer.PackedVarints(5, request.query_lengths);
-  writer.PackedVarints(6, request.key_lengths);
-  WriteOptions(writer, 7, request.options);
+  writer.String(Field::kLayerFieldNumber, request.layer);
+  WriteTensor(writer, Field::kQueryFieldNumber, request.query);
+  WriteTensor(writer, Field::kKeyFieldNumber, request.key);
+  WriteTensor(writer, Field::kValueFieldNumber, request.value);
+  writer.PackedVarints(Field::kQueryLengthsFieldNumber, request.query_lengths);
+  writer.PackedVarints(Field::kKeyLengthsFieldNumber, request.key_lengths);
+  WriteOptions(writer, Field::kOptionsFieldNumber, request.options);
   if (request.priority != Priority::kNormal) {
-    writer.Varint(9, static_cast<uint64_t>(request.priority));
+    writer.Varint(Field::kPriorityFieldNumber, static_cast<uint64_t>(request.priority));
   }
   return Finish(writer, "/attend.v1.AttentionService/MultiHeadAttention",
-                {.layer_sha256 = 3, .timing = 4, .log_sum_exp = 5});
+                kMultiHeadAttentionFields);
 }
 
 absl::StatusOr<Prepared> Encode(const OperatorRequest& request) {
@@ -96,19 +117,20 @@ absl::StatusOr<Prepared> Encode(const OperatorRequest& request) {
   if (absl::Status s = CheckTensor("key", request.key, true); !s.ok()) return s;
   if (absl::Status s = CheckTensor("value", request.value, true); !s.ok()) return s;
   if (absl::Status s = CheckOptions(request.options); !s.ok()) return s;
+  using Field = v1::ScaledDotProductAttentionRequest;
   WireWriter writer;
-  WriteTensor(writer, 1, request.query);
-  WriteTensor(writer, 2, request.key);
-  WriteTensor(writer, 3, request.value);
-  writer.PackedVarints(4, request.query_lengths);
-  writer.PackedVarints(5, request.key_lengths);
-  WriteOptions(writer, 6, request.options);
-  writer.Varint(7, static_cast<uint64_t>(request.layout));
+  WriteTensor(writer, Field::kQueryFieldNumber, request.query);
+  WriteTensor(writer, Field::kKeyFieldNumber, request.key);
+  WriteTensor(writer, Field::kValueFieldNumber, request.value);
+  writer.PackedVarints(Field::kQueryLengthsFieldNumber, request.query_lengths);
+  writer.PackedVarints(Field::kKeyLengthsFieldNumber, request.key_lengths);
+  WriteOptions(writer, Field::kOptionsFieldNumber, request.options);
+  writer.Varint(Field::kLayoutFieldNumber, static_cast<uint64_t>(request.layout));
   if (request.priority != Priority::kNormal) {
-    writer.Varint(9, static_cast<uint64_t>(request.priority));
+    writer.Varint(Field::kPriorityFieldNumber, static_cast<uint64_t>(request.priority));
   }
   return Finish(writer, "/attend.v1.AttentionService/ScaledDotProductAttention",
-                {.layer_sha256 = 0, .timing = 3, .log_sum_exp = 4});
+                kScaledDotProductAttentionFields);
 }
 
 }  // namespace attend::client::internal

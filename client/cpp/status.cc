@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/cpp/status.h"
 
+#include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "google/protobuf/io/coded_stream.h"
-#include "google/protobuf/wire_format_lite.h"
+#include "absl/types/span.h"
+#include "client/cpp/wire_reader.h"
 
 namespace attend::client {
 namespace {
-
-using google::protobuf::internal::WireFormatLite;
-using google::protobuf::io::CodedInputStream;
 
 // Payloads of absl::Status.
 constexpr absl::string_view kReason = "attend/reason";
@@ -28,35 +27,60 @@ std::string Payload(const absl::Status& status, absl::string_view key) {
   return payload.has_value() ? std::string(*payload) : std::string();
 }
 
-// Calls `field(number, bytes)` for each length-delimited field; stops where the
-// bytes are not a message.
-template <typename Field>
-void ForEachBytesField(absl::string_view message, Field field) {
-  CodedInputStream in(reinterpret_cast<const uint8_t*>(message.data()),
-                      static_cast<int>(message.size()));
-  while (const uint32_t tag = in.ReadTag()) {
-    if ((tag & 7) != WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
-      if (!WireFormatLite::SkipField(&in, tag)) return;
-      continue;
-    }
-    std::string bytes;
-    if (!WireFormatLite::ReadBytes(&in, &bytes)) return;
-    field(static_cast<int>(tag >> 3), std::move(bytes));
-  }
+// google.rpc.Status, google.protobuf.Any, google.rpc.ErrorInfo, and an entry of
+// its map `metadata`.
+constexpr uint32_t kStatusDetailsFieldNumber = 3;
+constexpr uint32_t kAnyTypeUrlFieldNumber = 1;
+constexpr uint32_t kAnyValueFieldNumber = 2;
+constexpr uint32_t kErrorInfoReasonFieldNumber = 1;
+constexpr uint32_t kErrorInfoDomainFieldNumber = 2;
+constexpr uint32_t kErrorInfoMetadataFieldNumber = 3;
+constexpr uint32_t kEntryKeyFieldNumber = 1;
+constexpr uint32_t kEntryValueFieldNumber = 2;
+
+// More than any text of ErrorInfo has; the trailers of a call have 8 KiB.
+constexpr size_t kMaxTextBytes = 8 << 10;
+
+bool ReadText(internal::WireReader& wire, std::string& text) {
+  return wire.ReadString(kMaxTextBytes, text);
 }
 
-// One entry of ErrorInfo.metadata: key = 1, value = 2.
-void ReadMetadataEntry(absl::string_view entry, ErrorDetails* details) {
+bool ReadMetadataEntry(internal::WireReader& wire, ErrorDetails* details) {
   std::string key;
   std::string value;
-  ForEachBytesField(entry, [&](int field, std::string bytes) {
-    if (field == 1) {
-      key = std::move(bytes);
-    } else if (field == 2) {
-      value = std::move(bytes);
-    }
+  const bool read = ReadSubmessage(wire, [&](internal::WireTag tag) {
+    if (tag.type != internal::WireType::kLength) return wire.SkipField(tag);
+    if (tag.field == kEntryKeyFieldNumber) return ReadText(wire, key);
+    if (tag.field == kEntryValueFieldNumber) return ReadText(wire, value);
+    return wire.SkipField(tag);
   });
-  if (key == "field") details->field = std::move(value);
+  if (read && key == "field") details->field = std::move(value);
+  return read;
+}
+
+bool ReadInfo(absl::string_view info, ErrorDetails* details) {
+  internal::WireReader wire(absl::MakeConstSpan(&info, 1));
+  return ReadMessage(wire, [&](internal::WireTag tag) {
+    if (tag.type != internal::WireType::kLength) return wire.SkipField(tag);
+    if (tag.field == kErrorInfoReasonFieldNumber) return ReadText(wire, details->reason);
+    if (tag.field == kErrorInfoDomainFieldNumber) return ReadText(wire, details->domain);
+    if (tag.field == kErrorInfoMetadataFieldNumber) return ReadMetadataEntry(wire, details);
+    return wire.SkipField(tag);
+  });
+}
+
+// The value of an Any that holds an ErrorInfo; empty where it holds another message.
+bool ReadAny(internal::WireReader& wire, std::string& info) {
+  std::string type;
+  std::string value;
+  const bool read = ReadSubmessage(wire, [&](internal::WireTag tag) {
+    if (tag.type != internal::WireType::kLength) return wire.SkipField(tag);
+    if (tag.field == kAnyTypeUrlFieldNumber) return ReadText(wire, type);
+    if (tag.field == kAnyValueFieldNumber) return ReadText(wire, value);
+    return wire.SkipField(tag);
+  });
+  if (read && type == "type.googleapis.com/google.rpc.ErrorInfo") info = std::move(value);
+  return read;
 }
 
 }  // namespace
@@ -107,32 +131,17 @@ absl::Status LocalError(absl::string_view reason, absl::string_view field,
 }
 
 void ReadErrorInfo(absl::string_view serialized_status, ErrorDetails* details) {
-  // google.rpc.Status: details = 3 (Any: type_url = 1, value = 2).
-  // google.rpc.ErrorInfo: reason = 1, domain = 2, metadata = 3 (map entry: 1, 2).
-  bool found = false;
-  ForEachBytesField(serialized_status, [&](int status_field, const std::string& any) {
-    if (status_field != 3 || found) return;
-    std::string type;
-    std::string value;
-    ForEachBytesField(any, [&](int field, std::string bytes) {
-      if (field == 1) {
-        type = std::move(bytes);
-      } else if (field == 2) {
-        value = std::move(bytes);
-      }
-    });
-    if (type != "type.googleapis.com/google.rpc.ErrorInfo") return;
-    found = true;
-    ForEachBytesField(value, [&](int field, std::string bytes) {
-      if (field == 1) {
-        details->reason = std::move(bytes);
-      } else if (field == 2) {
-        details->domain = std::move(bytes);
-      } else if (field == 3) {
-        ReadMetadataEntry(bytes, details);
-      }
-    });
+  WireReader wire(absl::MakeConstSpan(&serialized_status, 1));
+  std::string info;
+  const bool read = ReadMessage(wire, [&](WireTag tag) {
+    const bool is_detail = tag.field == kStatusDetailsFieldNumber && tag.type == WireType::kLength;
+    return is_detail && info.empty() ? ReadAny(wire, info) : wire.SkipField(tag);
   });
+  ErrorDetails found;
+  if (!read || !ReadInfo(info, &found)) return;
+  details->reason = std::move(found.reason);
+  details->domain = std::move(found.domain);
+  details->field = std::move(found.field);
 }
 
 ErrorDetails ReadTrailers(const grpc::ClientContext& context, const grpc::Status& status) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <utility>
 
+#include "attend/v1/tensor.pb.h"
 #include "grpcpp/support/slice.h"
 
 namespace attend::client::internal {
@@ -105,10 +106,10 @@ void WireWriter::PackedFloats(int field, absl::Span<const float> values) {
 
 void WireWriter::Tensor(int field, const TensorView& view) {
   WireWriter tensor;
-  tensor.Varint(1, static_cast<uint64_t>(view.type()));
-  tensor.PackedVarints(2, view.shape());
+  tensor.Varint(v1::Tensor::kDataTypeFieldNumber, static_cast<uint64_t>(view.type()));
+  tensor.PackedVarints(v1::Tensor::kShapeFieldNumber, view.shape());
   if (view.size_bytes() > 0) {
-    tensor.Key(3, kLengthDelimited);
+    tensor.Key(v1::Tensor::kDataFieldNumber, kLengthDelimited);
     tensor.RawVarint(view.size_bytes());
     tensor.pieces_.back().tensor = &view;
     tensor.size_ += view.size_bytes();

@@ -4,12 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <new>
 #include <random>
 
 #include "attend/v1/attention.pb.h"
 #include "client/cpp/status.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "grpcpp/support/slice.h"
+#include "tests/client/cpp/wire_bytes.h"
 
 namespace attend::client::internal {
 namespace {
@@ -215,13 +217,11 @@ v1::MultiHeadAttentionResponse SomeResponse() {
   return response;
 }
 
-constexpr ResponseFields kMultiHead = {.layer_sha256 = 3, .timing = 4, .log_sum_exp = 5};
-
 TEST(DecodeTest, ReadsWhatTheGeneratedClassWritesHoweverItIsSliced) {
   const std::string bytes = SomeResponse().SerializeAsString();
   for (const size_t slice : {1ul, 2ul, 7ul, 100ul, bytes.size()}) {
     grpc::ByteBuffer buffer = Split(bytes, slice);
-    const absl::StatusOr<AttentionResult> result = Decode(buffer, kMultiHead);
+    const absl::StatusOr<AttentionResult> result = Decode(buffer, kMultiHeadAttentionFields);
     ASSERT_TRUE(result.ok()) << slice;
     EXPECT_EQ(result->output.shape(), Shape({2, 300}));
     EXPECT_EQ(result->output.ToFloats(), std::vector<float>(600, 2.5f));
@@ -244,7 +244,7 @@ TEST(DecodeTest, SkipsUnknownFields) {
   std::string bytes = SomeResponse().SerializeAsString();
   bytes += "\xa2\x06\x03xyz";  // field 100, three bytes
   grpc::ByteBuffer buffer = Split(bytes, bytes.size());
-  EXPECT_TRUE(Decode(buffer, kMultiHead).ok());
+  EXPECT_TRUE(Decode(buffer, kMultiHeadAttentionFields).ok());
 }
 
 TEST(DecodeTest, RefusesEveryTruncation) {
@@ -252,7 +252,7 @@ TEST(DecodeTest, RefusesEveryTruncation) {
   int whole = 0;
   for (size_t size = 0; size < bytes.size(); ++size) {
     grpc::ByteBuffer buffer = Split(bytes.substr(0, size), 64);
-    if (size > 0) whole += Decode(buffer, kMultiHead).ok();
+    if (size > 0) whole += Decode(buffer, kMultiHeadAttentionFields).ok();
   }
   // A message cut between fields is a shorter message; one cut before the first field is
   // invalid.
@@ -269,13 +269,51 @@ TEST(DecodeTest, SurvivesRandomDamage) {
     for (int k = 0; k < 3; ++k)
       damaged[random() % std::min<size_t>(damaged.size(), 40)] ^= random();
     grpc::ByteBuffer buffer = Split(damaged, 1 + random() % 200);
-    const absl::StatusOr<AttentionResult> result = Decode(buffer, kMultiHead);
+    const absl::StatusOr<AttentionResult> result = Decode(buffer, kMultiHeadAttentionFields);
     if (result.ok()) {
       EXPECT_TRUE(result->output.view().Validate().ok());
     } else {
       EXPECT_EQ(result.status().code(), absl::StatusCode::kDataLoss);
     }
   }
+}
+
+TEST(DecodeTest, LackOfMemoryIsResourceExhausted) {
+  const std::string bytes = SomeResponse().SerializeAsString();
+  const grpc::ByteBuffer buffer = Split(bytes, bytes.size());
+  const auto code = [&](Allocate allocate) {
+    return Decode(buffer, kMultiHeadAttentionFields, allocate).status().code();
+  };
+  EXPECT_EQ(code([](size_t) { return std::shared_ptr<void>(); }),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(code([](size_t) -> std::shared_ptr<void> { throw std::bad_alloc(); }),
+            absl::StatusCode::kResourceExhausted);
+}
+
+TEST(DecodeTest, AllocatesOnlyWhatTheMessageHolds) {
+  std::vector<size_t> sizes;
+  const auto allocate = [&](size_t size) {
+    sizes.push_back(size);
+    return AllocateAligned(size);
+  };
+  const auto decode = [&](const std::string& bytes) {
+    return Decode(Split(bytes, 100), kMultiHeadAttentionFields, allocate).ok();
+  };
+  EXPECT_TRUE(decode(SomeResponse().SerializeAsString()));
+  EXPECT_EQ(sizes, std::vector<size_t>({2400, 4, 8}));
+  sizes.clear();
+  EXPECT_FALSE(decode(BytesField(1, FloatTensor({1ull << 40}, 1))));
+  EXPECT_FALSE(decode(BytesField(1, "\x08\x01\x1a\xff\xff\xff\xff\x0f")));
+  EXPECT_EQ(sizes.size(), 0u);
+}
+
+TEST(DecodeTest, AShapeMayComeAsSingleNumbers) {
+  const std::string bytes =
+      BytesField(1, VarintField(1, 1) + VarintField(2, 1) + VarintField(2, 2) +
+                        BytesField(3, std::string(8, '\0')));
+  const absl::StatusOr<AttentionResult> result = Decode(Split(bytes, 1), kMultiHeadAttentionFields);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->output.shape(), Shape({1, 2}));
 }
 
 TEST(ErrorInfoTest, ReadsReasonDomainAndField) {

@@ -78,9 +78,11 @@ absl::StatusOr<CallSpec> Admit(Transport& transport, const char* method,
   return spec;
 }
 
-absl::StatusOr<AttentionResult> ToAttention(CallResult result, internal::ResponseFields fields) {
+absl::StatusOr<AttentionResult> ToAttention(CallResult result,
+                                            const internal::ResponseFields& fields,
+                                            const ResponseBuffers& buffers) {
   if (!result.status.ok()) return std::move(result.status);
-  absl::StatusOr<AttentionResult> decoded = internal::Decode(result.response, fields);
+  absl::StatusOr<AttentionResult> decoded = internal::Decode(result.response, fields, buffers);
   if (decoded.ok()) decoded->attempts = result.attempts;
   return decoded;
 }
@@ -164,7 +166,7 @@ absl::StatusOr<AttentionResult> Client::Call(const PreparedRequest& request,
   const Prepared& prepared = *request.prepared_;
   absl::StatusOr<CallSpec> spec = Admit(*transport_, prepared.method, prepared.message, options);
   if (!spec.ok()) return spec.status();
-  return ToAttention(transport_->Run(*std::move(spec)), prepared.response);
+  return ToAttention(transport_->Run(*std::move(spec)), prepared.response, options.buffers);
 }
 
 absl::StatusOr<PendingCall> Client::Start(const MultiHeadRequest& request,
@@ -190,10 +192,10 @@ absl::StatusOr<PendingCall> Client::Start(const PreparedRequest& request,
   absl::StatusOr<CallSpec> spec = Admit(*transport_, prepared.method, prepared.message, options);
   if (!spec.ok()) return spec.status();
   PendingCall pending;
-  pending.call_ = transport_->Start(
-      *std::move(spec),
-      [done = std::move(done), fields = prepared.response](CallResult result) mutable {
-        std::move(done)(ToAttention(std::move(result), fields));
+  pending.call_ =
+      transport_->Start(*std::move(spec), [done = std::move(done), fields = prepared.response,
+                                           buffers = options.buffers](CallResult result) mutable {
+        std::move(done)(ToAttention(std::move(result), fields, buffers));
       });
   return pending;
 }

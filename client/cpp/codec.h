@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "attend/attention.h"
 #include "attend/health.h"
+#include "attend/tensor_buffer.h"
 #include "google/protobuf/message_lite.h"
 #include "grpcpp/support/byte_buffer.h"
 
@@ -44,11 +45,14 @@ using Allocate = absl::FunctionRef<std::shared_ptr<void>(size_t size_bytes)>;
 // Aligned to 64 bytes.
 std::shared_ptr<void> AllocateAligned(size_t size_bytes);
 
-// Copies each tensor once, from the received slices into memory of `allocate`.
-// Allocates no more than the message holds, whatever it claims. DATA_LOSS where
-// the bytes are not a response; RESOURCE_EXHAUSTED where memory is lacking.
+// Copies each tensor once, from the received slices into its buffer or, without
+// one, into memory of `allocate`. Allocates no more than the message holds,
+// whatever it claims. DATA_LOSS where the bytes are not a response;
+// INVALID_ARGUMENT where a tensor is not what its buffer expects;
+// RESOURCE_EXHAUSTED where memory is lacking.
 absl::StatusOr<AttentionResult> Decode(const grpc::ByteBuffer& message,
                                        const ResponseFields& fields,
+                                       const ResponseBuffers& buffers = {},
                                        Allocate allocate = AllocateAligned);
 
 // A grpc.health.v1.HealthCheckResponse. Values that this library does not know

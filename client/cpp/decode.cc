@@ -8,12 +8,13 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "attend/v1/attention.pb.h"
 #include "attend/v1/tensor.pb.h"
+#include "client/cpp/chunks.h"
 #include "client/cpp/codec.h"
+#include "client/cpp/status.h"
 #include "client/cpp/wire_reader.h"
-#include "grpcpp/support/proto_buffer_reader.h"
-#include "grpcpp/support/slice.h"
 
 namespace attend::client::internal {
 namespace {
@@ -22,33 +23,6 @@ namespace {
 // this API has.
 constexpr size_t kMaxRank = 8;
 constexpr size_t kMaxSha256Bytes = 64;  // in hex
-constexpr size_t kMaxInfoBytes = 4 << 20;
-constexpr size_t kMaxInfoFields = 1 << 16;
-
-// grpc.health.v1.HealthCheckResponse.
-constexpr uint32_t kHealthStatusFieldNumber = 1;
-
-absl::Status Undecodable() {
-  return absl::DataLossError("the response could not be decoded");
-}
-
-absl::Status OutOfMemory() {
-  return absl::ResourceExhaustedError("the client has no memory for the response");
-}
-
-// The received slices and the views that WireReader needs.
-struct Chunks {
-  std::vector<grpc::Slice> slices;
-  std::vector<absl::string_view> views;
-};
-
-bool Split(const grpc::ByteBuffer& message, Chunks& chunks) {
-  if (!message.Valid() || !message.Dump(&chunks.slices).ok()) return false;
-  for (const grpc::Slice& slice : chunks.slices) {
-    chunks.views.emplace_back(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  }
-  return true;
-}
 
 // A tensor as it stands in the message; nothing is copied or trusted yet.
 struct TensorParts {
@@ -137,41 +111,72 @@ bool ReadResponse(WireReader& wire, const ResponseFields& fields, ResponseParts&
   });
 }
 
-// Copies a tensor out of the message, after its shape was found to fit its data:
-// so no more is allocated than was received.
-absl::Status MakeTensor(const WireReader& wire, const TensorParts& parts, Allocate allocate,
-                        Tensor& tensor) {
-  if (parts.data_type < v1::DATA_TYPE_FLOAT32 || parts.data_type > v1::DATA_TYPE_BOOL) {
-    return Undecodable();
+absl::Status BufferMismatch(absl::string_view name, absl::string_view found,
+                            const TensorBuffer& buffer) {
+  return LocalError("BUFFER_MISMATCH", absl::StrCat("buffers.", name),
+                    absl::StrCat("is ", buffer.size_bytes(), " bytes of ", Name(buffer.type()),
+                                 ", but the response holds ", found));
+}
+
+// The memory for a tensor: its buffer where there is one.
+absl::StatusOr<std::shared_ptr<void>> MemoryFor(absl::string_view name, const TensorView& tensor,
+                                                const TensorBuffer& buffer, Allocate allocate) {
+  if (!buffer.present()) {
+    std::shared_ptr<void> data = allocate(tensor.size_bytes());
+    if (data == nullptr) return OutOfMemoryError();
+    return data;
   }
-  const auto type = static_cast<DataType>(parts.data_type);
-  const TensorView view(type, nullptr, parts.data.size, parts.shape);
-  if (!view.Validate().ok()) return Undecodable();
-  std::shared_ptr<void> data = allocate(parts.data.size);
-  if (data == nullptr) return OutOfMemory();
-  wire.Copy(parts.data, data.get());
-  tensor = Tensor(type, parts.shape, std::move(data), parts.data.size);
+  if (buffer.type() != tensor.type() || buffer.size_bytes() != tensor.size_bytes()) {
+    return BufferMismatch(
+        name, absl::StrCat(tensor.size_bytes(), " bytes of ", Name(tensor.type())), buffer);
+  }
+  // Points to the buffer and owns nothing.
+  return std::shared_ptr<void>(std::shared_ptr<void>(), buffer.data());
+}
+
+// Copies a tensor out of the message, after its shape was found to fit its data:
+// so no more is allocated than was received. An absent tensor leaves `tensor` empty.
+absl::Status MakeTensor(const WireReader& wire, absl::string_view name,
+                        const std::optional<TensorParts>& parts, const TensorBuffer& buffer,
+                        Allocate allocate, std::optional<Tensor>& tensor) {
+  if (!parts.has_value()) {
+    return buffer.present() ? BufferMismatch(name, "no such tensor", buffer) : absl::OkStatus();
+  }
+  if (parts->data_type < v1::DATA_TYPE_FLOAT32 || parts->data_type > v1::DATA_TYPE_BOOL) {
+    return UndecodableError();
+  }
+  const TensorView view(static_cast<DataType>(parts->data_type), nullptr, parts->data.size,
+                        parts->shape);
+  if (!view.Validate().ok()) return UndecodableError();
+  absl::StatusOr<std::shared_ptr<void>> data = MemoryFor(name, view, buffer, allocate);
+  if (!data.ok()) return data.status();
+  wire.Copy(parts->data, data->get());
+  tensor.emplace(view.type(), view.shape(), *std::move(data), view.size_bytes());
   return absl::OkStatus();
 }
 
 absl::StatusOr<AttentionResult> DecodeOrThrow(const grpc::ByteBuffer& message,
-                                              const ResponseFields& fields, Allocate allocate) {
+                                              const ResponseFields& fields,
+                                              const ResponseBuffers& buffers, Allocate allocate) {
   Chunks chunks;
-  if (!Split(message, chunks)) return Undecodable();
+  if (!Split(message, chunks)) return UndecodableError();
   WireReader wire(chunks.views);
   ResponseParts parts;
   AttentionResult result;
   if (!ReadResponse(wire, fields, parts, result) || !parts.output.has_value()) {
-    return Undecodable();
+    return UndecodableError();
   }
-  absl::Status status = MakeTensor(wire, *parts.output, allocate, result.output);
-  if (status.ok() && parts.weights.has_value()) {
-    status = MakeTensor(wire, *parts.weights, allocate, result.weights.emplace());
+  std::optional<Tensor> output;
+  absl::Status status = MakeTensor(wire, "output", parts.output, buffers.output, allocate, output);
+  if (status.ok()) {
+    status = MakeTensor(wire, "weights", parts.weights, buffers.weights, allocate, result.weights);
   }
-  if (status.ok() && parts.log_sum_exp.has_value()) {
-    status = MakeTensor(wire, *parts.log_sum_exp, allocate, result.log_sum_exp.emplace());
+  if (status.ok()) {
+    status = MakeTensor(wire, "log_sum_exp", parts.log_sum_exp, buffers.log_sum_exp, allocate,
+                        result.log_sum_exp);
   }
   if (!status.ok()) return status;
+  result.output = *std::move(output);
   return result;
 }
 
@@ -186,49 +191,13 @@ std::shared_ptr<void> AllocateAligned(size_t size_bytes) {
 }
 
 absl::StatusOr<AttentionResult> Decode(const grpc::ByteBuffer& message,
-                                       const ResponseFields& fields, Allocate allocate) {
+                                       const ResponseFields& fields, const ResponseBuffers& buffers,
+                                       Allocate allocate) {
   // On the client's thread an exception would end the user's program.
   try {
-    return DecodeOrThrow(message, fields, allocate);
+    return DecodeOrThrow(message, fields, buffers, allocate);
   } catch (const std::bad_alloc&) {
-    return OutOfMemory();
-  }
-}
-
-absl::StatusOr<HealthStatus> DecodeHealth(const grpc::ByteBuffer& message) {
-  Chunks chunks;
-  if (message.Length() > kMaxInfoBytes || !Split(message, chunks)) return Undecodable();
-  WireReader wire(chunks.views);
-  int64_t status = 0;
-  const bool read = ReadMessage(wire, [&](WireTag tag) {
-    const bool known = tag.field == kHealthStatusFieldNumber && tag.type == WireType::kVarint;
-    return known ? wire.ReadInt64(status) : wire.SkipField(tag);
-  });
-  if (!read) return Undecodable();
-  return status >= 0 && status <= 3 ? static_cast<HealthStatus>(status) : HealthStatus::kUnknown;
-}
-
-grpc::ByteBuffer EncodeMessage(const google::protobuf::MessageLite& message) {
-  const std::string bytes = message.SerializeAsString();
-  grpc::Slice slice(bytes);
-  return grpc::ByteBuffer(&slice, 1);
-}
-
-absl::Status DecodeMessage(grpc::ByteBuffer& buffer, google::protobuf::MessageLite& message) {
-  try {
-    Chunks chunks;
-    if (buffer.Length() > kMaxInfoBytes || !Split(buffer, chunks)) return Undecodable();
-    WireReader wire(chunks.views);
-    size_t fields = 0;
-    if (!ReadMessage(
-            wire, [&](WireTag tag) { return ++fields <= kMaxInfoFields && wire.SkipField(tag); })) {
-      return Undecodable();
-    }
-    grpc::ProtoBufferReader reader(&buffer);
-    if (!reader.status().ok() || !message.ParseFromZeroCopyStream(&reader)) return Undecodable();
-    return absl::OkStatus();
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory();
+    return OutOfMemoryError();
   }
 }
 

@@ -130,6 +130,14 @@ absl::Status LocalError(absl::string_view reason, absl::string_view field,
                      details);
 }
 
+absl::Status UndecodableError() {
+  return absl::DataLossError("the response could not be decoded");
+}
+
+absl::Status OutOfMemoryError() {
+  return absl::ResourceExhaustedError("the client has no memory for the response");
+}
+
 void ReadErrorInfo(absl::string_view serialized_status, ErrorDetails* details) {
   WireReader wire(absl::MakeConstSpan(&serialized_status, 1));
   std::string info;

@@ -20,6 +20,12 @@ absl::Status LocalError(absl::string_view reason, absl::string_view field,
 absl::Status WithDetails(absl::StatusCode code, absl::string_view message,
                          const ErrorDetails& details);
 
+// DATA_LOSS: what the server sent is no response.
+absl::Status UndecodableError();
+
+// RESOURCE_EXHAUSTED: memory for a response is lacking here, not at the server.
+absl::Status OutOfMemoryError();
+
 // Reads the reason, domain and field of the first google.rpc.ErrorInfo in a
 // serialized google.rpc.Status. Anything undecodable leaves them empty: it must
 // not hide the error itself. Walks the bytes because linking googleapis' generated

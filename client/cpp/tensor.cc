@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attend/tensor.h"
 
+#include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -38,6 +40,9 @@ size_t ElementSize(DataType type) {
 std::string ToString(absl::Span<const int64_t> shape) {
   return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
 }
+
+TensorView::TensorView(const std::vector<bool>& values, Shape shape)
+    : TensorView(Owning(std::vector<uint8_t>(values.begin(), values.end()), std::move(shape))) {}
 
 absl::Status TensorView::Validate() const {
   size_t bytes = ElementSize(type_);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "attend/tensor_buffer.h"
 
 namespace attend::client {
 
@@ -89,6 +90,9 @@ struct ClientOptions {
 struct CallOptions {
   // For the whole call, its retries and waits included. Must be finite.
   absl::Duration timeout = kDefaultTimeout;
+
+  // Memory for the tensors of the response; absent: the response allocates its own.
+  ResponseBuffers buffers = {};
 };
 
 }  // namespace attend::client

@@ -4,56 +4,25 @@
 
 // Dense row-major arrays on their way to and from the server.
 
+#include <concepts>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
-#include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "attend/float16.h"
+#include "attend/data_type.h"
 
 namespace attend::client {
 
-// Values as in attend/v1/tensor.proto.
-enum class DataType { kFloat32 = 1, kBFloat16 = 2, kFloat16 = 3, kBool = 4 };
-
-// "float32", "bfloat16", "float16" or "bool".
-absl::string_view Name(DataType type);
-
-// Bytes of one element.
-size_t ElementSize(DataType type);
-
-using Shape = std::vector<int64_t>;
-
-// "[2, 16, 768]"
-std::string ToString(absl::Span<const int64_t> shape);
-
-// The element type that stands for T: float, BFloat16, Float16, bool.
+// Elements that lie one after the other in a vector; std::vector<bool> packs them.
 template <typename T>
-constexpr DataType DataTypeOf();
-template <>
-constexpr DataType DataTypeOf<float>() {
-  return DataType::kFloat32;
-}
-template <>
-constexpr DataType DataTypeOf<BFloat16>() {
-  return DataType::kBFloat16;
-}
-template <>
-constexpr DataType DataTypeOf<Float16>() {
-  return DataType::kFloat16;
-}
-template <>
-constexpr DataType DataTypeOf<bool>() {
-  return DataType::kBool;
-}
+concept VectorElement = Element<T> && !std::same_as<T, bool>;
 
 // An input: the caller's memory and its shape. Never owns the elements, except
-// through `owner`.
+// through `owner`. A vector that is about to die is not accepted: Owning takes it.
 //
 // Without an owner the elements are copied once while the request is made and
 // may change or go as soon as that call (Call, Start or Prepare) returns. With
@@ -66,13 +35,26 @@ class TensorView {
   TensorView() = default;
 
   // A wrong number of values for the shape shows when the request is made.
-  template <typename T>
+  template <Element T>
   TensorView(absl::Span<const T> values, Shape shape, std::shared_ptr<const void> owner = nullptr)
       : TensorView(DataTypeOf<T>(), values.data(), values.size() * sizeof(T), std::move(shape),
                    std::move(owner)) {}
-  template <typename T>
+  template <VectorElement T>
   TensorView(const std::vector<T>& values, Shape shape, std::shared_ptr<const void> owner = nullptr)
       : TensorView(absl::Span<const T>(values), std::move(shape), std::move(owner)) {}
+  template <VectorElement T>
+  TensorView(const std::vector<T>&& values, Shape shape,
+             std::shared_ptr<const void> owner = nullptr) = delete;
+
+  // A mask. Copies the bits into bytes, which the view owns.
+  TensorView(const std::vector<bool>& values, Shape shape);
+
+  // A view that owns its elements.
+  template <VectorElement T>
+  static TensorView Owning(std::vector<T> values, Shape shape) {
+    const auto owner = std::make_shared<const std::vector<T>>(std::move(values));
+    return TensorView(*owner, std::move(shape), owner);
+  }
 
   // From untyped little-endian bytes, for example of a file. Need not be aligned.
   TensorView(DataType type, const void* data, size_t size_bytes, Shape shape,
@@ -104,7 +86,8 @@ class TensorView {
   std::shared_ptr<const void> owner_;
 };
 
-// A result: owns its elements, which never change. Copies share them.
+// A result: owns its elements, which never change, unless they were asked for in
+// a TensorBuffer. Copies share them.
 class Tensor {
  public:
   Tensor() = default;
@@ -116,12 +99,12 @@ class Tensor {
   size_t size_bytes() const { return size_bytes_; }
   size_t num_elements() const { return size_bytes_ / ElementSize(type_); }
 
-  // Aligned to 64 bytes.
+  // Aligned to 64 bytes where the tensor owns it.
   const void* data() const { return data_.get(); }
 
   // The elements, while this tensor or a copy of it lives. INVALID_ARGUMENT
   // where T is not the tensor's type.
-  template <typename T>
+  template <Element T>
   absl::StatusOr<absl::Span<const T>> values() const {
     if (DataTypeOf<T>() != type_) return WrongType(DataTypeOf<T>());
     return absl::MakeConstSpan(static_cast<const T*>(data_.get()), size_bytes_ / sizeof(T));

@@ -78,6 +78,26 @@ TEST(ClientTest, CallReturnsWhatTheServerAnswers) {
   EXPECT_EQ(result->attempts, 1);
 }
 
+TEST(ClientTest, TheResponseGoesIntoTheCallersBuffer) {
+  FakeServer server;
+  const auto client = Connect(server);
+  std::vector<float> output(Rows().size());
+  CallOptions options;
+  options.buffers.output = output;
+  const absl::StatusOr<AttentionResult> result = client->Call(SmallRequest(), options);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(output, Rows());
+  EXPECT_EQ(result->output.data(), output.data());
+
+  std::fill(output.begin(), output.end(), 0.0f);
+  std::promise<absl::Status> ended;
+  ASSERT_TRUE(
+      client->Start(SmallRequest(), options, [&](auto answer) { ended.set_value(answer.status()); })
+          .ok());
+  EXPECT_EQ(ended.get_future().get(), absl::OkStatus());
+  EXPECT_EQ(output, Rows());
+}
+
 TEST(ClientTest, TheBareOperator) {
   FakeServer server;
   const auto client = Connect(server);

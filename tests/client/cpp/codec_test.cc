@@ -282,7 +282,7 @@ TEST(DecodeTest, LackOfMemoryIsResourceExhausted) {
   const std::string bytes = SomeResponse().SerializeAsString();
   const grpc::ByteBuffer buffer = Split(bytes, bytes.size());
   const auto code = [&](Allocate allocate) {
-    return Decode(buffer, kMultiHeadAttentionFields, allocate).status().code();
+    return Decode(buffer, kMultiHeadAttentionFields, {}, allocate).status().code();
   };
   EXPECT_EQ(code([](size_t) { return std::shared_ptr<void>(); }),
             absl::StatusCode::kResourceExhausted);
@@ -297,7 +297,7 @@ TEST(DecodeTest, AllocatesOnlyWhatTheMessageHolds) {
     return AllocateAligned(size);
   };
   const auto decode = [&](const std::string& bytes) {
-    return Decode(Split(bytes, 100), kMultiHeadAttentionFields, allocate).ok();
+    return Decode(Split(bytes, 100), kMultiHeadAttentionFields, {}, allocate).ok();
   };
   EXPECT_TRUE(decode(SomeResponse().SerializeAsString()));
   EXPECT_EQ(sizes, std::vector<size_t>({2400, 4, 8}));
@@ -305,6 +305,45 @@ TEST(DecodeTest, AllocatesOnlyWhatTheMessageHolds) {
   EXPECT_FALSE(decode(BytesField(1, FloatTensor({1ull << 40}, 1))));
   EXPECT_FALSE(decode(BytesField(1, "\x08\x01\x1a\xff\xff\xff\xff\x0f")));
   EXPECT_EQ(sizes.size(), 0u);
+}
+
+TEST(DecodeTest, ABufferReceivesItsTensor) {
+  const std::string bytes = SomeResponse().SerializeAsString();
+  std::vector<float> output(600);
+  float log_sum_exp[2] = {};
+  ResponseBuffers buffers;
+  buffers.output = output;
+  buffers.log_sum_exp = absl::MakeSpan(log_sum_exp);
+  const absl::StatusOr<AttentionResult> result =
+      Decode(Split(bytes, 100), kMultiHeadAttentionFields, buffers);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(output, std::vector<float>(600, 2.5f));
+  EXPECT_EQ(result->output.data(), output.data());
+  EXPECT_EQ(result->output.shape(), Shape({2, 300}));
+  EXPECT_EQ(log_sum_exp[1], 5);
+  EXPECT_EQ(result->weights->ToFloats(), std::vector<float>({1}));  // owns its elements
+}
+
+TEST(DecodeTest, ABufferThatDoesNotFitIsNamed) {
+  const std::string bytes = SomeResponse().SerializeAsString();
+  const auto status = [&](const ResponseBuffers& buffers) {
+    return Decode(Split(bytes, 100), kMultiHeadAttentionFields, buffers).status();
+  };
+  std::vector<float> small(599);
+  EXPECT_EQ(status({.output = small}).message(),
+            "buffers.output: is 2396 bytes of float32, but the response holds 2400 bytes of "
+            "float32");
+  EXPECT_EQ(GetErrorDetails(status({.output = small})).reason, "BUFFER_MISMATCH");
+  std::vector<BFloat16> other_type(1200);
+  EXPECT_EQ(GetErrorDetails(status({.output = other_type})).field, "buffers.output");
+
+  v1::MultiHeadAttentionResponse without = SomeResponse();
+  without.clear_weights();
+  const std::string shorter = without.SerializeAsString();
+  std::vector<float> one(1);
+  const absl::Status missing =
+      Decode(Split(shorter, 100), kMultiHeadAttentionFields, {.weights = one}).status();
+  EXPECT_EQ(GetErrorDetails(missing).field, "buffers.weights");
 }
 
 TEST(DecodeTest, AShapeMayComeAsSingleNumbers) {

@@ -188,7 +188,7 @@ class SampleMaker {
     for (const auto* each : {&query, &key, &value}) {
       if (!each->ok()) return each->status();
     }
-    client::OperatorRequest request;
+    client::ScaledDotProductAttentionRequest request;
     request.query = *query;
     request.key = *key;
     request.value = *value;
@@ -204,7 +204,7 @@ class SampleMaker {
                                                 Sample* sample) {
     const auto query = Array(lead, {layer_.embed_dim()});
     if (!query.ok()) return query.status();
-    client::MultiHeadRequest request;
+    client::MultiHeadAttentionRequest request;
     request.layer = layer_.name();
     request.query = *query;
     if (layer_.key_dim() != layer_.embed_dim() || layer_.value_dim() != layer_.embed_dim()) {

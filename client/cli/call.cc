@@ -119,7 +119,7 @@ void PrintSummary(const char* name, const Tensor& tensor) {
   absl::PrintF("\n");
 }
 
-absl::Status WriteResults(const CallArguments& to, const client::AttentionResult& result) {
+absl::Status WriteResults(const CallArguments& to, const client::AttentionResponse& result) {
   const auto write = [](const std::string& path, const std::vector<NamedTensor>& tensors) {
     return absl::EndsWith(path, ".npy") ? WriteNpy(path, tensors[0].tensor)
                                         : WriteSafetensors(path, tensors);
@@ -140,14 +140,14 @@ absl::Status WriteResults(const CallArguments& to, const client::AttentionResult
   return absl::OkStatus();
 }
 
-absl::StatusOr<client::AttentionResult> Call(client::Client& client, const CallArguments& from,
-                                             const Inputs& inputs) {
+absl::StatusOr<client::AttentionResponse> Call(client::Client& client, const CallArguments& from,
+                                               const Inputs& inputs) {
   client::AttentionOptions options = from.options;
   options.mask = ViewOf(inputs.mask);
   options.bias = ViewOf(inputs.bias);
   options.alibi_slopes = ViewOf(inputs.alibi_slopes);
   if (from.use_operator) {
-    client::OperatorRequest request;
+    client::ScaledDotProductAttentionRequest request;
     request.query = ViewOf(inputs.query);
     request.key = ViewOf(inputs.key);
     request.value = ViewOf(inputs.value);
@@ -158,7 +158,7 @@ absl::StatusOr<client::AttentionResult> Call(client::Client& client, const CallA
     request.priority = from.priority;
     return client.Call(request, from.connection.call_options());
   }
-  client::MultiHeadRequest request;
+  client::MultiHeadAttentionRequest request;
   request.layer = from.layer;
   request.query = ViewOf(inputs.query);
   request.key = ViewOf(inputs.key);
@@ -191,7 +191,7 @@ int RunCall(const std::vector<std::string>& arguments) {
   }
 
   const auto start = std::chrono::steady_clock::now();
-  const absl::StatusOr<client::AttentionResult> result = Call(**client, from, inputs);
+  const absl::StatusOr<client::AttentionResponse> result = Call(**client, from, inputs);
   const absl::Duration took = absl::FromChrono(std::chrono::steady_clock::now() - start);
   if (!result.ok()) return ReportCall(result.status());
 

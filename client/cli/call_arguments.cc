@@ -91,7 +91,7 @@ absl::Status CallArguments::Resolve() {
                                     {"biased", client::WeightsStage::kBiased}},
                                    &options.weights_stage));
   status.Update(Choose<client::Layout>(
-      "layout", layout_name, {{"blhd", client::Layout::kBLHD}, {"bhld", client::Layout::kBHLD}},
+      "layout", layout_name, {{"blhd", client::Layout::kBlhd}, {"bhld", client::Layout::kBhld}},
       &layout));
   status.Update(ChoosePriority(priority_name, &priority));
   if (!layout_name.empty() && !use_operator) {

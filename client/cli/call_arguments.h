@@ -28,7 +28,7 @@ struct CallArguments {
   std::string alignment_name, weights_name, stage_name, layout_name, priority_name;
   std::string output, weights_output, log_sum_exp_output;
 
-  client::Layout layout = client::Layout::kBLHD;
+  client::Layout layout = client::Layout::kBlhd;
   client::Priority priority = client::Priority::kNormal;
 
   void AddTo(Args& args);

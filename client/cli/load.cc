@@ -156,7 +156,7 @@ void Load::Record(size_t sample, absl::Duration latency, const Answer& answer) {
   if (!IsRight(sample, *answer)) ++result_.wrong;
 }
 
-bool Load::IsRight(size_t sample, const client::AttentionResult& result) {
+bool Load::IsRight(size_t sample, const client::AttentionResponse& result) {
   if (result.output.shape() != samples_[sample].output_shape) return false;
   if (!plan_.check) return true;
   std::optional<client::Tensor>& first = first_outputs_[sample];

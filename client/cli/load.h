@@ -87,7 +87,7 @@ class Load {
                  const std::atomic<bool>& stop);
 
  private:
-  using Answer = absl::StatusOr<client::AttentionResult>;
+  using Answer = absl::StatusOr<client::AttentionResponse>;
 
   void RunOpen();
   void RunClosed();
@@ -95,7 +95,7 @@ class Load {
   void Receive(size_t sample, absl::Duration planned, Answer answer);
   void Record(size_t sample, absl::Duration latency, const Answer& answer)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool IsRight(size_t sample, const client::AttentionResult& result)
+  bool IsRight(size_t sample, const client::AttentionResponse& result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sleeps until then, reporting progress in between; false: stopped.
   bool SleepUntil(absl::Duration then);

@@ -78,11 +78,11 @@ absl::StatusOr<CallSpec> Admit(Transport& transport, const char* method,
   return spec;
 }
 
-absl::StatusOr<AttentionResult> ToAttention(CallResult result,
-                                            const internal::ResponseFields& fields,
-                                            const ResponseBuffers& buffers) {
+absl::StatusOr<AttentionResponse> ToAttention(CallResult result,
+                                              const internal::ResponseFields& fields,
+                                              const ResponseBuffers& buffers) {
   if (!result.status.ok()) return std::move(result.status);
-  absl::StatusOr<AttentionResult> decoded = internal::Decode(result.response, fields, buffers);
+  absl::StatusOr<AttentionResponse> decoded = internal::Decode(result.response, fields, buffers);
   if (decoded.ok()) decoded->attempts = result.attempts;
   return decoded;
 }
@@ -128,7 +128,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& opti
 Client::Client(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
 Client::~Client() = default;
 
-absl::StatusOr<PreparedRequest> Client::Prepare(const MultiHeadRequest& request) {
+absl::StatusOr<PreparedRequest> Client::Prepare(const MultiHeadAttentionRequest& request) {
   auto prepared = PrepareShared(request);
   if (!prepared.ok()) return prepared.status();
   PreparedRequest result;
@@ -136,7 +136,7 @@ absl::StatusOr<PreparedRequest> Client::Prepare(const MultiHeadRequest& request)
   return result;
 }
 
-absl::StatusOr<PreparedRequest> Client::Prepare(const OperatorRequest& request) {
+absl::StatusOr<PreparedRequest> Client::Prepare(const ScaledDotProductAttentionRequest& request) {
   auto prepared = PrepareShared(request);
   if (!prepared.ok()) return prepared.status();
   PreparedRequest result;
@@ -144,22 +144,22 @@ absl::StatusOr<PreparedRequest> Client::Prepare(const OperatorRequest& request) 
   return result;
 }
 
-absl::StatusOr<AttentionResult> Client::Call(const MultiHeadRequest& request,
-                                             const CallOptions& options) {
+absl::StatusOr<AttentionResponse> Client::Call(const MultiHeadAttentionRequest& request,
+                                               const CallOptions& options) {
   absl::StatusOr<PreparedRequest> prepared = Prepare(request);
   if (!prepared.ok()) return prepared.status();
   return Call(*prepared, options);
 }
 
-absl::StatusOr<AttentionResult> Client::Call(const OperatorRequest& request,
-                                             const CallOptions& options) {
+absl::StatusOr<AttentionResponse> Client::Call(const ScaledDotProductAttentionRequest& request,
+                                               const CallOptions& options) {
   absl::StatusOr<PreparedRequest> prepared = Prepare(request);
   if (!prepared.ok()) return prepared.status();
   return Call(*prepared, options);
 }
 
-absl::StatusOr<AttentionResult> Client::Call(const PreparedRequest& request,
-                                             const CallOptions& options) {
+absl::StatusOr<AttentionResponse> Client::Call(const PreparedRequest& request,
+                                               const CallOptions& options) {
   if (request.prepared_ == nullptr) {
     return internal::LocalError("NOT_PREPARED", "request", "is empty");
   }
@@ -169,14 +169,14 @@ absl::StatusOr<AttentionResult> Client::Call(const PreparedRequest& request,
   return ToAttention(transport_->Run(*std::move(spec)), prepared.response, options.buffers);
 }
 
-absl::StatusOr<PendingCall> Client::Start(const MultiHeadRequest& request,
+absl::StatusOr<PendingCall> Client::Start(const MultiHeadAttentionRequest& request,
                                           const CallOptions& options, Callback done) {
   absl::StatusOr<PreparedRequest> prepared = Prepare(request);
   if (!prepared.ok()) return prepared.status();
   return Start(*prepared, options, std::move(done));
 }
 
-absl::StatusOr<PendingCall> Client::Start(const OperatorRequest& request,
+absl::StatusOr<PendingCall> Client::Start(const ScaledDotProductAttentionRequest& request,
                                           const CallOptions& options, Callback done) {
   absl::StatusOr<PreparedRequest> prepared = Prepare(request);
   if (!prepared.ok()) return prepared.status();

@@ -36,8 +36,8 @@ struct Prepared {
 
 // INVALID_ARGUMENT with the field's name where a tensor does not fit its shape
 // or the message would pass protobuf's limit of 2 GiB.
-absl::StatusOr<Prepared> Encode(const MultiHeadRequest& request);
-absl::StatusOr<Prepared> Encode(const OperatorRequest& request);
+absl::StatusOr<Prepared> Encode(const MultiHeadAttentionRequest& request);
+absl::StatusOr<Prepared> Encode(const ScaledDotProductAttentionRequest& request);
 
 // Memory for a tensor's elements; null where there is none.
 using Allocate = absl::FunctionRef<std::shared_ptr<void>(size_t size_bytes)>;
@@ -50,10 +50,10 @@ std::shared_ptr<void> AllocateAligned(size_t size_bytes);
 // whatever it claims. DATA_LOSS where the bytes are not a response;
 // INVALID_ARGUMENT where a tensor is not what its buffer expects;
 // RESOURCE_EXHAUSTED where memory is lacking.
-absl::StatusOr<AttentionResult> Decode(const grpc::ByteBuffer& message,
-                                       const ResponseFields& fields,
-                                       const ResponseBuffers& buffers = {},
-                                       Allocate allocate = AllocateAligned);
+absl::StatusOr<AttentionResponse> Decode(const grpc::ByteBuffer& message,
+                                         const ResponseFields& fields,
+                                         const ResponseBuffers& buffers = {},
+                                         Allocate allocate = AllocateAligned);
 
 // A grpc.health.v1.HealthCheckResponse. Values that this library does not know
 // are kUnknown.

@@ -95,17 +95,17 @@ struct ResponseParts {
   std::optional<TensorParts> log_sum_exp;
 };
 
-// Reads the tensors into `parts` and the rest into `result`.
+// Reads the tensors into `parts` and the rest into `response`.
 bool ReadResponse(WireReader& wire, const ResponseFields& fields, ResponseParts& parts,
-                  AttentionResult& result) {
+                  AttentionResponse& response) {
   return ReadMessage(wire, [&](WireTag tag) {
     if (tag.type != WireType::kLength) return wire.SkipField(tag);
     if (tag.field == fields.output) return ReadTensor(wire, parts.output);
     if (tag.field == fields.weights) return ReadTensor(wire, parts.weights);
     if (tag.field == fields.log_sum_exp) return ReadTensor(wire, parts.log_sum_exp);
-    if (tag.field == fields.timing) return ReadTiming(wire, result.timing);
+    if (tag.field == fields.timing) return ReadTiming(wire, response.timing);
     if (tag.field == fields.layer_sha256) {
-      return wire.ReadString(kMaxSha256Bytes, result.layer_sha256);
+      return wire.ReadString(kMaxSha256Bytes, response.layer_sha256);
     }
     return wire.SkipField(tag);
   });
@@ -155,29 +155,30 @@ absl::Status MakeTensor(const WireReader& wire, absl::string_view name,
   return absl::OkStatus();
 }
 
-absl::StatusOr<AttentionResult> DecodeOrThrow(const grpc::ByteBuffer& message,
-                                              const ResponseFields& fields,
-                                              const ResponseBuffers& buffers, Allocate allocate) {
+absl::StatusOr<AttentionResponse> DecodeOrThrow(const grpc::ByteBuffer& message,
+                                                const ResponseFields& fields,
+                                                const ResponseBuffers& buffers, Allocate allocate) {
   Chunks chunks;
   if (!Split(message, chunks)) return UndecodableError();
   WireReader wire(chunks.views);
   ResponseParts parts;
-  AttentionResult result;
-  if (!ReadResponse(wire, fields, parts, result) || !parts.output.has_value()) {
+  AttentionResponse response;
+  if (!ReadResponse(wire, fields, parts, response) || !parts.output.has_value()) {
     return UndecodableError();
   }
   std::optional<Tensor> output;
   absl::Status status = MakeTensor(wire, "output", parts.output, buffers.output, allocate, output);
   if (status.ok()) {
-    status = MakeTensor(wire, "weights", parts.weights, buffers.weights, allocate, result.weights);
+    status =
+        MakeTensor(wire, "weights", parts.weights, buffers.weights, allocate, response.weights);
   }
   if (status.ok()) {
     status = MakeTensor(wire, "log_sum_exp", parts.log_sum_exp, buffers.log_sum_exp, allocate,
-                        result.log_sum_exp);
+                        response.log_sum_exp);
   }
   if (!status.ok()) return status;
-  result.output = *std::move(output);
-  return result;
+  response.output = *std::move(output);
+  return response;
 }
 
 }  // namespace
@@ -190,9 +191,9 @@ std::shared_ptr<void> AllocateAligned(size_t size_bytes) {
   return std::shared_ptr<void>(data, &std::free);
 }
 
-absl::StatusOr<AttentionResult> Decode(const grpc::ByteBuffer& message,
-                                       const ResponseFields& fields, const ResponseBuffers& buffers,
-                                       Allocate allocate) {
+absl::StatusOr<AttentionResponse> Decode(const grpc::ByteBuffer& message,
+                                         const ResponseFields& fields,
+                                         const ResponseBuffers& buffers, Allocate allocate) {
   // On the client's thread an exception would end the user's program.
   try {
     return DecodeOrThrow(message, fields, buffers, allocate);

@@ -91,7 +91,7 @@ absl::StatusOr<Prepared> Finish(const WireWriter& writer, const char* method,
 
 }  // namespace
 
-absl::StatusOr<Prepared> Encode(const MultiHeadRequest& request) {
+absl::StatusOr<Prepared> Encode(const MultiHeadAttentionRequest& request) {
   if (absl::Status s = CheckTensor("query", request.query, true); !s.ok()) return s;
   if (absl::Status s = CheckTensor("key", request.key, false); !s.ok()) return s;
   if (absl::Status s = CheckTensor("value", request.value, false); !s.ok()) return s;
@@ -112,7 +112,7 @@ absl::StatusOr<Prepared> Encode(const MultiHeadRequest& request) {
                 kMultiHeadAttentionFields);
 }
 
-absl::StatusOr<Prepared> Encode(const OperatorRequest& request) {
+absl::StatusOr<Prepared> Encode(const ScaledDotProductAttentionRequest& request) {
   if (absl::Status s = CheckTensor("query", request.query, true); !s.ok()) return s;
   if (absl::Status s = CheckTensor("key", request.key, true); !s.ok()) return s;
   if (absl::Status s = CheckTensor("value", request.value, true); !s.ok()) return s;

@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
   }
 
   std::vector<float> rows(tokens * width, 1.0f);
-  attend::client::MultiHeadRequest request;
+  attend::client::MultiHeadAttentionRequest request;
   request.layer = argv[2];
   request.query = {rows, {1, tokens, width}};
   auto result = (*client)->Call(request, {.timeout = absl::Seconds(5)});

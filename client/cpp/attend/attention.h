@@ -19,7 +19,7 @@ namespace attend::client {
 enum class Alignment { kUnspecified = 0, kStart = 1, kEnd = 2 };
 enum class Weights { kNone = 1, kPerHead = 2, kMean = 3 };
 enum class WeightsStage { kProbabilities = 1, kScaled = 2, kSoftcapped = 3, kBiased = 4 };
-enum class Layout { kBLHD = 1, kBHLD = 2 };
+enum class Layout { kBlhd = 1, kBhld = 2 };
 enum class Priority { kHigh = 1, kNormal = 2, kLow = 3 };
 
 struct AttentionOptions {
@@ -41,7 +41,7 @@ struct AttentionOptions {
 };
 
 // Attention with the projections of a layer that the server holds.
-struct MultiHeadRequest {
+struct MultiHeadAttentionRequest {
   std::string layer;
   TensorView query;
   TensorView key;                      // not given: query
@@ -53,14 +53,14 @@ struct MultiHeadRequest {
 };
 
 // The scaled-dot-product operator alone.
-struct OperatorRequest {
+struct ScaledDotProductAttentionRequest {
   TensorView query;
   TensorView key;
   TensorView value;
   std::vector<int64_t> query_lengths;
   std::vector<int64_t> key_lengths;
   AttentionOptions options;
-  Layout layout = Layout::kBLHD;
+  Layout layout = Layout::kBlhd;
   Priority priority = Priority::kNormal;
 };
 
@@ -72,7 +72,7 @@ struct Timing {
   int64_t batch_tokens = 0;
 };
 
-struct AttentionResult {
+struct AttentionResponse {
   Tensor output;
   std::optional<Tensor> weights;      // where AttentionOptions.weights asked for them
   std::optional<Tensor> log_sum_exp;  // where AttentionOptions.log_sum_exp asked for it

@@ -6,7 +6,7 @@
 // deadlines, load spread over replicas.
 //
 //   auto client = attend::client::Client::Create({.targets = {"dns:///attend:50051"}});
-//   attend::client::MultiHeadRequest request;
+//   attend::client::MultiHeadAttentionRequest request;
 //   request.layer = "minilm/0";
 //   request.query = {tokens, {1, 16, 384}};  // std::vector<float> tokens
 //   auto result = (*client)->Call(request);
@@ -68,7 +68,7 @@ class Client {
  public:
   // Runs on the client's one thread for callbacks: must not block, must not
   // destroy the client; may start calls.
-  using Callback = absl::AnyInvocable<void(absl::StatusOr<AttentionResult>) &&>;
+  using Callback = absl::AnyInvocable<void(absl::StatusOr<AttentionResponse>) &&>;
 
   // Does not connect (the first call does) and blocks only to resolve host
   // names among several targets. INVALID_ARGUMENT: an option is wrong.
@@ -80,25 +80,25 @@ class Client {
 
   // Blocks until the answer, the deadline or an error. Works on the calling
   // thread only, which is the fastest way for one call at a time.
-  absl::StatusOr<AttentionResult> Call(const MultiHeadRequest& request,
-                                       const CallOptions& options = {});
-  absl::StatusOr<AttentionResult> Call(const OperatorRequest& request,
-                                       const CallOptions& options = {});
-  absl::StatusOr<AttentionResult> Call(const PreparedRequest& request,
-                                       const CallOptions& options = {});
+  absl::StatusOr<AttentionResponse> Call(const MultiHeadAttentionRequest& request,
+                                         const CallOptions& options = {});
+  absl::StatusOr<AttentionResponse> Call(const ScaledDotProductAttentionRequest& request,
+                                         const CallOptions& options = {});
+  absl::StatusOr<AttentionResponse> Call(const PreparedRequest& request,
+                                         const CallOptions& options = {});
 
   // Never blocks. OK: `done` runs exactly once, possibly before this returns.
   // Else it never runs.
-  absl::StatusOr<PendingCall> Start(const MultiHeadRequest& request, const CallOptions& options,
-                                    Callback done);
-  absl::StatusOr<PendingCall> Start(const OperatorRequest& request, const CallOptions& options,
-                                    Callback done);
+  absl::StatusOr<PendingCall> Start(const MultiHeadAttentionRequest& request,
+                                    const CallOptions& options, Callback done);
+  absl::StatusOr<PendingCall> Start(const ScaledDotProductAttentionRequest& request,
+                                    const CallOptions& options, Callback done);
   absl::StatusOr<PendingCall> Start(const PreparedRequest& request, const CallOptions& options,
                                     Callback done);
 
   // Copies the tensors that have no owner; the client is not needed for it.
-  static absl::StatusOr<PreparedRequest> Prepare(const MultiHeadRequest& request);
-  static absl::StatusOr<PreparedRequest> Prepare(const OperatorRequest& request);
+  static absl::StatusOr<PreparedRequest> Prepare(const MultiHeadAttentionRequest& request);
+  static absl::StatusOr<PreparedRequest> Prepare(const ScaledDotProductAttentionRequest& request);
 
   // All layers, in order of name (reads every page; one deadline for all).
   absl::StatusOr<std::vector<v1::LayerInfo>> ListLayers(const CallOptions& options = {});

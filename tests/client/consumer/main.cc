@@ -32,7 +32,7 @@ int main() {
       attend::client::Client::Create({.targets = {"ipv4:127.0.0.1:" + std::to_string(port)}});
   if (!client.ok()) return 1;
   const std::vector<float> rows = {1, 2, 3, 4};
-  attend::client::MultiHeadRequest request;
+  attend::client::MultiHeadAttentionRequest request;
   request.layer = "any";
   request.query = {rows, {1, 2, 2}};
   const auto result = (*client)->Call(request);

@@ -36,8 +36,8 @@ const std::vector<float>& Rows() {
   return *rows;
 }
 
-MultiHeadRequest SmallRequest() {
-  MultiHeadRequest request;
+MultiHeadAttentionRequest SmallRequest() {
+  MultiHeadAttentionRequest request;
   request.layer = "l0";
   request.query = {Rows(), {1, 3, 2}};
   return request;
@@ -62,11 +62,11 @@ grpc::Status UntilCancelled(grpc::ServerContext& context) {
 TEST(ClientTest, CallReturnsWhatTheServerAnswers) {
   FakeServer server;
   const auto client = Connect(server);
-  MultiHeadRequest request = SmallRequest();
+  MultiHeadAttentionRequest request = SmallRequest();
   const std::vector<float> bias = {7};
   request.options.weights = Weights::kMean;
   request.options.bias = {bias, {1, 1, 1}};
-  const absl::StatusOr<AttentionResult> result = client->Call(request);
+  const absl::StatusOr<AttentionResponse> result = client->Call(request);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->output.ToFloats(), Rows());
   EXPECT_EQ(result->output.shape(), Shape({1, 3, 2}));
@@ -84,7 +84,7 @@ TEST(ClientTest, TheResponseGoesIntoTheCallersBuffer) {
   std::vector<float> output(Rows().size());
   CallOptions options;
   options.buffers.output = output;
-  const absl::StatusOr<AttentionResult> result = client->Call(SmallRequest(), options);
+  const absl::StatusOr<AttentionResponse> result = client->Call(SmallRequest(), options);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(output, Rows());
   EXPECT_EQ(result->output.data(), output.data());
@@ -101,9 +101,9 @@ TEST(ClientTest, TheResponseGoesIntoTheCallersBuffer) {
 TEST(ClientTest, TheBareOperator) {
   FakeServer server;
   const auto client = Connect(server);
-  OperatorRequest request;
+  ScaledDotProductAttentionRequest request;
   request.query = request.key = request.value = {Rows(), {1, 3, 1, 2}};
-  const absl::StatusOr<AttentionResult> result = client->Call(request);
+  const absl::StatusOr<AttentionResponse> result = client->Call(request);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->output.ToFloats(), Rows());
   EXPECT_FALSE(result->weights.has_value());
@@ -113,10 +113,10 @@ TEST(ClientTest, TheBareOperator) {
 TEST(ClientTest, AResultGoesIntoTheNextCallUncopied) {
   FakeServer server;
   const auto client = Connect(server);
-  absl::StatusOr<AttentionResult> result = client->Call(SmallRequest());
+  absl::StatusOr<AttentionResponse> result = client->Call(SmallRequest());
   for (int i = 0; i < 3; ++i) {
     ASSERT_TRUE(result.ok()) << result.status();
-    MultiHeadRequest next = SmallRequest();
+    MultiHeadAttentionRequest next = SmallRequest();
     next.query = result->output.view();
     EXPECT_EQ(next.query.data(), result->output.data());
     result = client->Call(next);
@@ -146,7 +146,7 @@ TEST(ClientTest, UnavailableIsRetriedWithGrowingWaits) {
   server.service.set_hook(FailFirst(3, grpc::StatusCode::UNAVAILABLE));
   FakePacer pacer;
   const auto client = ClientTestPeer::Create({.targets = {server.address()}}, pacer);
-  const absl::StatusOr<AttentionResult> result = client->Call(SmallRequest());
+  const absl::StatusOr<AttentionResponse> result = client->Call(SmallRequest());
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->attempts, 4);
   EXPECT_EQ(server.service.calls(), 4);
@@ -158,7 +158,7 @@ TEST(ClientTest, ResourceExhaustedWithPushbackIsRetriedAfterIt) {
   server.service.set_hook(FailFirst(1, grpc::StatusCode::RESOURCE_EXHAUSTED, "1000"));
   FakePacer pacer;
   const auto client = ClientTestPeer::Create({.targets = {server.address()}}, pacer);
-  const absl::StatusOr<AttentionResult> result = client->Call(SmallRequest());
+  const absl::StatusOr<AttentionResponse> result = client->Call(SmallRequest());
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(server.service.calls(), 2);
   EXPECT_THAT(pacer.waits(), ElementsAre(Milliseconds(1100)));
@@ -266,11 +266,11 @@ TEST(ClientTest, AMessageOfSeveralMegabytesIsReallyRetried) {
   FakePacer pacer;
   const auto client = ClientTestPeer::Create({.targets = {server.address()}}, pacer);
   const auto rows = std::make_shared<std::vector<float>>(2 << 20, 0.5f);  // 8 MiB
-  MultiHeadRequest request = SmallRequest();
+  MultiHeadAttentionRequest request = SmallRequest();
   for (const std::shared_ptr<const void>& owner :
        {std::shared_ptr<const void>(), std::shared_ptr<const void>(rows)}) {
     request.query = {*rows, {1, 2048, 1024}, owner};
-    const absl::StatusOr<AttentionResult> result = client->Call(request);
+    const absl::StatusOr<AttentionResponse> result = client->Call(request);
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_EQ(result->output.ToFloats(), *rows);
   }
@@ -341,7 +341,7 @@ TEST(ClientTest, AsynchronousCallsRunTogether) {
   for (int i = 0; i < kCalls; ++i) {
     ASSERT_TRUE(client
                     ->Start(*prepared, {},
-                            [&](absl::StatusOr<AttentionResult> result) {
+                            [&](absl::StatusOr<AttentionResponse> result) {
                               good += result.ok() && result->output.ToFloats() == Rows();
                               done.count_down();
                             })
@@ -356,11 +356,11 @@ TEST(ClientTest, AsynchronousCallsAreRetriedToo) {
   server.service.set_hook(FailFirst(2, grpc::StatusCode::UNAVAILABLE));
   FakePacer pacer;
   const auto client = ClientTestPeer::Create({.targets = {server.address()}}, pacer);
-  std::promise<absl::StatusOr<AttentionResult>> promise;
+  std::promise<absl::StatusOr<AttentionResponse>> promise;
   ASSERT_TRUE(
       client->Start(SmallRequest(), {}, [&](auto result) { promise.set_value(std::move(result)); })
           .ok());
-  const absl::StatusOr<AttentionResult> result = promise.get_future().get();
+  const absl::StatusOr<AttentionResponse> result = promise.get_future().get();
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->attempts, 3);
 }
@@ -426,7 +426,7 @@ TEST(ClientTest, DestructionCancelsAndWaitsForCallbacks) {
 
 TEST(ClientTest, AnUnsendableRequestIsAnErrorOfStart) {
   const auto client = Connect(ClientOptions{});
-  MultiHeadRequest request = SmallRequest();
+  MultiHeadAttentionRequest request = SmallRequest();
   request.query = {Rows(), {7, 7}};
   bool called = false;
   EXPECT_TRUE(
@@ -447,9 +447,9 @@ TEST(ClientTest, LargeMessagesBothWays) {
   FakeServer server;
   const auto client = Connect(server);
   const auto rows = std::make_shared<std::vector<float>>(16 << 20, 1.25f);  // 64 MiB
-  MultiHeadRequest request = SmallRequest();
+  MultiHeadAttentionRequest request = SmallRequest();
   request.query = {*rows, {16, 1024, 1024}, rows};
-  const absl::StatusOr<AttentionResult> result = client->Call(request);
+  const absl::StatusOr<AttentionResponse> result = client->Call(request);
   ASSERT_TRUE(result.ok()) << result.status();
   ASSERT_EQ(result->output.num_elements(), rows->size());
   EXPECT_EQ(result->output.values<float>()->back(), 1.25f);
@@ -510,7 +510,7 @@ TEST(ClientTest, ALostReplicaIsLeftForTheOther) {
   while (first.service.calls() == 0) ASSERT_TRUE(client->Call(SmallRequest()).ok());
   first.Stop();
   for (int i = 0; i < 20; ++i) {
-    const absl::StatusOr<AttentionResult> result = client->Call(SmallRequest());
+    const absl::StatusOr<AttentionResponse> result = client->Call(SmallRequest());
     ASSERT_TRUE(result.ok()) << result.status();
   }
 }

@@ -46,13 +46,13 @@ void SetTensor(v1::Tensor* tensor, v1::DataType type, const std::vector<T>& valu
       std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)));
 }
 
-TEST(EncodeTest, EveryFieldOfAMultiHeadRequestParsesWithTheGeneratedClass) {
+TEST(EncodeTest, EveryFieldOfAMultiHeadAttentionRequestParsesWithTheGeneratedClass) {
   const std::vector<float> query = {1, 2, 3, 4};
   const std::vector<float> key = {5, 6};
   const std::vector<float> value = {7, 8};
   const std::vector<float> bias = {-1, 0.5};
   const bool mask[] = {true, false};
-  MultiHeadRequest request;
+  MultiHeadAttentionRequest request;
   request.layer = "model/0";
   request.query = {query, {2, 2}};
   request.key = {key, {1, 2}};
@@ -114,16 +114,16 @@ TEST(EncodeTest, EveryFieldOfAMultiHeadRequestParsesWithTheGeneratedClass) {
   EXPECT_EQ(Flatten(prepared->message), expected.SerializeAsString());
 }
 
-TEST(EncodeTest, EveryFieldOfAnOperatorRequestParsesWithTheGeneratedClass) {
+TEST(EncodeTest, EveryFieldOfAScaledDotProductAttentionRequestParsesWithTheGeneratedClass) {
   const std::vector<BFloat16> query(4, ToBFloat16(1.5f));
-  OperatorRequest request;
+  ScaledDotProductAttentionRequest request;
   request.query = {query, {1, 1, 2, 2}};
   request.key = request.query;
   request.value = request.query;
   request.query_lengths = {1};
   request.key_lengths = {1};
   request.options.weights = Weights::kMean;
-  request.layout = Layout::kBHLD;
+  request.layout = Layout::kBhld;
   request.priority = Priority::kHigh;
 
   v1::ScaledDotProductAttentionRequest expected;
@@ -154,13 +154,13 @@ static_assert(static_cast<int>(Weights::kMean) == v1::WEIGHTS_MEAN);
 static_assert(static_cast<int>(WeightsStage::kScaled) == v1::WEIGHTS_STAGE_SCALED);
 static_assert(static_cast<int>(WeightsStage::kSoftcapped) == v1::WEIGHTS_STAGE_SOFTCAPPED);
 static_assert(static_cast<int>(WeightsStage::kBiased) == v1::WEIGHTS_STAGE_BIASED);
-static_assert(static_cast<int>(Layout::kBLHD) == v1::LAYOUT_BLHD);
-static_assert(static_cast<int>(Layout::kBHLD) == v1::LAYOUT_BHLD);
+static_assert(static_cast<int>(Layout::kBlhd) == v1::LAYOUT_BLHD);
+static_assert(static_cast<int>(Layout::kBhld) == v1::LAYOUT_BHLD);
 
 TEST(EncodeTest, LargeOwnedTensorsAreNotCopied) {
   const auto owned = std::make_shared<std::vector<float>>(100000, 1.0f);
   const std::vector<float> plain(100000, 2.0f);
-  MultiHeadRequest request;
+  MultiHeadAttentionRequest request;
   request.layer = "l";
   request.query = {*owned, {1, 1000, 100}, owned};
   request.key = {plain, {1, 1000, 100}};
@@ -183,7 +183,7 @@ TEST(EncodeTest, LargeOwnedTensorsAreNotCopied) {
 
 TEST(EncodeTest, RefusesAShapeThatDoesNotFitNamingTheField) {
   const std::vector<float> four(4);
-  MultiHeadRequest request;
+  MultiHeadAttentionRequest request;
   request.query = {four, {2, 2}};
   request.key = {four, {2, 3}};
   absl::Status status = Encode(request).status();
@@ -221,7 +221,7 @@ TEST(DecodeTest, ReadsWhatTheGeneratedClassWritesHoweverItIsSliced) {
   const std::string bytes = SomeResponse().SerializeAsString();
   for (const size_t slice : {1ul, 2ul, 7ul, 100ul, bytes.size()}) {
     grpc::ByteBuffer buffer = Split(bytes, slice);
-    const absl::StatusOr<AttentionResult> result = Decode(buffer, kMultiHeadAttentionFields);
+    const absl::StatusOr<AttentionResponse> result = Decode(buffer, kMultiHeadAttentionFields);
     ASSERT_TRUE(result.ok()) << slice;
     EXPECT_EQ(result->output.shape(), Shape({2, 300}));
     EXPECT_EQ(result->output.ToFloats(), std::vector<float>(600, 2.5f));
@@ -269,7 +269,7 @@ TEST(DecodeTest, SurvivesRandomDamage) {
     for (int k = 0; k < 3; ++k)
       damaged[random() % std::min<size_t>(damaged.size(), 40)] ^= random();
     grpc::ByteBuffer buffer = Split(damaged, 1 + random() % 200);
-    const absl::StatusOr<AttentionResult> result = Decode(buffer, kMultiHeadAttentionFields);
+    const absl::StatusOr<AttentionResponse> result = Decode(buffer, kMultiHeadAttentionFields);
     if (result.ok()) {
       EXPECT_TRUE(result->output.view().Validate().ok());
     } else {
@@ -314,7 +314,7 @@ TEST(DecodeTest, ABufferReceivesItsTensor) {
   ResponseBuffers buffers;
   buffers.output = output;
   buffers.log_sum_exp = absl::MakeSpan(log_sum_exp);
-  const absl::StatusOr<AttentionResult> result =
+  const absl::StatusOr<AttentionResponse> result =
       Decode(Split(bytes, 100), kMultiHeadAttentionFields, buffers);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(output, std::vector<float>(600, 2.5f));
@@ -350,7 +350,8 @@ TEST(DecodeTest, AShapeMayComeAsSingleNumbers) {
   const std::string bytes =
       BytesField(1, VarintField(1, 1) + VarintField(2, 1) + VarintField(2, 2) +
                         BytesField(3, std::string(8, '\0')));
-  const absl::StatusOr<AttentionResult> result = Decode(Split(bytes, 1), kMultiHeadAttentionFields);
+  const absl::StatusOr<AttentionResponse> result =
+      Decode(Split(bytes, 1), kMultiHeadAttentionFields);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->output.shape(), Shape({1, 2}));
 }

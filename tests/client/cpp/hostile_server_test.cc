@@ -105,9 +105,9 @@ class HostileServer {
   std::thread thread_;
 };
 
-MultiHeadRequest SmallRequest() {
+MultiHeadAttentionRequest SmallRequest() {
   static const auto* const rows = new std::vector<float>(4);
-  MultiHeadRequest request;
+  MultiHeadAttentionRequest request;
   request.layer = "any";
   request.query = {*rows, {1, 2, 2}};
   return request;

@@ -61,7 +61,7 @@ class TlsTest : public testing::Test {
     options.tls = tls;
     options.retry.max_attempts = 1;
     const std::vector<float> rows = {1};
-    MultiHeadRequest request;
+    MultiHeadAttentionRequest request;
     request.layer = "l0";
     request.query = {rows, {1, 1, 1}};
     return (*Client::Create(options))->Call(request).status();

@@ -196,7 +196,7 @@ class SampleMaker {
     request.options.causal = from_.causal;
     request.priority = from_.priority;
     sample->output_shape = query->shape();
-    return client::Client::Prepare(request);
+    return client::PreparedRequest::Create(request);
   }
 
   absl::StatusOr<client::PreparedRequest> Layer(const client::Shape& lead,
@@ -220,7 +220,7 @@ class SampleMaker {
     request.options.causal = from_.causal;
     request.priority = from_.priority;
     sample->output_shape = query->shape();
-    return client::Client::Prepare(request);
+    return client::PreparedRequest::Create(request);
   }
 
   const BenchArguments& from_;

@@ -22,6 +22,8 @@ void Call::StartAttempt() {
   alarm_.reset();
   context_ = std::make_unique<grpc::ClientContext>();
   context_->set_deadline(MonotonicAfter(spec_.deadline - pacer_.Now()));
+  for (const auto& [key, value] : spec_.metadata) context_->AddMetadata(key, value);
+  if (spec_.credentials != nullptr) context_->set_credentials(spec_.credentials);
   response_.Clear();
   reader_ = next_stub_().PrepareUnaryCall(context_.get(), spec_.method, spec_.request, queue_);
   reader_->StartCall();
@@ -39,7 +41,8 @@ bool Call::Advance() {
   }
   if (!waited) return EndAttempt();
   if (cancelled) {
-    Finish(absl::StatusCode::kCancelled, "cancelled by the caller", {});
+    Finish(absl::StatusCode::kCancelled, "cancelled by the caller",
+           {.request_id = spec_.request_id});
     return true;
   }
   StartAttempt();
@@ -47,13 +50,15 @@ bool Call::Advance() {
 }
 
 bool Call::EndAttempt() {
-  if (status_.ok()) {
-    if (!spec_.is_probe) load_.RecordSuccess();
-    result_ = {absl::OkStatus(), response_, attempts_};
-    return true;
-  }
   MutexLock lock(mutex_);
   ErrorDetails details = ReadTrailers(*context_, status_);
+  // A server that was never reached sends no id.
+  if (details.request_id.empty()) details.request_id = spec_.request_id;
+  if (status_.ok()) {
+    if (!spec_.is_probe) load_.RecordSuccess();
+    result_ = {absl::OkStatus(), response_, attempts_, std::move(details.request_id)};
+    return true;
+  }
   const auto code = static_cast<absl::StatusCode>(status_.error_code());
   const std::optional<absl::Duration> delay = DelayAfter(code, details);
   if (!delay.has_value() || cancelled_) {
@@ -78,7 +83,7 @@ std::optional<absl::Duration> Call::DelayAfter(absl::StatusCode code, const Erro
 
 void Call::Finish(absl::StatusCode code, absl::string_view message, ErrorDetails details) {
   details.attempts = attempts_;
-  result_ = {WithDetails(code, message, details), {}, attempts_};
+  result_ = {WithDetails(code, message, details), {}, attempts_, std::move(details.request_id)};
 }
 
 void Call::Cancel() {

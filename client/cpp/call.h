@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "attend/error.h"
+#include "client/cpp/call_spec.h"
 #include "client/cpp/load_control.h"
 #include "client/cpp/mutex.h"
 #include "client/cpp/pacer.h"
@@ -25,15 +26,7 @@ struct CallResult {
   absl::Status status;
   grpc::ByteBuffer response;
   int attempts = 0;
-};
-
-// What to call; all of it outlives the call or is shared.
-struct CallSpec {
-  std::string method;  // "/package.Service/Method"
-  grpc::ByteBuffer request;
-  absl::Duration deadline;  // on the pacer's clock
-  RetryPolicy retry;
-  bool is_probe = false;  // neither retried nor counted by the load control
+  std::string request_id;
 };
 
 // One unary call with its retries, as a state machine on a completion queue.

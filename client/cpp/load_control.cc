@@ -1,7 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/cpp/load_control.h"
 
+#include <cmath>
+
+#include "client/cpp/status.h"
+
 namespace attend::client::internal {
+
+absl::Status LoadControl::Validate(const RetryPolicy& retry,
+                                   const std::optional<ThrottlingPolicy>& throttling) {
+  // The negations also refuse NaN.
+  if (retry.max_attempts < 1 || !(retry.multiplier >= 1) ||
+      retry.initial_backoff < absl::ZeroDuration() || retry.max_backoff < retry.initial_backoff) {
+    return LocalError("INVALID_OPTION", "retry",
+                      "needs max_attempts >= 1, multiplier >= 1 and "
+                      "0 <= initial_backoff <= max_backoff");
+  }
+  if (!(retry.max_tokens >= 0) || !std::isfinite(retry.max_tokens) || !(retry.token_ratio >= 0) ||
+      !std::isfinite(retry.token_ratio)) {
+    return LocalError("INVALID_OPTION", "retry",
+                      "needs finite max_tokens >= 0 and token_ratio >= 0");
+  }
+  if (!throttling.has_value()) return absl::OkStatus();
+  if (!(throttling->requests_per_accept >= 1) || throttling->window < absl::Milliseconds(1) ||
+      throttling->window == absl::InfiniteDuration()) {
+    return LocalError("INVALID_OPTION", "throttling",
+                      "needs requests_per_accept >= 1 and a finite window of 1 ms or more");
+  }
+  return absl::OkStatus();
+}
 
 LoadControl::LoadControl(const RetryPolicy& retry,
                          const std::optional<ThrottlingPolicy>& throttling, Pacer& pacer)

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "client/cpp/mutex.h"
 #include "client/cpp/pacer.h"
@@ -17,7 +18,12 @@ namespace attend::client::internal {
 // the server: the retry budget and the adaptive throttle. Thread-safe.
 class LoadControl {
  public:
-  // `throttling` absent: every request is admitted. `pacer` must outlive this.
+  // INVALID_ARGUMENT, with the option's name, where a policy is wrong.
+  static absl::Status Validate(const RetryPolicy& retry,
+                               const std::optional<ThrottlingPolicy>& throttling);
+
+  // The policies must be valid. `throttling` absent: every request is admitted. `pacer` must
+  // outlive this.
   LoadControl(const RetryPolicy& retry, const std::optional<ThrottlingPolicy>& throttling,
               Pacer& pacer);
 

@@ -5,9 +5,9 @@
 
 namespace attend::client::internal {
 
-Transport::Transport(std::vector<std::shared_ptr<grpc::Channel>> channels, const RetryPolicy& retry,
-                     const std::optional<ThrottlingPolicy>& throttling, Pacer& pacer)
-    : retry_(retry), pacer_(pacer), load_(retry, throttling, pacer) {
+Transport::Transport(std::vector<std::shared_ptr<grpc::Channel>> channels, Pacer& pacer,
+                     LoadControl& load)
+    : pacer_(pacer), load_(load) {
   for (std::shared_ptr<grpc::Channel>& channel : channels) {
     stubs_.push_back(std::make_unique<grpc::GenericStub>(std::move(channel)));
   }

@@ -20,17 +20,12 @@ class Transport {
  public:
   using Done = absl::AnyInvocable<void(CallResult) &&>;
 
-  // `pacer` must outlive the transport.
-  Transport(std::vector<std::shared_ptr<grpc::Channel>> channels, const RetryPolicy& retry,
-            const std::optional<ThrottlingPolicy>& throttling, Pacer& pacer);
+  // `pacer` and `load` must outlive the transport.
+  Transport(std::vector<std::shared_ptr<grpc::Channel>> channels, Pacer& pacer, LoadControl& load);
 
   // Cancels the asynchronous calls, also those that their callbacks still start,
   // and returns after the last callback has.
   ~Transport();
-
-  const RetryPolicy& retry() const { return retry_; }
-  Pacer& pacer() { return pacer_; }
-  LoadControl& load() { return load_; }
 
   // Polls a queue of its own on the calling thread: no other thread takes part.
   CallResult Run(CallSpec spec);
@@ -47,9 +42,8 @@ class Transport {
   Call::NextStub NextStub();
   void Poll();
 
-  const RetryPolicy retry_;
   Pacer& pacer_;
-  LoadControl load_;
+  LoadControl& load_;
   std::vector<std::unique_ptr<grpc::GenericStub>> stubs_;
   std::atomic<uint64_t> turn_ = 0;
   grpc::CompletionQueue queue_;

@@ -78,7 +78,8 @@ struct AttentionResponse {
   std::optional<Tensor> log_sum_exp;  // where AttentionOptions.log_sum_exp asked for it
   std::string layer_sha256;           // empty for the operator
   Timing timing;
-  int attempts = 1;  // calls made, retries included
+  int attempts = 1;        // calls made, retries included
+  std::string request_id;  // CallOptions.request_id, or the server's own
 };
 
 }  // namespace attend::client

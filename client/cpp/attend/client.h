@@ -2,17 +2,20 @@
 #ifndef ATTEND_CLIENT_CPP_ATTEND_CLIENT_H_
 #define ATTEND_CLIENT_CPP_ATTEND_CLIENT_H_
 
-// The client of an attend server: blocking and asynchronous calls, retries,
-// deadlines, load spread over replicas.
+// The client of an attend server: blocking calls, callbacks and futures, with
+// retries, deadlines and load spread over replicas.
 //
 //   auto client = attend::client::Client::Create({.targets = {"dns:///attend:50051"}});
 //   attend::client::MultiHeadAttentionRequest request;
 //   request.layer = "minilm/0";
 //   request.query = {tokens, {1, 16, 384}};  // std::vector<float> tokens
-//   auto result = (*client)->Call(request);
+//   auto response = (*client)->Call(request);
 
-#include <cstddef>
+#include <functional>
+#include <future>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -22,52 +25,43 @@
 #include "attend/error.h"
 #include "attend/health.h"
 #include "attend/options.h"
+#include "attend/prepared_request.h"
 #include "attend/v1/layer.pb.h"
 #include "attend/v1/server.pb.h"
 
+namespace grpc {
+class Channel;
+}  // namespace grpc
+
 namespace attend::client {
 
-namespace internal {
-class Call;
-class Transport;
-struct Prepared;
-}  // namespace internal
-
-// A request in its wire form, to be sent any number of times, also by several
-// threads at once. Cheap to copy.
-class PreparedRequest {
- public:
-  size_t size_bytes() const;
-
- private:
-  friend class Client;
-  std::shared_ptr<const internal::Prepared> prepared_;
-};
-
 // A running asynchronous call. Copies are the same call. Dropping it does not
-// cancel. Thread-safe.
+// cancel. Thread-safe, if the function it is made with is.
 class PendingCall {
  public:
-  PendingCall() = default;
+  PendingCall() = default;  // of a call that has ended
+  explicit PendingCall(std::function<void()> cancel) : cancel_(std::move(cancel)) {}
 
   // Ends the call soon with CANCELLED, unless it has ended already. The callback
   // still runs, on the client's thread, never inside Cancel.
-  void Cancel();
+  void Cancel() const {
+    if (cancel_) cancel_();
+  }
 
  private:
-  friend class Client;
-  std::weak_ptr<internal::Call> call_;
+  std::function<void()> cancel_;
 };
 
+// Abstract, so that users can test their own code (attend/mock_client.h).
 // Thread-safe. Errors of every call: the server's, with GetErrorDetails;
-// INVALID_ARGUMENT before sending where a tensor does not fit its shape;
-// RESOURCE_EXHAUSTED before sending, reason CLIENT_THROTTLED, where the server
-// refuses most requests (ThrottlingPolicy); DATA_LOSS where the response cannot
-// be decoded.
+// INVALID_ARGUMENT before sending where a tensor does not fit its shape or an
+// option is wrong; RESOURCE_EXHAUSTED before sending, reason CLIENT_THROTTLED,
+// where the server refuses most requests (ThrottlingPolicy); DATA_LOSS where the
+// response cannot be decoded.
 class Client {
  public:
   // Runs on the client's one thread for callbacks: must not block, must not
-  // destroy the client; may start calls.
+  // destroy the client, must not throw; may start calls.
   using Callback = absl::AnyInvocable<void(absl::StatusOr<AttentionResponse>) &&>;
 
   // Does not connect (the first call does) and blocks only to resolve host
@@ -75,47 +69,67 @@ class Client {
   // UNAVAILABLE: a name does not resolve.
   static absl::StatusOr<std::unique_ptr<Client>> Create(const ClientOptions& options = {});
 
-  // Cancels what is running and waits until every callback has returned.
-  ~Client();
+  // Over a channel of the user's, which is shared. What ClientOptions says about
+  // connections is the channel's to say: it should not retry by itself
+  // (GRPC_ARG_ENABLE_RETRIES 0), and its limit for responses, in gRPC 4 MiB by
+  // default, must suit the layers. INVALID_ARGUMENT: an argument is wrong.
+  static absl::StatusOr<std::unique_ptr<Client>> Create(
+      std::shared_ptr<grpc::Channel> channel, const RetryPolicy& retry = {},
+      const std::optional<ThrottlingPolicy>& throttling = ThrottlingPolicy());
 
-  // Blocks until the answer, the deadline or an error. Works on the calling
+  // Cancels what is running and waits until every callback has returned.
+  virtual ~Client() = default;
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // Blocks until the response, the deadline or an error. Works on the calling
   // thread only, which is the fastest way for one call at a time.
-  absl::StatusOr<AttentionResponse> Call(const MultiHeadAttentionRequest& request,
-                                         const CallOptions& options = {});
-  absl::StatusOr<AttentionResponse> Call(const ScaledDotProductAttentionRequest& request,
-                                         const CallOptions& options = {});
-  absl::StatusOr<AttentionResponse> Call(const PreparedRequest& request,
-                                         const CallOptions& options = {});
+  virtual absl::StatusOr<AttentionResponse> Call(const MultiHeadAttentionRequest& request,
+                                                 const CallOptions& options = {}) = 0;
+  virtual absl::StatusOr<AttentionResponse> Call(const ScaledDotProductAttentionRequest& request,
+                                                 const CallOptions& options = {}) = 0;
+  virtual absl::StatusOr<AttentionResponse> Call(const PreparedRequest& request,
+                                                 const CallOptions& options = {}) = 0;
 
   // Never blocks. OK: `done` runs exactly once, possibly before this returns.
   // Else it never runs.
-  absl::StatusOr<PendingCall> Start(const MultiHeadAttentionRequest& request,
-                                    const CallOptions& options, Callback done);
-  absl::StatusOr<PendingCall> Start(const ScaledDotProductAttentionRequest& request,
-                                    const CallOptions& options, Callback done);
-  absl::StatusOr<PendingCall> Start(const PreparedRequest& request, const CallOptions& options,
-                                    Callback done);
+  virtual absl::StatusOr<PendingCall> Start(const MultiHeadAttentionRequest& request,
+                                            const CallOptions& options, Callback done) = 0;
+  virtual absl::StatusOr<PendingCall> Start(const ScaledDotProductAttentionRequest& request,
+                                            const CallOptions& options, Callback done) = 0;
+  virtual absl::StatusOr<PendingCall> Start(const PreparedRequest& request,
+                                            const CallOptions& options, Callback done) = 0;
 
-  // Copies the tensors that have no owner; the client is not needed for it.
-  static absl::StatusOr<PreparedRequest> Prepare(const MultiHeadAttentionRequest& request);
-  static absl::StatusOr<PreparedRequest> Prepare(const ScaledDotProductAttentionRequest& request);
+  // Never blocks; the future receives every error. Its destructor does not wait.
+  template <typename Request>
+  std::future<absl::StatusOr<AttentionResponse>> AsyncCall(const Request& request,
+                                                           const CallOptions& options = {}) {
+    const auto promise = std::make_shared<std::promise<absl::StatusOr<AttentionResponse>>>();
+    std::future<absl::StatusOr<AttentionResponse>> future = promise->get_future();
+    const absl::StatusOr<PendingCall> started =
+        Start(request, options, [promise](absl::StatusOr<AttentionResponse> response) {
+          promise->set_value(std::move(response));
+        });
+    if (!started.ok()) promise->set_value(started.status());
+    return future;
+  }
 
   // All layers, in order of name (reads every page; one deadline for all).
-  absl::StatusOr<std::vector<v1::LayerInfo>> ListLayers(const CallOptions& options = {});
-  absl::StatusOr<v1::LayerInfo> GetLayer(absl::string_view name, const CallOptions& options = {});
-  absl::StatusOr<v1::ServerInfo> GetServerInfo(const CallOptions& options = {});
+  // RESOURCE_EXHAUSTED: the server lists more than any server of ours can hold.
+  virtual absl::StatusOr<std::vector<v1::LayerInfo>> ListLayers(
+      const CallOptions& options = {}) = 0;
+  virtual absl::StatusOr<v1::LayerInfo> GetLayer(absl::string_view name,
+                                                 const CallOptions& options = {}) = 0;
+  virtual absl::StatusOr<v1::ServerInfo> GetServerInfo(const CallOptions& options = {}) = 0;
 
   // grpc.health.v1 of a service, "" = the whole server. A service that the
   // server does not know is kServiceUnknown, not an error. Never retried and
   // never held back.
-  absl::StatusOr<HealthStatus> CheckHealth(absl::string_view service = "",
-                                           const CallOptions& options = {});
+  virtual absl::StatusOr<HealthStatus> CheckHealth(absl::string_view service = "",
+                                                   const CallOptions& options = {}) = 0;
 
- private:
-  friend class ClientTestPeer;
-  explicit Client(std::unique_ptr<internal::Transport> transport);
-
-  std::unique_ptr<internal::Transport> transport_;
+ protected:
+  Client() = default;
 };
 
 }  // namespace attend::client

@@ -24,7 +24,8 @@ struct ErrorDetails {
   // ask, and RESOURCE_EXHAUSTED then means "too large, never again".
   std::optional<absl::Duration> pushback = {};
 
-  // Names this request in the server's log.
+  // Names this request in the server's log: CallOptions.request_id, or the
+  // server's own; empty where neither is known.
   std::string request_id = {};
 
   // Calls made, retries included; 0 for an error found before sending.

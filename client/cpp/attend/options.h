@@ -4,12 +4,18 @@
 
 // What can be set for a client and for one of its calls.
 
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "attend/tensor_buffer.h"
+
+namespace grpc {
+class CallCredentials;
+}  // namespace grpc
 
 namespace attend::client {
 
@@ -87,12 +93,29 @@ struct ClientOptions {
   std::optional<ThrottlingPolicy> throttling = ThrottlingPolicy();  // absent: none
 };
 
+// Custom metadata as gRPC has it: keys of a-z, 0-9, "_", "-" and ".", values of
+// printable ASCII, or of any bytes where the key ends in "-bin". A key may repeat.
+using Metadata = std::vector<std::pair<std::string, std::string>>;
+
 struct CallOptions {
   // For the whole call, its retries and waits included. Must be finite.
   absl::Duration timeout = kDefaultTimeout;
 
   // Memory for the tensors of the response; absent: the response allocates its own.
   ResponseBuffers buffers = {};
+
+  // Sent with every attempt, in plain text where the connection is.
+  Metadata metadata = {};
+
+  // Call credentials, such as grpc::AccessTokenCredentials(token) for a bearer
+  // token. gRPC sends them over TLS only; otherwise the call fails with
+  // UNAUTHENTICATED before anything is sent.
+  std::shared_ptr<grpc::CallCredentials> credentials = {};
+
+  // Names the call in the server's log and returns with every response and error
+  // (metadata x-request-id): at most 128 printable ASCII characters. Empty: the
+  // server makes one.
+  std::string request_id = {};
 };
 
 }  // namespace attend::client

@@ -12,6 +12,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "attend/mock_client.h"
 #include "tests/client/cpp/fake_pacer.h"
 #include "tests/client/fake_service.h"
 
@@ -145,7 +146,7 @@ TEST(ClientTest, UnavailableIsRetriedWithGrowingWaits) {
   FakeServer server;
   server.service.set_hook(FailFirst(3, grpc::StatusCode::UNAVAILABLE));
   FakePacer pacer;
-  const auto client = ClientTestPeer::Create({.targets = {server.address()}}, pacer);
+  const auto client = CreateClient({.targets = {server.address()}}, pacer);
   const absl::StatusOr<AttentionResponse> result = client->Call(SmallRequest());
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->attempts, 4);
@@ -157,7 +158,7 @@ TEST(ClientTest, ResourceExhaustedWithPushbackIsRetriedAfterIt) {
   FakeServer server;
   server.service.set_hook(FailFirst(1, grpc::StatusCode::RESOURCE_EXHAUSTED, "1000"));
   FakePacer pacer;
-  const auto client = ClientTestPeer::Create({.targets = {server.address()}}, pacer);
+  const auto client = CreateClient({.targets = {server.address()}}, pacer);
   const absl::StatusOr<AttentionResponse> result = client->Call(SmallRequest());
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(server.service.calls(), 2);
@@ -168,7 +169,7 @@ TEST(ClientTest, ResourceExhaustedWithoutPushbackIsNeverRetried) {
   FakeServer server;
   server.service.set_hook(FailFirst(1, grpc::StatusCode::RESOURCE_EXHAUSTED));
   FakePacer pacer;
-  const auto client = ClientTestPeer::Create({.targets = {server.address()}}, pacer);
+  const auto client = CreateClient({.targets = {server.address()}}, pacer);
   const absl::Status status = client->Call(SmallRequest()).status();
   EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
   EXPECT_EQ(server.service.calls(), 1);
@@ -185,7 +186,7 @@ TEST(ClientTest, AStreamResetForLoadIsRetriedThoughItCarriesNoPushback) {
                         "Received RST_STREAM with error code 11");
   });
   FakePacer pacer;
-  const auto client = ClientTestPeer::Create({.targets = {server.address()}}, pacer);
+  const auto client = CreateClient({.targets = {server.address()}}, pacer);
   EXPECT_EQ(client->Call(SmallRequest()).status(), absl::OkStatus());
   EXPECT_THAT(pacer.waits(), ElementsAre(Milliseconds(50)));
 }
@@ -194,7 +195,7 @@ TEST(ClientTest, AllCallsOfAClientShareOneRetryBudget) {
   FakeServer server;
   server.service.set_hook(FailFirst(1 << 20, grpc::StatusCode::UNAVAILABLE));
   FakePacer pacer;
-  const auto client = ClientTestPeer::Create({.targets = {server.address()}}, pacer);
+  const auto client = CreateClient({.targets = {server.address()}}, pacer);
   constexpr int kRequests = 100;
   for (int i = 0; i < kRequests; ++i) {
     EXPECT_TRUE(absl::IsUnavailable(client->Call(SmallRequest()).status()));
@@ -212,7 +213,7 @@ TEST(ClientTest, AnOverloadedServerIsSparedUntilTheWindowHasPassed) {
     return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "the queue is full");
   });
   FakePacer pacer;
-  const auto client = ClientTestPeer::Create(
+  const auto client = CreateClient(
       {.targets = {server.address()}, .throttling = ThrottlingPolicy{.window = absl::Minutes(1)}},
       pacer);
   absl::Status last;
@@ -238,7 +239,7 @@ TEST(ClientTest, ErrorsCarryPushbackRequestIdAndAttempts) {
   server.service.set_hook(FailFirst(99, grpc::StatusCode::RESOURCE_EXHAUSTED, "20"));
   FakePacer pacer;
   const auto client =
-      ClientTestPeer::Create({.targets = {server.address()}, .retry = {.max_attempts = 3}}, pacer);
+      CreateClient({.targets = {server.address()}, .retry = {.max_attempts = 3}}, pacer);
   const absl::Status status = client->Call(SmallRequest()).status();
   EXPECT_TRUE(absl::IsResourceExhausted(status));
   EXPECT_EQ(status.message(), "not now");
@@ -253,7 +254,7 @@ TEST(ClientTest, AWaitPastTheDeadlineReturnsTheLastErrorAtOnce) {
   FakeServer server;
   server.service.set_hook(FailFirst(99, grpc::StatusCode::RESOURCE_EXHAUSTED, "4000"));
   FakePacer pacer;
-  const auto client = ClientTestPeer::Create({.targets = {server.address()}}, pacer);
+  const auto client = CreateClient({.targets = {server.address()}}, pacer);
   const absl::Status status = client->Call(SmallRequest(), {.timeout = absl::Seconds(10)}).status();
   EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
   EXPECT_EQ(server.service.calls(), 3);  // waits 4.4 s and 4.4 s; the third does not fit
@@ -264,7 +265,7 @@ TEST(ClientTest, AMessageOfSeveralMegabytesIsReallyRetried) {
   FakeServer server;
   server.service.set_hook(FailFirst(2, grpc::StatusCode::UNAVAILABLE));
   FakePacer pacer;
-  const auto client = ClientTestPeer::Create({.targets = {server.address()}}, pacer);
+  const auto client = CreateClient({.targets = {server.address()}}, pacer);
   const auto rows = std::make_shared<std::vector<float>>(2 << 20, 0.5f);  // 8 MiB
   MultiHeadAttentionRequest request = SmallRequest();
   for (const std::shared_ptr<const void>& owner :
@@ -279,7 +280,7 @@ TEST(ClientTest, AMessageOfSeveralMegabytesIsReallyRetried) {
 
 TEST(ClientTest, NobodyListeningIsUnavailableAfterAllAttempts) {
   FakePacer pacer;
-  const auto client = ClientTestPeer::Create({.targets = {"ipv4:127.0.0.1:1"}}, pacer);
+  const auto client = CreateClient({.targets = {"ipv4:127.0.0.1:1"}}, pacer);
   const absl::Status status = client->Call(SmallRequest()).status();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   EXPECT_EQ(GetErrorDetails(status).attempts, 5);
@@ -320,7 +321,7 @@ TEST(ClientTest, ARetryHasTheTimeThatIsLeftOnTheSteadyClock) {
     return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "not now");
   });
   FakePacer pacer;
-  const auto client = ClientTestPeer::Create({.targets = {server.address()}}, pacer);
+  const auto client = CreateClient({.targets = {server.address()}}, pacer);
   ASSERT_TRUE(client->Call(SmallRequest(), {.timeout = absl::Minutes(1)}).ok());
   std::lock_guard<std::mutex> lock(mutex);
   ASSERT_EQ(left.size(), 2u);
@@ -335,7 +336,7 @@ TEST(ClientTest, AsynchronousCallsRunTogether) {
   constexpr int kCalls = 100;
   std::latch done(kCalls);
   std::atomic<int> good = 0;
-  const absl::StatusOr<PreparedRequest> prepared = Client::Prepare(SmallRequest());
+  const absl::StatusOr<PreparedRequest> prepared = PreparedRequest::Create(SmallRequest());
   ASSERT_TRUE(prepared.ok());
   EXPECT_GT(prepared->size_bytes(), 24u);
   for (int i = 0; i < kCalls; ++i) {
@@ -355,7 +356,7 @@ TEST(ClientTest, AsynchronousCallsAreRetriedToo) {
   FakeServer server;
   server.service.set_hook(FailFirst(2, grpc::StatusCode::UNAVAILABLE));
   FakePacer pacer;
-  const auto client = ClientTestPeer::Create({.targets = {server.address()}}, pacer);
+  const auto client = CreateClient({.targets = {server.address()}}, pacer);
   std::promise<absl::StatusOr<AttentionResponse>> promise;
   ASSERT_TRUE(
       client->Start(SmallRequest(), {}, [&](auto result) { promise.set_value(std::move(result)); })
@@ -396,7 +397,7 @@ TEST(ClientTest, CancelEndsAWaitForTheNextAttempt) {
     }
     std::promise<void> waiting;
   } pacer;
-  const auto client = ClientTestPeer::Create({.targets = {server.address()}}, pacer);
+  const auto client = CreateClient({.targets = {server.address()}}, pacer);
   std::promise<absl::Status> ended;
   absl::StatusOr<PendingCall> call =
       client->Start(SmallRequest(), {}, [&](auto result) { ended.set_value(result.status()); });
@@ -441,6 +442,82 @@ TEST(ClientTest, AnswersOverTheLimitAreRefused) {
   const absl::Status status = client->Call(SmallRequest()).status();
   EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
   EXPECT_EQ(server.service.calls(), 1);
+}
+
+TEST(ClientTest, MetadataAndRequestIdReachTheServerAndTheResponse) {
+  FakeServer server;
+  std::mutex mutex;
+  std::string tenant;
+  server.service.set_hook([&](int, grpc::ServerContext& context) {
+    const auto value = [&](const char* key) {
+      const auto it = context.client_metadata().find(key);
+      return it == context.client_metadata().end()
+                 ? std::string()
+                 : std::string(it->second.data(), it->second.size());
+    };
+    context.AddTrailingMetadata("x-request-id", value("x-request-id"));
+    std::lock_guard<std::mutex> lock(mutex);
+    tenant = value("x-tenant");
+    return grpc::Status::OK;
+  });
+  const auto client = Connect(server);
+  const auto response =
+      client->Call(SmallRequest(), {.metadata = {{"x-tenant", "a"}}, .request_id = "mine-1"});
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->request_id, "mine-1");
+  std::lock_guard<std::mutex> lock(mutex);
+  EXPECT_EQ(tenant, "a");
+}
+
+TEST(ClientTest, WrongCallOptionsAreRefusedByName) {
+  const auto client = Connect(ClientOptions{});
+  const auto field = [&](const CallOptions& options) {
+    return GetErrorDetails(client->Call(SmallRequest(), options).status()).field;
+  };
+  EXPECT_EQ(field({.metadata = {{"Upper", "a"}}}), "metadata");
+  EXPECT_EQ(field({.metadata = {{"", "a"}}}), "metadata");
+  EXPECT_EQ(field({.metadata = {{"grpc-timeout", "a"}}}), "metadata");
+  EXPECT_EQ(field({.metadata = {{"x-request-id", "a"}}}), "metadata");
+  EXPECT_EQ(field({.metadata = {{"a", "\n"}}}), "metadata");
+  EXPECT_EQ(field({.request_id = std::string(129, 'a')}), "request_id");
+  EXPECT_EQ(field({.request_id = "\n"}), "request_id");
+}
+
+TEST(ClientTest, ATokenIsNotSentInPlainText) {
+  FakeServer server;
+  const auto client = Connect(server);
+  const absl::Status status =
+      client->Call(SmallRequest(), {.credentials = grpc::AccessTokenCredentials("t")}).status();
+  EXPECT_TRUE(absl::IsUnauthenticated(status)) << status;
+  EXPECT_EQ(server.service.calls(), 0);
+}
+
+TEST(ClientTest, FuturesReceiveResponsesAndErrors) {
+  FakeServer server;
+  const auto client = Connect(server);
+  const auto response = client->AsyncCall(SmallRequest()).get();
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->output.ToFloats(), Rows());
+  EXPECT_TRUE(absl::IsInvalidArgument(client->AsyncCall(PreparedRequest()).get().status()));
+}
+
+TEST(ClientTest, AChannelOfTheUsers) {
+  FakeServer server;
+  const auto client =
+      Client::Create(grpc::CreateChannel(server.address(), grpc::InsecureChannelCredentials()));
+  ASSERT_TRUE(client.ok()) << client.status();
+  EXPECT_EQ((*client)->Call(SmallRequest()).status(), absl::OkStatus());
+  EXPECT_FALSE(Client::Create(std::shared_ptr<grpc::Channel>()).ok());
+}
+
+TEST(MockClientTest, EveryStyleOfCallArrivesAtTheMethodOfTheRequest) {
+  MockClient mock;
+  Client& client = mock;
+  EXPECT_CALL(mock, MultiHeadAttention)
+      .Times(2)
+      .WillRepeatedly(::testing::Return(absl::UnavailableError("")));
+  EXPECT_TRUE(absl::IsUnavailable(client.Call(SmallRequest()).status()));
+  EXPECT_TRUE(absl::IsUnavailable(client.AsyncCall(SmallRequest()).get().status()));
 }
 
 TEST(ClientTest, LargeMessagesBothWays) {

@@ -8,9 +8,9 @@
 
 #include "attend/client.h"
 #include "client/cpp/channel.h"
+#include "client/cpp/grpc_client.h"
 #include "client/cpp/mutex.h"
 #include "client/cpp/pacer.h"
-#include "client/cpp/transport.h"
 
 namespace attend::client {
 
@@ -46,13 +46,11 @@ class FakePacer : public internal::Pacer {
   std::atomic<double> uniform_ = 0.5;
 };
 
-class ClientTestPeer {
- public:
-  static std::unique_ptr<Client> Create(const ClientOptions& options, internal::Pacer& pacer) {
-    return std::unique_ptr<Client>(new Client(std::make_unique<internal::Transport>(
-        *internal::CreateChannels(options), options.retry, options.throttling, pacer)));
-  }
-};
+// A client whose time and chance are the pacer's.
+inline std::unique_ptr<Client> CreateClient(const ClientOptions& options, internal::Pacer& pacer) {
+  return std::make_unique<internal::GrpcClient>(*internal::CreateChannels(options), options.retry,
+                                                options.throttling, pacer);
+}
 
 }  // namespace attend::client
 

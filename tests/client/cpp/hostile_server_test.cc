@@ -60,6 +60,7 @@ class HostileServer {
     ClientOptions options;
     options.targets = {absl::StrCat("127.0.0.1:", port_)};
     options.max_response_bytes = max_response_bytes;
+    options.throttling.reset();
     options.retry.max_attempts = 1;
     return *Client::Create(options);
   }

@@ -5,6 +5,7 @@
 #include <limits>
 #include <set>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -206,6 +207,10 @@ int RunCall(const std::vector<std::string>& arguments) {
                FormatLatency(timing.queue), FormatLatency(timing.compute));
   absl::PrintF(" (batch of %d, %d tokens)\n", timing.batch_requests, timing.batch_tokens);
   if (result->attempts > 1) absl::PrintF("%-8s %d\n", "attempts", result->attempts);
+  for (const std::string& warning : result->warnings) {
+    // A terminal must not obey what comes from the network.
+    absl::FPrintF(stderr, "warning: %s\n", absl::Utf8SafeCHexEscape(warning));
+  }
   if (absl::Status s = WriteResults(from, *result); !s.ok()) return ReportUsage(s.message());
   return kOk;
 }

@@ -23,6 +23,7 @@ struct ResponseFields {
   uint32_t layer_sha256;  // 0: none
   uint32_t timing;
   uint32_t log_sum_exp;
+  uint32_t warnings;  // 0: none
 };
 extern const ResponseFields kMultiHeadAttentionFields;
 extern const ResponseFields kScaledDotProductAttentionFields;

@@ -24,6 +24,10 @@ namespace {
 constexpr size_t kMaxRank = 8;
 constexpr size_t kMaxSha256Bytes = 64;  // in hex
 
+// A server sends few and short ones; more are left out.
+constexpr size_t kMaxWarnings = 16;
+constexpr size_t kMaxWarningBytes = 4096;
+
 // A tensor as it stands in the message; nothing is copied or trusted yet.
 struct TensorParts {
   int64_t data_type = 0;
@@ -106,6 +110,9 @@ bool ReadResponse(WireReader& wire, const ResponseFields& fields, ResponseParts&
     if (tag.field == fields.timing) return ReadTiming(wire, response.timing);
     if (tag.field == fields.layer_sha256) {
       return wire.ReadString(kMaxSha256Bytes, response.layer_sha256);
+    }
+    if (tag.field == fields.warnings && response.warnings.size() < kMaxWarnings) {
+      return wire.ReadString(kMaxWarningBytes, response.warnings.emplace_back());
     }
     return wire.SkipField(tag);
   });

@@ -15,14 +15,16 @@ constexpr ResponseFields kMultiHeadAttentionFields = {
     .weights = v1::MultiHeadAttentionResponse::kWeightsFieldNumber,
     .layer_sha256 = v1::MultiHeadAttentionResponse::kLayerSha256FieldNumber,
     .timing = v1::MultiHeadAttentionResponse::kTimingFieldNumber,
-    .log_sum_exp = v1::MultiHeadAttentionResponse::kLogSumExpFieldNumber};
+    .log_sum_exp = v1::MultiHeadAttentionResponse::kLogSumExpFieldNumber,
+    .warnings = v1::MultiHeadAttentionResponse::kWarningsFieldNumber};
 
 constexpr ResponseFields kScaledDotProductAttentionFields = {
     .output = v1::ScaledDotProductAttentionResponse::kOutputFieldNumber,
     .weights = v1::ScaledDotProductAttentionResponse::kWeightsFieldNumber,
     .layer_sha256 = 0,
     .timing = v1::ScaledDotProductAttentionResponse::kTimingFieldNumber,
-    .log_sum_exp = v1::ScaledDotProductAttentionResponse::kLogSumExpFieldNumber};
+    .log_sum_exp = v1::ScaledDotProductAttentionResponse::kLogSumExpFieldNumber,
+    .warnings = 0};
 
 namespace {
 

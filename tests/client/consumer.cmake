@@ -16,3 +16,17 @@ run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build -G Ninja
   -DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER} -DCMAKE_CXX_FLAGS=${FLAGS})
 run(${CMAKE_COMMAND} --build ${WORK}/build)
 run(${WORK}/build/consumer)
+run(${WORK}/build/mock_test)
+
+# The same program without CMake.
+file(GLOB_RECURSE pc_files ${WORK}/prefix/*.pc)
+get_filename_component(pc_folder "${pc_files}" DIRECTORY)
+find_program(PKG_CONFIG pkg-config REQUIRED)
+execute_process(
+  COMMAND ${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${pc_folder}
+    ${PKG_CONFIG} --cflags --libs attend
+  OUTPUT_VARIABLE options OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+separate_arguments(options UNIX_COMMAND "${options}")
+separate_arguments(flags UNIX_COMMAND "${FLAGS}")
+run(${COMPILER} -std=c++20 ${flags} ${SOURCE}/main.cc -o ${WORK}/without_cmake ${options})
+run(${WORK}/without_cmake)

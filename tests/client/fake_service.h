@@ -66,6 +66,7 @@ class FakeService : public v1::AttentionService::Service {
       last_priority_ = request->priority();
     }
     response->set_layer_sha256("abc");
+    response->add_warnings("set it \x1b[2J");
     response->mutable_timing()->set_queue_ns(1000);
     response->mutable_timing()->set_compute_ns(2000);
     response->mutable_timing()->set_batch_requests(3);

@@ -77,6 +77,9 @@ struct AttentionResponse {
   std::optional<Tensor> weights;      // where AttentionOptions.weights asked for them
   std::optional<Tensor> log_sum_exp;  // where AttentionOptions.log_sum_exp asked for it
   std::string layer_sha256;           // empty for the operator
+  // What in the request is allowed, but is most probably a mistake: sentences of the server's for
+  // people, which may hold any bytes.
+  std::vector<std::string> warnings;
   Timing timing;
   int attempts = 1;        // calls made, retries included
   std::string request_id;  // CallOptions.request_id, or the server's own

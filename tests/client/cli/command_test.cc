@@ -118,6 +118,7 @@ TEST_F(CommandTest, CallReadsAndWritesFiles) {
   EXPECT_EQ(ran.exit, kOk) << ran.err;
   EXPECT_THAT(ran.out, HasSubstr("output   bfloat16 [2, 3, 4]  mean "));
   EXPECT_THAT(ran.out, HasSubstr("layer    l0, sha256 abc"));
+  EXPECT_THAT(ran.err, HasSubstr("warning: set it \\x1b[2J\n"));
   EXPECT_THAT(ran.out, HasSubstr("compute 2.00 us (batch of 3, 48 tokens)"));
   const auto written = ReadSafetensors(Path("out.safetensors"));
   ASSERT_TRUE(written.ok()) << written.status();

@@ -208,6 +208,8 @@ v1::MultiHeadAttentionResponse SomeResponse() {
             {2, 300});
   SetTensor(response.mutable_weights(), v1::DATA_TYPE_FLOAT32, std::vector<float>{1}, {1, 1, 1});
   response.set_layer_sha256("0123");
+  response.add_warnings("one");
+  response.add_warnings("two");
   response.mutable_timing()->set_queue_ns(5000);
   response.mutable_timing()->set_compute_ns(7000);
   response.mutable_timing()->set_batch_requests(2);
@@ -215,6 +217,19 @@ v1::MultiHeadAttentionResponse SomeResponse() {
   SetTensor(response.mutable_log_sum_exp(), v1::DATA_TYPE_FLOAT32, std::vector<float>{4, 5},
             {2, 1});
   return response;
+}
+
+TEST(DecodeTest, BoundsWarnings) {
+  v1::MultiHeadAttentionResponse many = SomeResponse();
+  for (int i = 0; i < 1000; ++i) many.add_warnings("more");
+  const auto result = Decode(Split(many.SerializeAsString(), 100), kMultiHeadAttentionFields);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->warnings.size(), 16u);
+  v1::MultiHeadAttentionResponse large = SomeResponse();
+  large.add_warnings(std::string(5000, 'x'));
+  EXPECT_EQ(
+      Decode(Split(large.SerializeAsString(), 100), kMultiHeadAttentionFields).status().code(),
+      absl::StatusCode::kDataLoss);
 }
 
 TEST(DecodeTest, ReadsWhatTheGeneratedClassWritesHoweverItIsSliced) {
@@ -232,6 +247,7 @@ TEST(DecodeTest, ReadsWhatTheGeneratedClassWritesHoweverItIsSliced) {
     EXPECT_EQ(result->log_sum_exp->shape(), Shape({2, 1}));
     EXPECT_EQ(result->log_sum_exp->ToFloats(), std::vector<float>({4, 5}));
     EXPECT_EQ(result->layer_sha256, "0123");
+    EXPECT_EQ(result->warnings, std::vector<std::string>({"one", "two"}));
     EXPECT_EQ(result->timing.queue, absl::Microseconds(5));
     EXPECT_EQ(result->timing.compute, absl::Microseconds(7));
     EXPECT_EQ(result->timing.batch_requests, 2);
@@ -256,7 +272,7 @@ TEST(DecodeTest, RefusesEveryTruncation) {
   }
   // A message cut between fields is a shorter message; one cut before the first field is
   // invalid.
-  EXPECT_EQ(whole, 4);
+  EXPECT_EQ(whole, 6);
 }
 
 TEST(DecodeTest, SurvivesRandomDamage) {

@@ -20,7 +20,8 @@ struct HostPort {
 // "HOST:PORT". INVALID_ARGUMENT that names what is wrong.
 absl::StatusOr<HostPort> ParseHostPort(absl::string_view text);
 
-// Whether only this machine reaches "HOST:PORT": "localhost", 127.0.0.0/8 or [::1]. Looks no name up.
+// Whether only this machine reaches "HOST:PORT": "localhost", 127.0.0.0/8 or [::1]. Looks no name
+// up.
 bool IsLoopback(absl::string_view address);
 
 // getaddrinfo: 0, or the error that gai_strerror explains. The caller frees what was found.

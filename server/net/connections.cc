@@ -154,13 +154,13 @@ bool Connections::AcceptOne(const Listener& listener) {
 void Connections::TurnOneAway(const Listener& listener) {
   close(spare_);
   const int fd = accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC);
-  if (fd >= 0) close(fd);
-  spare_ = OpenSpare();
   if (fd >= 0) {
     MutexLock lock(mutex_);
     ++stats_.refused_descriptors;
-    return;
+    close(fd);
   }
+  spare_ = OpenSpare();
+  if (fd >= 0) return;
   pollfd stop = {stop_, POLLIN, 0};
   poll(&stop, 1, kPauseMs);
 }

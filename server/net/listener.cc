@@ -91,23 +91,24 @@ absl::StatusOr<std::vector<Listener>> Listener::OpenTcp(const std::string& addre
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, freeaddrinfo);
   std::vector<Listener> listeners;
   int port = target.port;
+  int missing = EAFNOSUPPORT;
   for (addrinfo* place = found; place != nullptr; place = place->ai_next) {
     if (place->ai_family != AF_INET && place->ai_family != AF_INET6) continue;
     Listener listener(OpenSocket(place->ai_family), address);
-    // A host may have addresses of a family that this machine lacks.
-    if (listener.fd_ < 0 && errno == EAFNOSUPPORT && place->ai_next != nullptr) continue;
-    if (listener.fd_ < 0) return RefuseForErrno(address);
-    SetTcpOptions(listener.fd_);
     *FindPort(place->ai_addr) = htons(static_cast<uint16_t>(port));
-    if (bind(listener.fd_, place->ai_addr, place->ai_addrlen) != 0 ||
+    if (listener.fd_ >= 0) SetTcpOptions(listener.fd_);
+    if (listener.fd_ < 0 || bind(listener.fd_, place->ai_addr, place->ai_addrlen) != 0 ||
         listen(listener.fd_, kBacklog) != 0) {
+      // A name may have addresses that this machine does not have, such as ::1 without IPv6.
+      missing = errno;
+      if (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) continue;
       return RefuseForErrno(address);
     }
     port = ReadPort(listener.fd_);
     listener.address_ = absl::StrCat(target.host, ":", port);
     listeners.push_back(std::move(listener));
   }
-  if (listeners.empty()) return Refuse(address, "the host has no address of this machine");
+  if (listeners.empty()) return Refuse(address, std::strerror(missing));
   return listeners;
 }
 

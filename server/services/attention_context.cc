@@ -35,7 +35,9 @@ class HeldResponse final : public Expirable {
   const Response& response() const { return response_; }
 
   // What OnDeadline does. `close` outlives the timer.
+  // The first call counts; more say the same while OnDeadline may run.
   void SetPeer(const std::function<void(absl::string_view)>& close, std::string peer) {
+    if (close_ != nullptr) return;
     close_ = &close;
     peer_ = std::move(peer);
   }

@@ -48,6 +48,7 @@ class PipelineCall::Item final : public Expirable, public std::enable_shared_fro
 
 PipelineCall::PipelineCall(AttentionContext& shared, Rpc& rpc)
     : shared_(shared),
+      engine_(shared.engine),
       metrics_(shared.metrics),
       rpc_(rpc),
       request_id_(RequestId(rpc.context())),
@@ -123,6 +124,7 @@ absl::Status PipelineCall::Register(const PipelineFrame& frame, const std::share
   item->kind = *frame.kind;
   item->method = MethodOf(item->kind).method;
   MutexLock lock(mutex_);
+  if (ended_) return CallerLeftError();  // the server drains, and nobody would be answered
   // An id is free when its answer begins to leave: the caller may use it as soon as it has that.
   const auto unsent = answers_.begin() + (writing_ ? 1 : 0);
   const auto has_id = [&](const Answer& answer) { return answer.item->id == frame.id; };
@@ -182,7 +184,9 @@ void PipelineCall::OnFinished(const std::shared_ptr<Item>& item,
     if (!failed.ok()) status = failed;
   }
   if (!status.ok()) return Fail(item, status);
-  if (Take(*item, absl::StatusCode::kOk, "")) Send(item, std::move(answer));
+  if (!Take(*item, absl::StatusCode::kOk, "")) return;
+  const absl::Status failed = CatchFailures([&] { Send({item, std::move(answer)}); });
+  if (!failed.ok()) End(failed);
 }
 
 void PipelineCall::Fail(const std::shared_ptr<Item>& item, const absl::Status& status) {
@@ -191,7 +195,7 @@ void PipelineCall::Fail(const std::shared_ptr<Item>& item, const absl::Status& s
     const grpc::Slice slice(EncodePipelineStatus(item->id, wire.status.error_details()));
     if (!Take(*item, static_cast<absl::StatusCode>(wire.status.error_code()), wire.reason)) return;
     Abandon(*item);
-    Send(item, {grpc::ByteBuffer(&slice, 1), {}});
+    Send({item, {grpc::ByteBuffer(&slice, 1), {}}, true});
   });
   if (!failed.ok()) End(failed);  // not even a status could be sent
 }
@@ -200,10 +204,9 @@ void PipelineCall::Abandon(Item& item) {
   Engine::Ticket ticket = 0;
   {
     MutexLock lock(mutex_);
-    if (done_) return;  // and the engine may be gone
     ticket = std::exchange(item.ticket, 0);
   }
-  if (ticket != 0) shared_.engine.Cancel(ticket);
+  if (ticket != 0) engine_.Cancel(ticket);
 }
 
 bool PipelineCall::Take(Item& item, absl::StatusCode code, const std::string& reason) {
@@ -215,10 +218,11 @@ bool PipelineCall::Take(Item& item, absl::StatusCode code, const std::string& re
   return true;
 }
 
-void PipelineCall::Send(const std::shared_ptr<Item>& item, EncodedAnswer encoded) {
+void PipelineCall::Send(Answer answer) {
+  const std::shared_ptr<Item> item = answer.item;
   MutexLock lock(mutex_);
   if (ended_) return;
-  answers_.push_back({item, std::move(encoded)});
+  answers_.push_back(std::move(answer));
   // A message with the id of another request has an answer, but no entry.
   const auto found = items_.find(item->id);
   if (found != items_.end() && found->second == item) items_.erase(found);
@@ -252,6 +256,7 @@ void PipelineCall::OnDeadline(const std::shared_ptr<Item>& item) {
         const WireStatus wire = ToWireStatus(ExpiredError(), request_id_);
         const grpc::Slice slice(EncodePipelineStatus(item->id, wire.status.error_details()));
         unsent->encoded = {grpc::ByteBuffer(&slice, 1), {}};
+        unsent->is_status = true;
       }).IgnoreError();
       return;
     }
@@ -260,16 +265,16 @@ void PipelineCall::OnDeadline(const std::shared_ptr<Item>& item) {
 }
 
 // An answer that has just begun to leave may have a little more time, because what ends it ends the
-// stream. A status holds nothing that would have to return.
+// stream.
 void PipelineCall::OnLateWrite(const std::shared_ptr<Item>& item) {
-  const EncodedAnswer& answer = answers_.front().encoded;
-  if (answer.response.expired()) return;
+  const Answer& front = answers_.front();
+  if (!front.is_status && front.encoded.response.expired()) return;  // it has left
   if (!std::exchange(item->late, true)) {
     const absl::Time again = Clock::Steady().Now() + kReturnTime;
     CatchFailures([&] { item->entry = shared_.timer.Add(again, item); }).IgnoreError();
     return;
   }
-  EnsureReturn(shared_, answer, item->deadline, rpc_.context());
+  EnsureReturn(shared_, front.encoded, item->deadline, rpc_.context());
   rpc_.Cancel();
 }
 
@@ -307,8 +312,6 @@ void PipelineCall::Finish(const absl::Status& status) {
   const WireStatus wire = ToWireStatus(status, request_id_);
   AddTrailers(wire, rpc_.context());
   end_ = wire.status;
-  metrics_.OnRpcEnded(Method::kPipeline, static_cast<absl::StatusCode>(end_.error_code()),
-                      Clock::Steady().Now() - start_);
   if (!writing_) rpc_.Finish(end_);
 }
 
@@ -333,11 +336,15 @@ void PipelineCall::OnCancel() {
 void PipelineCall::OnDone() {
   shared_.pipelines.Remove(*this);
   std::deque<Answer> answers;
+  absl::StatusCode code = absl::StatusCode::kCancelled;
   {
     MutexLock lock(mutex_);
     done_ = true;
     answers.swap(answers_);
+    items_.clear();
+    if (!rpc_.context().IsCancelled()) code = static_cast<absl::StatusCode>(end_.error_code());
   }
+  metrics_.OnRpcEnded(Method::kPipeline, code, Clock::Steady().Now() - start_);
   for (const Answer& answer : answers) shared_.timer.Remove(answer.item->entry);
   message_.Clear();
   shared_.calls.Remove();

@@ -47,6 +47,7 @@ class PipelineCall final : public Call,
   struct Answer {
     std::shared_ptr<Item> item;
     EncodedAnswer encoded;
+    bool is_status = false;
   };
 
   void Start() override;
@@ -69,7 +70,7 @@ class PipelineCall final : public Call,
   void Abandon(Item& item);
   // Whether the one who calls this is the one that answers the item. Counts it.
   bool Take(Item& item, absl::StatusCode code, const std::string& reason);
-  void Send(const std::shared_ptr<Item>& item, EncodedAnswer encoded);
+  void Send(Answer answer);
 
   // The item's deadline has passed: before it is answered, or before its answer has left.
   void OnDeadline(const std::shared_ptr<Item>& item);
@@ -85,7 +86,8 @@ class PipelineCall final : public Call,
   void End(const absl::Status& status);
 
   AttentionContext& shared_;
-  Metrics& metrics_;  // outlives the engine's callbacks, unlike `shared_`
+  Engine& engine_;  // these outlive the engine's callbacks, unlike `shared_`
+  Metrics& metrics_;
   Rpc& rpc_;
   const std::string request_id_;  // of the stream
   const std::string caller_name_;

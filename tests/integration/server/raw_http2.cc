@@ -46,6 +46,10 @@ void RawHttp2::OpenWindows() {
   SendFrame(kWindowUpdate, 0, 0, std::string("\x7f\xff\0\0", 4));
 }
 
+void RawHttp2::CloseWindow() {
+  SendFrame(kSettings, 0, 0, std::string("\0\4\0\0\0\0", 6));
+}
+
 RawHttp2::~RawHttp2() {
   close(fd_);
 }

@@ -18,6 +18,9 @@ class RawHttp2 {
   // Lets the server send as much as it likes, whether it is read or not.
   void OpenWindows();
 
+  // Lets the server send no byte of a message.
+  void CloseWindow();
+
   // Opens stream 1 as a gRPC call. `timeout` has the form of grpc-timeout, e.g. "500m"; empty:
   // the call has no deadline.
   void StartCall(const std::string& path, const std::string& timeout);

@@ -133,6 +133,27 @@ TEST_F(ConnectionsTest, ClosesTheConnectionOfOnePeerAlone) {
   EXPECT_FALSE(second.WaitForEnd());
 }
 
+// The number of a duplicate comes back, while whoever serves the first connection still holds it.
+TEST_F(ConnectionsTest, ForgetsAConnectionOnlyOnce) {
+  const int lowest = dup(STDIN_FILENO);
+  Start();
+  int served = -1;
+  {
+    const ClientSocket first(unix_);
+    served = WaitForServed(1);
+  }
+  WaitForOpen(0);
+  // The next client gets this number, the server's end that of the first client, and the duplicate
+  // that of the first duplicate.
+  close(lowest);
+  const ClientSocket second(tcp_);
+  WaitForServed(2);
+  shutdown(served, SHUT_RDWR);  // tells whoever watches that connection again
+  const ClientSocket third(tcp_);
+  WaitForServed(3);
+  EXPECT_EQ(connections_->stats().open, 2);
+}
+
 // gRPC's own listener stops for good here.
 TEST_F(ConnectionsTest, TakesConnectionsAgainAfterTheProcessHadNoDescriptorLeft) {
   Start();

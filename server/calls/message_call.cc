@@ -46,7 +46,7 @@ void MessageCall::OnReadDone(bool ok) {
 }
 
 void MessageCall::OnCancel() {
-  if (!ended_) End(absl::CancelledError("the caller went away"));
+  if (!ended_) End(CallerLeftError());
 }
 
 void MessageCall::OnDone() {

@@ -118,6 +118,10 @@ WireStatus ToWireStatus(const absl::Status& status, std::string request_id) {
   return wire;
 }
 
+absl::Status CallerLeftError() {
+  return absl::CancelledError("the caller went away");
+}
+
 void AddTrailers(const WireStatus& status, grpc::ServerContextBase& context) {
   if (status.retry_pushback >= absl::ZeroDuration()) {
     context.AddTrailingMetadata("grpc-retry-pushback-ms",

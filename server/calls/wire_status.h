@@ -37,6 +37,9 @@ std::string RequestId(const grpc::ServerContextBase& context);
 // become INTERNAL, whose message says nothing but the request id. Thread-safe.
 WireStatus ToWireStatus(const absl::Status& status, std::string request_id);
 
+// CANCELLED, the end of a call whose caller is gone and will not see it.
+absl::Status CallerLeftError();
+
 // Adds the status's trailers to a call that is about to be ended with it.
 void AddTrailers(const WireStatus& status, grpc::ServerContextBase& context);
 

@@ -5,10 +5,10 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/batching/end_status.h"
 #include "core/engine/failures.h"
+#include "server/calls/wire_status.h"
 #include "server/codec/byte_buffer.h"
 
 namespace attend {
@@ -24,12 +24,10 @@ AttentionCall::AttentionCall(AttentionContext& shared, const AttentionMethod& me
 }
 
 void AttentionCall::Start() {
-  absl::Status refused;
-  const absl::Status failed = CatchFailures([&] {
+  const absl::Status refused = CatchFailures([&] {
     deadline_entry_ = shared_.timer.Add(deadline_, weak_from_this());
-    refused = shared_.engine.Admit(caller_.id());
+    return shared_.engine.Admit(caller_.id());
   });
-  if (!failed.ok()) refused = failed;
   if (!refused.ok()) return End(refused);
   rpc_.Read(request_);
 }
@@ -40,9 +38,7 @@ void AttentionCall::OnReadDone(bool ok) {
     return;
   }
   if (HasEnded()) return;  // cancelled or expired while the message arrived
-  absl::Status refused;
-  const absl::Status failed = CatchFailures([&] { refused = Submit(); });
-  if (!failed.ok()) refused = failed;
+  const absl::Status refused = CatchFailures([&] { return Submit(); });
   if (!refused.ok()) End(refused);
 }
 
@@ -80,13 +76,11 @@ void AttentionCall::OnFinished(absl::StatusOr<Response> response) {
   if (!TakeEnd()) return;  // the response goes, and with it its memory
   absl::Status status = response.status();
   if (response.ok()) {
-    const absl::Status failed = CatchFailures([&] {
-      auto answer = EncodeAnswer(metrics_, deadline_, std::move(caller_), *std::move(response),
-                                 method_.encode);
-      status = answer.status();
-      if (answer.ok()) answer_ = *std::move(answer);
+    status = CatchFailures([&]() -> absl::Status {
+      ATTEND_ASSIGN_OR_RETURN(answer_, EncodeAnswer(metrics_, deadline_, std::move(caller_),
+                                                    *std::move(response), method_.encode));
+      return absl::OkStatus();
     });
-    if (!failed.ok()) status = failed;
   }
   grpc::Status end = record_.End(status);
   // gRPC orders this thread before that of OnDone, out of ThreadSanitizer's sight. The mutex, for
@@ -121,7 +115,7 @@ void AttentionCall::OnDeadline() {
 
 // The caller is gone, or gRPC's own timer saw its deadline pass.
 void AttentionCall::OnCancel() {
-  End(absl::CancelledError("the caller went away"));
+  End(CallerLeftError());
 }
 
 void AttentionCall::OnDone() {

@@ -32,11 +32,7 @@ class HealthService::WatchCall final : public Call {
 
   void OnReadDone(bool ok) override {
     if (ended_) return;
-    absl::Status status = MissingMessageError();
-    if (ok) {
-      const absl::Status failed = CatchFailures([&] { status = Watch(); });
-      if (!failed.ok()) status = failed;
-    }
+    const absl::Status status = ok ? CatchFailures([&] { return Watch(); }) : MissingMessageError();
     if (!status.ok()) End(status);
   }
 
@@ -64,7 +60,7 @@ class HealthService::WatchCall final : public Call {
   }
 
   void OnCancel() override {
-    if (!ended_) End(absl::CancelledError("the caller went away"));
+    if (!ended_) End(CallerLeftError());
   }
 
   void End(const absl::Status& status) {

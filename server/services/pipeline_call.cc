@@ -20,10 +20,6 @@ const AttentionMethod& MethodOf(PipelineKind kind) {
                                                    : kScaledDotProductAttentionMethod;
 }
 
-absl::Status CallerLeftError() {
-  return absl::CancelledError("the caller went away");
-}
-
 }  // namespace
 
 // The engine and the timer get an item once its request has been decoded, or its deadline is known.
@@ -60,11 +56,10 @@ PipelineCall::PipelineCall(AttentionContext& shared, Rpc& rpc)
 }
 
 void PipelineCall::Start() {
-  absl::Status refused = shared_.engine.Admit(caller_.id());
-  const absl::Status failed = CatchFailures([&] {
-    if (!shared_.pipelines.Add(*this)) refused = DrainingError();
+  const absl::Status refused = CatchFailures([&]() -> absl::Status {
+    ATTEND_RETURN_IF_ERROR(shared_.engine.Admit(caller_.id()));
+    return shared_.pipelines.Add(*this) ? absl::OkStatus() : DrainingError();
   });
-  if (!failed.ok()) refused = failed;
   if (!refused.ok()) return End(refused);
   MutexLock lock(mutex_);
   Read();
@@ -80,8 +75,7 @@ void PipelineCall::OnReadDone(bool ok) {
   std::shared_ptr<Item> item;
   absl::Status status;
   if (ok) {
-    const absl::Status failed = CatchFailures([&] { status = Handle(item); });
-    if (!failed.ok()) status = failed;
+    status = CatchFailures([&] { return Handle(item); });
     message_.Clear();
   }
   if (!status.ok() && item == nullptr) return End(status);
@@ -172,16 +166,15 @@ void PipelineCall::OnFinished(const std::shared_ptr<Item>& item,
   absl::Status status = response.status();
   EncodedAnswer answer;
   if (response.ok()) {
-    const absl::Status failed = CatchFailures([&] {
+    status = CatchFailures([&]() -> absl::Status {
       const auto encode = [&](const Response& result) {
         return EncodePipelineResponse(item->id, item->kind, MethodOf(item->kind).encode(result));
       };
-      auto encoded = EncodeAnswer(metrics_, item->deadline, std::move(item->caller),
-                                  *std::move(response), encode);
-      status = encoded.status();
-      if (encoded.ok()) answer = *std::move(encoded);
+      ATTEND_ASSIGN_OR_RETURN(answer,
+                              EncodeAnswer(metrics_, item->deadline, std::move(item->caller),
+                                           *std::move(response), encode));
+      return absl::OkStatus();
     });
-    if (!failed.ok()) status = failed;
   }
   if (!status.ok()) return Fail(item, status);
   if (!Take(*item, absl::StatusCode::kOk, "")) return;

@@ -128,9 +128,7 @@ class ReflectionCall final : public Call {
   void OnReadDone(bool ok) override {
     if (ended_) return;
     if (!ok) return End(absl::OkStatus());
-    absl::Status status;
-    const absl::Status failed = CatchFailures([&] { status = AnswerOne(); });
-    if (!failed.ok()) status = failed;
+    const absl::Status status = CatchFailures([&] { return AnswerOne(); });
     if (!status.ok()) End(status);
   }
 
@@ -145,7 +143,7 @@ class ReflectionCall final : public Call {
   }
 
   void OnCancel() override {
-    if (!ended_) End(absl::CancelledError("the caller went away"));
+    if (!ended_) End(CallerLeftError());
   }
 
   void End(const absl::Status& status) {

@@ -24,8 +24,10 @@ void SetSchedulingPolicy(int policy) {
 }  // namespace
 
 CallQueue::CallQueue(grpc::ServerBuilder& builder, grpc::AsyncGenericService& service,
-                     const Routes& routes, std::function<bool()> overloaded)
-    : overloaded_(std::move(overloaded)), source_{service, routes, builder.AddCompletionQueue()} {}
+                     const Routes& routes, std::function<bool()> overloaded,
+                     FindUploadMeter find_meter)
+    : overloaded_(std::move(overloaded)),
+      source_{service, routes, builder.AddCompletionQueue(), std::move(find_meter)} {}
 
 CallQueue::~CallQueue() {
   // An operation that is started on a queue which was shut down ends the process.

@@ -21,9 +21,10 @@ namespace attend {
 class CallQueue {
  public:
   // Adds a queue to the server that `builder` makes. `service`, which is registered with it, and
-  // `routes` outlive the queue. `overloaded` is asked at every event.
+  // `routes` outlive the queue. `overloaded` is asked at every event; `find_meter`, which may be
+  // empty, for every call.
   CallQueue(grpc::ServerBuilder& builder, grpc::AsyncGenericService& service, const Routes& routes,
-            std::function<bool()> overloaded);
+            std::function<bool()> overloaded, FindUploadMeter find_meter = nullptr);
 
   // The server was shut down, or was never made. Blocks until the last call is done.
   ~CallQueue();

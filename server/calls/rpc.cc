@@ -45,6 +45,7 @@ void Rpc::OnArrived(bool ok) {
 
 void Rpc::FindCall() {
   absl::Status status = CatchFailures([this] {
+    if (source_.find_meter) meter_ = source_.find_meter(context_.peer());
     const auto route = source_.routes.find(context_.method());
     if (route != source_.routes.end()) call_ = route->second(*this);
   });
@@ -58,6 +59,11 @@ void Rpc::FindCall() {
 
 void Rpc::Read(grpc::ByteBuffer& message) {
   operations_.fetch_add(1);
+  message_ = &message;
+  // What cannot be metered for want of memory is received all the same.
+  if (meter_ != nullptr && !CatchFailures([this] { awaited_ = meter_->Begin(); }).ok()) {
+    meter_ = nullptr;
+  }
   stream_.Read(&message, &read_);
 }
 
@@ -75,6 +81,9 @@ void Rpc::Finish(const grpc::Status& status) {
 }
 
 void Rpc::OnRead(bool ok) {
+  if (meter_ != nullptr) {
+    meter_->End(awaited_, ok && message_->Valid() ? static_cast<int64_t>(message_->Length()) : 0);
+  }
   call_->OnReadDone(ok);
   Release();
 }

@@ -10,12 +10,14 @@
 #include <grpcpp/support/status.h>
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
 #include "server/calls/calls_in_flight.h"
+#include "server/net/upload_meter.h"
 
 namespace attend {
 
@@ -55,6 +57,7 @@ struct CallSource {
   grpc::AsyncGenericService& service;
   const Routes& routes;
   const std::unique_ptr<grpc::ServerCompletionQueue> queue;
+  const FindUploadMeter find_meter;
   CallsInFlight live{};   // every Rpc
   int waiting = 0;        // those that wait for a caller
   bool accepting = true;  // false once the server stops
@@ -113,6 +116,9 @@ class Rpc {
   CallSource& source_;
   grpc::GenericServerContext context_;
   grpc::GenericServerAsyncReaderWriter stream_{&context_};
+  std::shared_ptr<UploadMeter> meter_;  // of its connection, if that has one
+  uint64_t awaited_ = 0;                // the message in `meter_`
+  grpc::ByteBuffer* message_ = nullptr;
   std::shared_ptr<Call> call_;  // nullptr: there is no such method, or no memory
   // Under way. From the start on these are the call's end and gRPC's notice of it.
   std::atomic<int> operations_{2};

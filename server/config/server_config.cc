@@ -49,11 +49,11 @@ absl::Status Validate(const ServerConfig& config) {
         request_bytes, " bytes that --max-in-flight-bytes=", config.max_in_flight_bytes,
         " leaves for requests: such a request could never run"));
   }
-  if (config.transport.max_request_bytes > config.transport.max_receive_bytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--max-request-bytes=", config.transport.max_request_bytes,
-                     " is more than --max-receive-bytes=", config.transport.max_receive_bytes,
-                     ": such a message could never arrive"));
+  if (config.transport.max_request_bytes > config.transport.max_receive_bytes / 2) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--max-receive-bytes=", config.transport.max_receive_bytes,
+        " must be at least twice --max-request-bytes=", config.transport.max_request_bytes,
+        ", because gRPC reads ahead"));
   }
   return absl::OkStatus();
 }

@@ -26,7 +26,7 @@ struct LayersConfig {
 struct TransportConfig {
   int64_t max_request_bytes = int64_t{256} << 20;
   // gRPC buffers whole messages before any handler runs: this bounds all of
-  // them together (a ResourceQuota).
+  // them together. It is gRPC's ResourceQuota; see Connections for what keeps below it.
   int64_t max_receive_bytes = int64_t{768} << 20;
   int64_t max_concurrent_streams = 256;  // of one connection
   int network_threads = 0;               // that receive, not 1; 0: chosen at start

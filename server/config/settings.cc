@@ -150,8 +150,9 @@ void AddMemoryLimits(ServerConfig& config, std::vector<Setting>& settings) {
       transport.max_request_bytes, 1024, kMaxMessageBytes));
   settings.push_back(
       BytesSetting(Base("Limits", "max-receive-bytes", "BYTES",
-                        "memory for messages that gRPC is receiving, all connections together; "
-                        "allow twice the largest request"),
+                        "memory for messages that are being received, all connections together; at "
+                        "least twice --max-request-bytes. Once unfinished messages hold three "
+                        "quarters of it, connections of the callers that hold the most are ended"),
                    transport.max_receive_bytes, int64_t{1} << 20));
   settings.push_back(
       BytesSetting(Base("Limits", "max-in-flight-bytes", "BYTES",

@@ -58,7 +58,10 @@ void SetTransport(const TransportConfig& config, absl::Duration max_deadline,
 ConnectionLimits LimitConnections(const TransportConfig& config) {
   constexpr rlim_t kOtherFiles = 100;
   constexpr rlim_t kFilesPerConnection = 2;
-  ConnectionLimits limits = {config.max_connections, config.max_caller_connections};
+  // The rest of the quota is for what comes before the meters are looked at, and for gRPC itself:
+  // once its quota is used up, gRPC ends streams of anybody.
+  ConnectionLimits limits = {config.max_connections, config.max_caller_connections,
+                             config.max_receive_bytes / 4 * 3};
   const rlim_t needed =
       static_cast<rlim_t>(config.max_connections) * kFilesPerConnection + kOtherFiles;
   rlimit files = {};
@@ -100,7 +103,10 @@ absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Listen(const ServerConfig&
   builder.RegisterAsyncGenericService(&front->service_);
   for (int i = 0; i < NetworkThreads(config); ++i) {
     front->queues_.push_back(
-        std::make_unique<CallQueue>(builder, front->service_, front->routes_, overloaded));
+        std::make_unique<CallQueue>(builder, front->service_, front->routes_, overloaded,
+                                    [front = front.get()](absl::string_view peer) {
+                                      return front->connections_->FindMeter(peer);
+                                    }));
   }
   using Type = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
   front->tcp_ = builder.experimental().AddExternalConnectionAcceptor(Type::FROM_FD, credentials);

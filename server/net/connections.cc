@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -16,12 +17,15 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "core/base/caller_table.h"
+#include "server/net/upload_share.h"
+#include "server/telemetry/log.h"
 
 namespace attend {
 namespace {
@@ -31,6 +35,10 @@ constexpr int kBurst = 64;
 
 // How long the thread lets a listener be that the system cannot take connections from.
 constexpr int kPauseMs = 10;
+
+// How often meters are looked at. At 2 GB/s, more than gRPC receives on a core, 100 MB come in
+// between.
+constexpr int kMeterMs = 50;
 
 // How the end of a connection is waited for: so many times so long.
 constexpr int kEndPolls = 100;
@@ -68,6 +76,19 @@ bool HasUnsent(int fd) {
   return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
 }
 
+// The bytes that a TCP connection has received since it was opened.
+int64_t ReceivedBytes(int fd) {
+  tcp_info info = {};
+  socklen_t size = sizeof(info);
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return 0;
+  return static_cast<int64_t>(info.tcpi_bytes_received);
+}
+
+// As Connections names the peers that it keeps.
+std::string Unescaped(absl::string_view peer) {
+  return absl::StrReplaceAll(peer, {{"%5B", "["}, {"%5D", "]"}, {"%25", "%"}});
+}
+
 int OpenSpare() {
   return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
@@ -81,7 +102,10 @@ Connections::Connections(std::vector<Listener> listeners, const ConnectionLimits
 Connections::~Connections() {
   End();
   MutexLock lock(mutex_);
-  for (const auto& [duplicate, connection] : connections_) close(duplicate);
+  for (const auto& [duplicate, connection] : connections_) {
+    if (connection.meter != nullptr) connection.meter->Close();
+    close(duplicate);
+  }
   for (const int fd : {epoll_, stop_, spare_}) {
     if (fd >= 0) close(fd);
   }
@@ -105,8 +129,10 @@ absl::Status Connections::Start() {
 
 void Connections::Run() {
   std::array<epoll_event, kBurst> events;
+  auto look = std::chrono::steady_clock::now();  // when meters are looked at next
   while (!stopping_.load()) {
-    const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), -1);
+    const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()),
+                                 IsIdle() ? -1 : kMeterMs);
     for (int i = 0; i < count; ++i) {
       const int fd = events[static_cast<size_t>(i)].data.fd;
       if (fd == stop_) continue;
@@ -119,6 +145,42 @@ void Connections::Run() {
         Forget(fd);
       }
     }
+    if (const auto now = std::chrono::steady_clock::now(); now >= look) {
+      BoundUploads();
+      look = now + std::chrono::milliseconds(kMeterMs);
+    }
+  }
+}
+
+bool Connections::IsIdle() const {
+  MutexLock lock(mutex_);
+  return connections_.empty();
+}
+
+void Connections::BoundUploads() {
+  MutexLock lock(mutex_);
+  std::vector<const Connection*> uploading;
+  std::vector<Upload> uploads;
+  std::vector<int> duplicates;
+  int64_t total = 0;
+  for (const auto& [duplicate, connection] : connections_) {
+    const int64_t bytes = connection.meter == nullptr ? 0 : connection.meter->UnfinishedBytes();
+    if (bytes == 0) continue;
+    total += bytes;
+    uploads.push_back({connection.caller, bytes});
+    uploading.push_back(&connection);
+    duplicates.push_back(duplicate);
+  }
+  if (total <= limits_.upload_bytes) return;
+  for (const size_t index : ChooseUploadsToEnd(uploads, limits_.upload_bytes)) {
+    ++stats_.ended_uploads;
+    uploading[index]->meter->Close();
+    shutdown(duplicates[index], SHUT_RDWR);
+    Log(LogLevel::kWarning, "ended a connection because unfinished messages hold too much memory",
+        {{"peer", uploading[index]->peer},
+         {"bytes", absl::StrCat(uploads[index].bytes)},
+         {"all_bytes", absl::StrCat(total)},
+         {"limit", absl::StrCat(limits_.upload_bytes)}});
   }
 }
 
@@ -143,7 +205,7 @@ bool Connections::AcceptOne(const Listener& listener) {
   std::string caller = CallerName(peer.empty() ? "unix:" : peer);
   {
     MutexLock lock(mutex_);
-    if (!Admit(caller) || !Watch(fd, {std::move(caller), std::move(peer)})) {
+    if (!Admit(caller) || !Watch(fd, {std::move(caller), std::move(peer), nullptr})) {
       close(fd);
       return true;
     }
@@ -191,7 +253,11 @@ bool Connections::Watch(int fd, Connection connection) {
   ++stats_.accepted;
   ++stats_.open;
   ++callers_[connection.caller];
-  if (!connection.peer.empty()) peers_[connection.peer] = duplicate;
+  if (!connection.peer.empty()) {
+    peers_[connection.peer] = duplicate;
+    connection.meter =
+        std::make_shared<UploadMeter>([duplicate] { return ReceivedBytes(duplicate); });
+  }
   connections_.emplace(duplicate, std::move(connection));
   return true;
 }
@@ -202,6 +268,7 @@ void Connections::Forget(int duplicate) {
   if (found == connections_.end()) return;
   const auto caller = callers_.find(found->second.caller);
   if (--caller->second == 0) callers_.erase(caller);
+  if (found->second.meter != nullptr) found->second.meter->Close();
   // The port may have come back in a newer connection.
   const auto peer = peers_.find(found->second.peer);
   if (peer != peers_.end() && peer->second == duplicate) peers_.erase(peer);
@@ -214,10 +281,17 @@ void Connections::Forget(int duplicate) {
 }
 
 void Connections::Close(absl::string_view peer) {
-  const std::string name = absl::StrReplaceAll(peer, {{"%5B", "["}, {"%5D", "]"}, {"%25", "%"}});
+  const std::string name = Unescaped(peer);
   MutexLock lock(mutex_);
   const auto found = peers_.find(name);
   if (found != peers_.end()) shutdown(found->second, SHUT_RDWR);
+}
+
+std::shared_ptr<UploadMeter> Connections::FindMeter(absl::string_view peer) {
+  const std::string name = Unescaped(peer);
+  MutexLock lock(mutex_);
+  const auto found = peers_.find(name);
+  return found == peers_.end() ? nullptr : connections_.at(found->second).meter;
 }
 
 void Connections::End() {

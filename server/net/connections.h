@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,12 +14,15 @@
 #include "absl/strings/string_view.h"
 #include "core/base/mutex.h"
 #include "server/net/listener.h"
+#include "server/net/upload_meter.h"
 
 namespace attend {
 
 struct ConnectionLimits {
   int64_t connections = 1024;  // open at once
   int64_t per_caller = 256;    // likewise, of one caller as CallerName tells them apart
+  // Of messages that are not complete, over TCP and all connections together.
+  int64_t upload_bytes = int64_t{576} << 20;
 };
 
 // Counts since the start, and the connections that are open now.
@@ -28,6 +32,7 @@ struct ConnectionStats {
   int64_t refused_total = 0;        // ConnectionLimits::connections
   int64_t refused_caller = 0;       // ConnectionLimits::per_caller
   int64_t refused_descriptors = 0;  // the process has no file descriptor left
+  int64_t ended_uploads = 0;        // ConnectionLimits::upload_bytes
 };
 
 // Takes the connections of a server, hands each on, and can end it later. A connection over a limit
@@ -35,7 +40,10 @@ struct ConnectionStats {
 //
 // Each connection has a second descriptor here, a duplicate of the one that was handed on. By it a
 // thread of this class learns when the connection has ended, and it stays valid however its owner
-// uses the first one. Thread-safe.
+// uses the first one.
+//
+// While messages are under way, the same thread looks at the meters of all TCP connections. If they
+// hold more than they may together, connections end as ChooseUploadsToEnd says. Thread-safe.
 class Connections {
  public:
   // Takes over a connection and its descriptor. Called on the thread that accepts.
@@ -56,6 +64,10 @@ class Connections {
   // Unix sockets, which have no names.
   void Close(absl::string_view peer);
 
+  // Returns the meter of the connection with a peer, named likewise; nullptr if there is none, or
+  // on a Unix socket, of which the kernel does not count bytes.
+  std::shared_ptr<UploadMeter> FindMeter(absl::string_view peer);
+
   // Takes no more connections, and then ends what is written on each. Blocks until the peers have
   // received what was written before, for 100 ms at most. Nothing written later leaves. May be
   // called again.
@@ -65,8 +77,9 @@ class Connections {
 
  private:
   struct Connection {
-    std::string caller;  // key of callers_
-    std::string peer;    // key of peers_; empty on a Unix socket
+    std::string caller;                  // key of callers_
+    std::string peer;                    // key of peers_; empty on a Unix socket
+    std::shared_ptr<UploadMeter> meter;  // nullptr on a Unix socket
   };
   enum class Refusal { kTotal, kCaller, kDescriptors };
 
@@ -79,6 +92,9 @@ class Connections {
   // Watches the connection by a duplicate; false: there is no descriptor for it.
   bool Watch(int fd, Connection connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Forget(int duplicate);
+  bool IsIdle() const;
+  // Ends the connections whose unfinished messages hold too much.
+  void BoundUploads();
 
   std::vector<Listener> listeners_;
   const ConnectionLimits limits_;

@@ -125,6 +125,10 @@ class Metrics::Gauges {
         CounterFamily("attend_connections_accepted_total", "Connections that were taken.",
                       static_cast<double>(connections.accepted)),
         RefusedConnections(connections),
+        CounterFamily("attend_connections_ended_for_uploads_total",
+                      "Connections that were ended because unfinished messages held too much "
+                      "memory.",
+                      static_cast<double>(connections.ended_uploads)),
         GaugeFamily("attend_layers", "Layers that the server holds.", static_cast<double>(layers)),
     };
     for (prometheus::MetricFamily& family : ProcessMetrics()) families.push_back(std::move(family));

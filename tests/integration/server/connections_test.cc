@@ -83,6 +83,32 @@ TEST(ConnectionsTest, AcceptsAgainAfterItHadNoFileDescriptorLeft) {
   ExpectAnswer(server.tcp());
 }
 
+// gRPC ends streams of anybody once its quota is used up. One caller sends so much.
+TEST(ConnectionsTest, EndsConnectionsOfTheCallerWhoseUnfinishedMessagesHoldTheMost) {
+  constexpr uint32_t kMiB = 1 << 20;
+  ServerProcess server({"--max-request-bytes=32MiB", "--max-receive-bytes=192MiB"});
+  std::vector<std::unique_ptr<RawHttp2>> stalled;
+  for (int i = 0; i < 6; ++i) {
+    stalled.push_back(std::make_unique<RawHttp2>(server.tcp()));
+    stalled.back()->StartCall(kScaledDotProductPath, "");
+    // The server may end this one or another.
+    stalled.back()->SendBeginning(32 * kMiB, 31 * kMiB);
+  }
+  const auto ended = [&] {
+    return Sum(server.Metrics(), "attend_connections_ended_for_uploads_total");
+  };
+  EXPECT_TRUE(Eventually([&] { return ended() == 2; }));  // 4 x 31 MiB are below 3/4 of the quota
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_connections") == 4; }));
+  const std::string request = OperatorRequest(1024, 32, 64).SerializeAsString();
+  ASSERT_GT(request.size(), 20u * kMiB);
+  const auto other = ServerProcess::Channel(server.unix_socket());
+  for (int i = 0; i < 5; ++i) {
+    const CallResult result = MakeCall(other, kScaledDotProductPath, request);
+    EXPECT_TRUE(result.status.ok()) << result.status.error_message();
+  }
+  EXPECT_EQ(ended(), 2);
+}
+
 // With open windows, all of the answer is in the server's socket and in gRPC, which cannot even
 // send that the call is cancelled.
 TEST(ConnectionsTest, ReturnsTheMemoryOfAnAnswerWhosePeerReadsNothingAtTheDeadline) {

@@ -4,6 +4,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "tests/integration/server/server_process.h"
 
 namespace attend {
@@ -18,6 +21,7 @@ enum FrameType : uint8_t {
   kGoAway = 7,
   kWindowUpdate = 8,
 };
+constexpr uint32_t kInitialWindowSize = 4;  // of SETTINGS
 constexpr uint8_t kAck = 1;
 constexpr uint8_t kEndStream = 1;
 constexpr uint8_t kEndHeaders = 4;
@@ -30,6 +34,13 @@ void AppendHeader(const std::string& name, const std::string& value, std::string
   out += name;
   out.push_back(static_cast<char>(value.size()));
   out += value;
+}
+
+// The big-endian number of `size` bytes that begins at `at`.
+uint32_t Number(const std::string& bytes, size_t at, size_t size) {
+  uint32_t number = 0;
+  for (size_t i = at; i < at + size; ++i) number = number << 8 | static_cast<uint8_t>(bytes[i]);
+  return number;
 }
 
 }  // namespace
@@ -78,19 +89,57 @@ void RawHttp2::SendMessage(const std::string& message) {
   SendData(framed + message, true);
 }
 
-bool RawHttp2::WaitForEnd() {
-  while (true) {
-    std::string head, payload;
-    if (!ReadExactly(9, head)) return false;
-    const auto byte = [&](size_t i) { return static_cast<uint8_t>(head[i]); };
-    const size_t size = size_t{byte(0)} << 16 | size_t{byte(1)} << 8 | byte(2);
-    if (!ReadExactly(size, payload)) return false;
-    const uint8_t type = byte(3), flags = byte(4);
-    if (type == kSettings && (flags & kAck) == 0) SendFrame(kSettings, kAck, 0, "");
-    if (type == kPing && (flags & kAck) == 0) SendFrame(kPing, kAck, 0, payload);
-    if (type == kRstStream || type == kGoAway) return true;
-    if ((type == kHeaders || type == kData) && (flags & kEndStream) != 0) return true;
+bool RawHttp2::SendBeginning(uint32_t size, int64_t sent) {
+  std::string head(1, '\0');
+  for (const int shift : {24, 16, 8, 0}) head.push_back(static_cast<char>(size >> shift));
+  SendData(head, false);
+  connection_window_ -= 5;
+  stream_window_ -= 5;
+  while (sent > 0) {
+    const int64_t bytes = std::min({sent, int64_t{16'384}, connection_window_, stream_window_});
+    if (bytes > 0) {
+      SendData(std::string(static_cast<size_t>(bytes), 'x'), false);
+      connection_window_ -= bytes;
+      stream_window_ -= bytes;
+      sent -= bytes;
+    } else if (Frame frame; !ReadFrame(frame)) {
+      return false;
+    }
   }
+  return true;
+}
+
+bool RawHttp2::WaitForEnd() {
+  for (Frame frame; ReadFrame(frame);) {
+    if (frame.type == kRstStream || frame.type == kGoAway) return true;
+    if ((frame.type == kHeaders || frame.type == kData) && (frame.flags & kEndStream) != 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool RawHttp2::ReadFrame(Frame& frame) {
+  std::string head;
+  if (!ReadExactly(9, head)) return false;
+  const size_t size = Number(head, 0, 3);
+  frame.type = static_cast<uint8_t>(head[3]);
+  frame.flags = static_cast<uint8_t>(head[4]);
+  frame.stream = Number(head, 5, 4);
+  if (!ReadExactly(size, frame.payload)) return false;
+  if (frame.type == kPing && (frame.flags & kAck) == 0) SendFrame(kPing, kAck, 0, frame.payload);
+  if (frame.type == kWindowUpdate) {
+    (frame.stream == 0 ? connection_window_ : stream_window_) += Number(frame.payload, 0, 4);
+  }
+  if (frame.type == kSettings && (frame.flags & kAck) == 0) {
+    for (size_t at = 0; at < size; at += 6) {
+      if (Number(frame.payload, at, 2) != kInitialWindowSize) continue;
+      const int64_t window = Number(frame.payload, at + 2, 4);
+      stream_window_ += window - std::exchange(initial_window_, window);
+    }
+    SendFrame(kSettings, kAck, 0, "");
+  }
+  return true;
 }
 
 void RawHttp2::SendFrame(uint8_t type, uint8_t flags, uint32_t stream, const std::string& payload) {

@@ -31,15 +31,32 @@ class RawHttp2 {
   // into one frame, which holds 16,384 bytes.
   void SendMessage(const std::string& message);
 
+  // Sends the beginning of a message of `size` bytes, `sent` of them, as fast as the server grants
+  // windows; false if the connection closes before.
+  bool SendBeginning(uint32_t size, int64_t sent);
+
   // Reads frames until stream 1 ends, answering SETTINGS and PING; false if the connection
   // closes before.
   bool WaitForEnd();
 
  private:
+  struct Frame {
+    uint8_t type = 0;
+    uint8_t flags = 0;
+    uint32_t stream = 0;
+    std::string payload;
+  };
+
   void SendFrame(uint8_t type, uint8_t flags, uint32_t stream, const std::string& payload);
+  // Answers SETTINGS and PING, and adds to the windows; false: the connection is closed.
+  bool ReadFrame(Frame& frame);
   bool ReadExactly(size_t size, std::string& out);
 
   int fd_ = -1;
+  // What the server lets be sent, on the connection and on stream 1 (RFC 9113, 6.9.2).
+  int64_t connection_window_ = 65'535;
+  int64_t stream_window_ = 65'535;
+  int64_t initial_window_ = 65'535;
 };
 
 }  // namespace attend

@@ -142,7 +142,7 @@ TEST(CommandLineTest, RefusesSettingsThatContradictEachOther) {
   // The engine retains an eighth.
   ExpectRefused(Parse({"--workers=2", "--max-in-flight-bytes=40MiB", "--max-request-bytes=36MiB"}),
                 "36700160 bytes that --max-in-flight-bytes=41943040 leaves", "never run");
-  ExpectRefused(Parse({"--max-receive-bytes=1MiB"}), "--max-receive-bytes", "never arrive");
+  ExpectRefused(Parse({"--max-receive-bytes=511MiB"}), "--max-receive-bytes", "at least twice");
   ExpectRefused(Parse({"--network-threads=1"}), "--network-threads", "at least 2");
   ExpectRefused(Parse({"--workers=2", "--executors=3"}),
                 "--executors:", "3 executors need one worker each; there are 2 workers");

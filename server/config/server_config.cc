@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
+#include "server/config/memory_plan.h"
 #include "server/net/address.h"
 
 namespace attend {
@@ -41,21 +42,8 @@ absl::Status Validate(const ServerConfig& config) {
         "--network-threads: must be 0 or at least 2; got 1, which one busy connection would keep "
         "to itself");
   }
-  const int64_t request_bytes =
-      config.max_in_flight_bytes - EngineRetainedBytes(config.engine, config.max_in_flight_bytes);
-  if (config.transport.max_request_bytes > request_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--max-request-bytes=", config.transport.max_request_bytes, " is more than the ",
-        request_bytes, " bytes that --max-in-flight-bytes=", config.max_in_flight_bytes,
-        " leaves for requests: such a request could never run"));
-  }
-  if (config.transport.max_request_bytes > config.transport.max_receive_bytes / 2) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--max-receive-bytes=", config.transport.max_receive_bytes,
-        " must be at least twice --max-request-bytes=", config.transport.max_request_bytes,
-        ", because gRPC reads ahead"));
-  }
-  return absl::OkStatus();
+  ServerConfig planned = config;
+  return PlanMemory({}, planned);
 }
 
 }  // namespace attend

@@ -24,10 +24,10 @@ struct LayersConfig {
 // What bounds requests before the engine sees them; the engine's own limits are
 // in EngineOptions.
 struct TransportConfig {
-  int64_t max_request_bytes = int64_t{256} << 20;
+  int64_t max_request_bytes = 0;  // 0: as PlanMemory chooses
   // gRPC buffers whole messages before any handler runs: this bounds all of
   // them together. It is gRPC's ResourceQuota; see Connections for what keeps below it.
-  int64_t max_receive_bytes = int64_t{768} << 20;
+  int64_t max_receive_bytes = 0;         // likewise
   int64_t max_concurrent_streams = 256;  // of one connection
   int network_threads = 0;               // that receive, not 1; 0: chosen at start
   int64_t max_connections = 1024;
@@ -65,8 +65,9 @@ struct ServerConfig {
   LayersConfig layers;
   EngineOptions engine;
   TransportConfig transport;
-  // The memory budget of the program: requests in flight and the engine share it.
-  int64_t max_in_flight_bytes = int64_t{1} << 30;
+  // The memory budget of the program: requests in flight and the engine share it. 0: as PlanMemory
+  // chooses.
+  int64_t max_in_flight_bytes = 0;
   int64_t max_caller_bytes = 0;  // of it, for the requests of one caller; 0: half
   LifecycleConfig lifecycle;
   TlsConfig tls;

@@ -142,23 +142,40 @@ void AddBatching(EngineOptions& engine, std::vector<Setting>& settings) {
       engine.priority_aging, absl::Milliseconds(1), kDay));
 }
 
+// Lets a setting be 0: chosen at start.
+Setting OrChosen(Setting setting, int64_t& field) {
+  setting.set = [set = std::move(setting.set), &field](absl::string_view text) {
+    if (text != "0") return set(text);
+    field = 0;
+    return absl::OkStatus();
+  };
+  return setting;
+}
+
 void AddMemoryLimits(ServerConfig& config, std::vector<Setting>& settings) {
   EngineOptions& engine = config.engine;
   TransportConfig& transport = config.transport;
-  settings.push_back(BytesSetting(
-      Base("Limits", "max-request-bytes", "BYTES", "largest size of one request message"),
-      transport.max_request_bytes, 1024, kMaxMessageBytes));
   settings.push_back(
+      OrChosen(BytesSetting(Base("Limits", "max-request-bytes", "BYTES",
+                                 "largest size of one request message; 0: 256MiB, or less where "
+                                 "--max-receive-bytes or --max-in-flight-bytes asks for it"),
+                            transport.max_request_bytes, 1024, kMaxMessageBytes),
+               transport.max_request_bytes));
+  settings.push_back(OrChosen(
       BytesSetting(Base("Limits", "max-receive-bytes", "BYTES",
                         "memory for messages that are being received, all connections together; at "
                         "least twice --max-request-bytes. Once unfinished messages hold three "
-                        "quarters of it, connections of the callers that hold the most are ended"),
-                   transport.max_receive_bytes, int64_t{1} << 20));
-  settings.push_back(
+                        "quarters of it, connections of the callers that hold the most are ended. "
+                        "0: 768MiB, or less where memory is limited"),
+                   transport.max_receive_bytes, int64_t{1} << 20),
+      transport.max_receive_bytes));
+  settings.push_back(OrChosen(
       BytesSetting(Base("Limits", "max-in-flight-bytes", "BYTES",
                         "memory for serving: inputs, outputs and working memory of all requests in "
-                        "flight, and what the engine keeps between batches"),
-                   config.max_in_flight_bytes, int64_t{1} << 20));
+                        "flight, and what the engine keeps between batches; 0: 1GiB, or less where "
+                        "memory is limited"),
+                   config.max_in_flight_bytes, int64_t{1} << 20),
+      config.max_in_flight_bytes));
   settings.push_back(
       BytesSetting(Base("Limits", "max-weights-bytes", "BYTES",
                         "largest size of the attention weights that one request returns"),

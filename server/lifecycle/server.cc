@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -13,10 +14,12 @@
 #include "core/attention/rates.h"
 #include "core/base/memory_budget.h"
 #include "core/base/status.h"
+#include "core/exec/memory_limit.h"
 #include "core/linalg/panel_prefetch.h"
 #include "core/simd/cpu.h"
 #include "server/calls/calls_in_flight.h"
 #include "server/codec/limits.h"
+#include "server/config/memory_plan.h"
 #include "server/lifecycle/grpc_front.h"
 #include "server/lifecycle/load_layers.h"
 #include "server/lifecycle/port_file.h"
@@ -89,8 +92,7 @@ struct Services {
 
 class ServerImpl final : public Server {
  public:
-  explicit ServerImpl(const ServerConfig& config)
-      : config_(config), budget_(config.max_in_flight_bytes, CallerBytes(config)) {}
+  explicit ServerImpl(const ServerConfig& config) : config_(config) {}
 
   ~ServerImpl() override {
     ready_ = false;
@@ -116,8 +118,10 @@ class ServerImpl final : public Server {
     Log(LogLevel::kInfo, "measured rates", {{"attention", ToString(GetAttentionRates())}});
     ATTEND_RETURN_IF_ERROR(LoadLayers(config_.layers, registry_));
     metrics_.SetLayerCount(static_cast<int64_t>(registry_.layers().size()));
+    ATTEND_RETURN_IF_ERROR(DivideMemory());
+    budget_.emplace(config_.max_in_flight_bytes, CallerBytes(config_));
     engine_ =
-        std::make_unique<Engine>(config_.engine, registry_, budget_, Clock::Steady(), &metrics_);
+        std::make_unique<Engine>(config_.engine, registry_, *budget_, Clock::Steady(), &metrics_);
     Log(LogLevel::kInfo, "divided workers",
         {{"workers", absl::StrCat(engine_->options().num_workers)},
          {"executors", absl::StrCat(engine_->options().executors)}});
@@ -161,14 +165,30 @@ class ServerImpl final : public Server {
   }
 
  private:
-  const ServerConfig config_;
+  // Chooses the sizes that are not set, now that the layers are in memory.
+  absl::Status DivideMemory() {
+    const ProcessMemory memory = {MemoryLimit(), HeldMemory()};
+    ATTEND_RETURN_IF_ERROR(PlanMemory(memory, config_));
+    const bool fits = FitsMemory(memory, config_);
+    Log(fits ? LogLevel::kInfo : LogLevel::kWarning,
+        fits ? "divided memory" : "the memory budgets are more than the memory limit leaves",
+        {{"limit", absl::StrCat(memory.limit)},
+         {"held", absl::StrCat(memory.held)},
+         {"uncounted", absl::StrCat(kUncountedBytes)},
+         {"in_flight", absl::StrCat(config_.max_in_flight_bytes)},
+         {"receive", absl::StrCat(config_.transport.max_receive_bytes)},
+         {"request", absl::StrCat(config_.transport.max_request_bytes)}});
+    return absl::OkStatus();
+  }
+
+  ServerConfig config_;
   std::atomic<bool> ready_{false};
   bool drained_ = false;
   Metrics metrics_;
   LayerRegistry registry_;
   // gRPC may hold the bytes of an answer, and with them a charge, longer than the call and the
   // server: charges outlive the budget.
-  MemoryBudget budget_;
+  std::optional<MemoryBudget> budget_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Services> services_;
   std::unique_ptr<GrpcFront> grpc_;

@@ -135,14 +135,24 @@ TEST(CommandLineTest, RefusesMessagesThatNoClientCouldParse) {
   EXPECT_TRUE(Parse({"--max-response-bytes=2097151KiB"}).ok());
 }
 
+TEST(CommandLineTest, TakesZeroForSizesThatAreChosenAtStart) {
+  for (const std::string name :
+       {"--max-request-bytes", "--max-receive-bytes", "--max-in-flight-bytes"}) {
+    EXPECT_TRUE(Parse({(name + "=0").c_str()}).ok());
+    ExpectRefused(Parse({(name + "=1").c_str()}), name + ":", "\"1\" is less than");
+  }
+}
+
 TEST(CommandLineTest, RefusesSettingsThatContradictEachOther) {
   ExpectRefused(Parse({"--tls-cert=x"}), "--tls-key", "together");
   ExpectRefused(Parse({"--tls-client-ca=x"}), "--tls-client-ca", "needs");
-  ExpectRefused(Parse({"--max-in-flight-bytes=1MiB"}), "--max-request-bytes", "never run");
+  ExpectRefused(Parse({"--max-in-flight-bytes=1MiB", "--max-request-bytes=1MiB"}),
+                "--max-request-bytes", "never run");
   // The engine retains an eighth.
   ExpectRefused(Parse({"--workers=2", "--max-in-flight-bytes=40MiB", "--max-request-bytes=36MiB"}),
                 "36700160 bytes that --max-in-flight-bytes=41943040 leaves", "never run");
-  ExpectRefused(Parse({"--max-receive-bytes=511MiB"}), "--max-receive-bytes", "at least twice");
+  ExpectRefused(Parse({"--max-request-bytes=256MiB", "--max-receive-bytes=511MiB"}),
+                "--max-receive-bytes", "at least twice");
   ExpectRefused(Parse({"--network-threads=1"}), "--network-threads", "at least 2");
   ExpectRefused(Parse({"--workers=2", "--executors=3"}),
                 "--executors:", "3 executors need one worker each; there are 2 workers");

@@ -5,7 +5,6 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "client/cli/arrays.h"
 #include "client/cli/choice.h"
@@ -13,6 +12,7 @@
 #include "client/cli/load.h"
 #include "client/cli/random_tensor.h"
 #include "client/cli/report.h"
+#include "client/cli/terminal.h"
 
 namespace attend::cli {
 namespace {
@@ -230,12 +230,11 @@ class SampleMaker {
 };
 
 void PrintProgress(const LoadProgress& progress) {
-  absl::FPrintF(stderr, "%6.1f s %s %8.1f/s  p50 %s  p99 %s  %d failed  %d under way\n",
-                absl::ToDoubleSeconds(progress.elapsed),
-                progress.warming_up ? "warm-up " : "measured",
-                static_cast<double>(progress.good) / absl::ToDoubleSeconds(progress.since_last),
-                FormatLatency(progress.p50), FormatLatency(progress.p99), progress.failed,
-                progress.under_way);
+  Print(stderr, "%6.1f s %s %8.1f/s  p50 %s  p99 %s  %d failed  %d under way\n",
+        absl::ToDoubleSeconds(progress.elapsed), progress.warming_up ? "warm-up " : "measured",
+        static_cast<double>(progress.good) / absl::ToDoubleSeconds(progress.since_last),
+        FormatLatency(progress.p50), FormatLatency(progress.p99), progress.failed,
+        progress.under_way);
 }
 
 std::atomic<bool> stop_asked = false;
@@ -298,7 +297,7 @@ int RunBench(const std::vector<std::string>& arguments) {
         if (!from.quiet) PrintProgress(progress);
       },
       stop_asked);
-  std::fputs(ReportText(setting, result).c_str(), stdout);
+  WriteText(stdout, ReportText(setting, result));
   if (!from.json.empty()) {
     const std::string text = ReportJson(setting, result);
     if (absl::Status s = internal::WriteFile(from.json, {text}); !s.ok()) {

@@ -5,15 +5,14 @@
 #include <limits>
 #include <set>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "client/cli/arrays.h"
 #include "client/cli/call_arguments.h"
 #include "client/cli/command.h"
 #include "client/cli/random_tensor.h"
+#include "client/cli/terminal.h"
 
 namespace attend::cli {
 namespace {
@@ -111,13 +110,13 @@ void PrintSummary(const char* name, const Tensor& tensor) {
     max = std::max(max, value);
   }
   const auto finite = static_cast<double>(values.size()) - static_cast<double>(not_finite);
-  absl::PrintF("%-8s %s %s", name, Name(tensor.type()), client::ToString(tensor.shape()));
+  Print(stdout, "%-8s %s %s", name, Name(tensor.type()), client::ToString(tensor.shape()));
   if (finite > 0) {
-    absl::PrintF("  mean %.6g  min %.6g  max %.6g  norm %.6g", sum / finite, min, max,
-                 std::sqrt(squares));
+    Print(stdout, "  mean %.6g  min %.6g  max %.6g  norm %.6g", sum / finite, min, max,
+          std::sqrt(squares));
   }
-  if (not_finite > 0) absl::PrintF("  not finite: %d", not_finite);
-  absl::PrintF("\n");
+  if (not_finite > 0) Print(stdout, "  not finite: %d", not_finite);
+  Print(stdout, "\n");
 }
 
 absl::Status WriteResults(const CallArguments& to, const client::AttentionResponse& result) {
@@ -200,16 +199,15 @@ int RunCall(const std::vector<std::string>& arguments) {
   if (result->weights.has_value()) PrintSummary("weights", *result->weights);
   if (result->log_sum_exp.has_value()) PrintSummary("log-sum", *result->log_sum_exp);
   if (!from.use_operator) {
-    absl::PrintF("%-8s %s, sha256 %s\n", "layer", from.layer, result->layer_sha256);
+    Print(stdout, "%-8s %s, sha256 %s\n", "layer", from.layer, result->layer_sha256);
   }
   const client::Timing& timing = result->timing;
-  absl::PrintF("%-8s %s in all; server: queue %s, compute %s", "time", FormatLatency(took),
-               FormatLatency(timing.queue), FormatLatency(timing.compute));
-  absl::PrintF(" (batch of %d, %d tokens)\n", timing.batch_requests, timing.batch_tokens);
-  if (result->attempts > 1) absl::PrintF("%-8s %d\n", "attempts", result->attempts);
+  Print(stdout, "%-8s %s in all; server: queue %s, compute %s", "time", FormatLatency(took),
+        FormatLatency(timing.queue), FormatLatency(timing.compute));
+  Print(stdout, " (batch of %d, %d tokens)\n", timing.batch_requests, timing.batch_tokens);
+  if (result->attempts > 1) Print(stdout, "%-8s %d\n", "attempts", result->attempts);
   for (const std::string& warning : result->warnings) {
-    // A terminal must not obey what comes from the network.
-    absl::FPrintF(stderr, "warning: %s\n", absl::Utf8SafeCHexEscape(warning));
+    Print(stderr, "warning: %s\n", warning);
   }
   if (absl::Status s = WriteResults(from, *result); !s.ok()) return ReportUsage(s.message());
   return kOk;

@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "client/cli/terminal.h"
 
 namespace attend::cli {
 namespace {
@@ -84,7 +85,7 @@ std::optional<int> ParseOrExit(Args& args, const std::vector<std::string>& argum
                                std::vector<std::string>* rest, size_t max_rest) {
   absl::StatusOr<std::vector<std::string>> parsed = args.Parse(arguments);
   if (args.help_asked()) {
-    std::fputs(args.Help().c_str(), stdout);
+    WriteText(stdout, args.Help());
     return kOk;
   }
   if (!parsed.ok()) return ReportUsage(parsed.status().message());
@@ -96,21 +97,25 @@ std::optional<int> ParseOrExit(Args& args, const std::vector<std::string>& argum
 }
 
 int ReportUsage(absl::string_view message) {
-  std::fprintf(stderr, "attend: %s\n", std::string(message).c_str());
+  Print(stderr, "attend: %s\n", message);
   return kUsage;
 }
 
 int ReportCall(const absl::Status& status) {
   const client::ErrorDetails details = client::GetErrorDetails(status);
-  std::string text = absl::StrCat(absl::StatusCodeToString(status.code()), ": ", status.message());
-  if (!details.reason.empty()) absl::StrAppend(&text, "\n  reason ", details.reason);
-  if (!details.field.empty()) absl::StrAppend(&text, ", field ", details.field);
-  if (details.pushback.has_value()) {
-    absl::StrAppend(&text, "\n  the server asks to wait ", FormatLatency(*details.pushback));
+  std::string text;
+  AppendText(&text, "attend: %s: %s\n", absl::StatusCodeToString(status.code()), status.message());
+  if (!details.reason.empty()) {
+    AppendText(&text, "  reason %s", details.reason);
+    if (!details.field.empty()) AppendText(&text, ", field %s", details.field);
+    text += '\n';
   }
-  if (!details.request_id.empty()) absl::StrAppend(&text, "\n  request id ", details.request_id);
-  if (details.attempts > 1) absl::StrAppend(&text, "\n  after ", details.attempts, " attempts");
-  std::fprintf(stderr, "attend: %s\n", text.c_str());
+  if (details.pushback.has_value()) {
+    AppendText(&text, "  the server asks to wait %s\n", FormatLatency(*details.pushback));
+  }
+  if (!details.request_id.empty()) AppendText(&text, "  request id %s\n", details.request_id);
+  if (details.attempts > 1) AppendText(&text, "  after %d attempts\n", details.attempts);
+  WriteText(stderr, text);
   if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) return kUnreachable;
   // Found before sending: what the user gave.
   if (details.attempts == 0) return kUsage;

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "client/cli/command.h"
+#include "client/cli/terminal.h"
 
 namespace attend::cli {
 namespace {
@@ -23,7 +23,7 @@ int PrintJson(const google::protobuf::Message& message) {
   options.preserve_proto_field_names = true;
   std::string text;
   if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) return kFailed;
-  std::fputs(text.c_str(), stdout);
+  WriteText(stdout, text);
   return kOk;
 }
 
@@ -82,17 +82,19 @@ const char* Decoder(const v1::LayerInfo& layer) {
 
 void PrintTable(const v1::ListLayersResponse& all) {
   size_t width = 4;
-  for (const v1::LayerInfo& each : all.layers()) width = std::max(width, each.name().size());
-  absl::PrintF("%-*s  %6s  %5s  %8s  %8s  %6s  %-8s  %10s  %-12s  %-11s  %-12s  %-7s  %s\n", width,
-               "NAME", "EMBED", "HEADS", "KV-HEADS", "HEAD-DIM", "BIASES", "COMPUTE", "PARAMETERS",
-               "SHA256", "FAMILY", "BLOCK", "DECODER", "SETTINGS");
+  for (const v1::LayerInfo& each : all.layers()) {
+    width = std::max(width, EscapeForTerminal(each.name()).size());
+  }
+  Print(stdout, "%-*s  %6s  %5s  %8s  %8s  %6s  %-8s  %10s  %-12s  %-11s  %-12s  %-7s  %s\n", width,
+        "NAME", "EMBED", "HEADS", "KV-HEADS", "HEAD-DIM", "BIASES", "COMPUTE", "PARAMETERS",
+        "SHA256", "FAMILY", "BLOCK", "DECODER", "SETTINGS");
   for (const v1::LayerInfo& each : all.layers()) {
     const std::string& family = each.model_place().family();
-    absl::PrintF("%-*s  %6d  %5d  %8d  %8d  %6s  %-8s  %10d  %-12s  %-11s  %-12s  %-7s  %s\n",
-                 width, each.name(), each.embed_dim(), each.num_heads(), each.num_kv_heads(),
-                 each.head_dim(), Biases(each), ComputeType(each), each.parameter_count(),
-                 each.sha256().substr(0, 12), family.empty() ? "-" : family, Block(each),
-                 Decoder(each), Settings(each));
+    Print(stdout, "%-*s  %6d  %5d  %8d  %8d  %6s  %-8s  %10d  %-12s  %-11s  %-12s  %-7s  %s\n",
+          width, each.name(), each.embed_dim(), each.num_heads(), each.num_kv_heads(),
+          each.head_dim(), Biases(each), ComputeType(each), each.parameter_count(),
+          each.sha256().substr(0, 12), family.empty() ? "-" : family, Block(each), Decoder(each),
+          Settings(each));
   }
 }
 
@@ -122,7 +124,7 @@ int RunLayers(const std::vector<std::string>& arguments) {
   }
   if (json) return PrintJson(all);
   if (all.layers().empty()) {
-    std::puts("The server holds no layers.");
+    WriteText(stdout, "The server holds no layers.\n");
     return kOk;
   }
   PrintTable(all);
@@ -164,7 +166,7 @@ int RunInfo(const std::vector<std::string>& arguments) {
        absl::FormatDuration(absl::Milliseconds(limits.max_request_compute_ms()))},
       {"max deadline", absl::FormatDuration(deadline)},
       {"max concurrent streams", absl::StrCat(limits.max_concurrent_streams())}};
-  for (const auto& [name, value] : rows) absl::PrintF("%-22s  %s\n", name, value);
+  for (const auto& [name, value] : rows) Print(stdout, "%-22s  %s\n", name, value);
   return kOk;
 }
 
@@ -185,18 +187,18 @@ int RunHealth(const std::vector<std::string>& arguments) {
   if (!health.ok()) return ReportCall(health.status());
   switch (*health) {
     case client::HealthStatus::kServing:
-      std::puts("SERVING");
+      WriteText(stdout, "SERVING\n");
       return kOk;
     case client::HealthStatus::kNotServing:
-      std::puts("NOT_SERVING");
+      WriteText(stdout, "NOT_SERVING\n");
       return kFailed;
     case client::HealthStatus::kServiceUnknown:
-      std::puts("SERVICE_UNKNOWN");
+      WriteText(stdout, "SERVICE_UNKNOWN\n");
       return kFailed;
     case client::HealthStatus::kUnknown:
       break;
   }
-  std::puts("UNKNOWN");
+  WriteText(stdout, "UNKNOWN\n");
   return kFailed;
 }
 

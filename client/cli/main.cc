@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/command.h"
+#include "client/cli/terminal.h"
 
 namespace {
 
@@ -31,7 +32,7 @@ files; 3 the server did not answer (UNAVAILABLE or DEADLINE_EXCEEDED).
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.empty()) {
-    std::fputs(kHelp, stderr);
+    attend::cli::WriteText(stderr, kHelp);
     return attend::cli::kUsage;
   }
   const std::string& command = arguments[0];
@@ -42,11 +43,11 @@ int main(int argc, char** argv) {
   if (command == "health") return attend::cli::RunHealth(rest);
   if (command == "info") return attend::cli::RunInfo(rest);
   if (command == "--version" || command == "version") {
-    std::puts("attend " ATTEND_VERSION);
+    attend::cli::WriteText(stdout, "attend " ATTEND_VERSION "\n");
     return attend::cli::kOk;
   }
   if (command == "--help" || command == "-h" || command == "help") {
-    std::fputs(kHelp, stdout);
+    attend::cli::WriteText(stdout, kHelp);
     return attend::cli::kOk;
   }
   return attend::cli::ReportUsage(

@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "client/cli/command.h"
+#include "client/cli/terminal.h"
 #include "nlohmann/json.hpp"
 
 namespace attend::cli {
@@ -49,7 +49,7 @@ ordered_json LatencyJson(const Histogram& histogram) {
 }
 
 void AppendLatency(std::string* text, const char* name, const Histogram& histogram) {
-  absl::StrAppendFormat(text, "%-12s", name);
+  AppendText(text, "%-12s", name);
   for (const auto& [share_name, share] : kShares) {
     absl::StrAppend(text, share_name, " ", FormatLatency(histogram.Percentile(share)), "  ");
   }
@@ -61,44 +61,41 @@ void AppendLatency(std::string* text, const char* name, const Histogram& histogr
 std::string ReportText(const BenchSetting& setting, const LoadResult& result) {
   const int64_t good = result.good.count();
   std::string text;
-  absl::StrAppendFormat(&text, "%-12s%s, %s (%d bytes), server %s\n", "load", setting.target,
-                        setting.request, setting.request_bytes, setting.server_version);
+  AppendText(&text, "%-12s%s, %s (%d bytes), server %s\n", "load", setting.target, setting.request,
+             setting.request_bytes, setting.server_version);
   if (setting.plan.rate > 0) {
-    absl::StrAppendFormat(&text, "%-12sopen loop, %.6g requests/s%s, %s\n", "", setting.plan.rate,
-                          setting.plan.poisson ? " (poisson)" : "",
-                          absl::FormatDuration(result.measured));
+    AppendText(&text, "%-12sopen loop, %.6g requests/s%s, %s\n", "", setting.plan.rate,
+               setting.plan.poisson ? " (poisson)" : "", absl::FormatDuration(result.measured));
   } else {
-    absl::StrAppendFormat(&text, "%-12sclosed loop, %d under way, %s\n", "",
-                          setting.plan.concurrency, absl::FormatDuration(result.measured));
+    AppendText(&text, "%-12sclosed loop, %d under way, %s\n", "", setting.plan.concurrency,
+               absl::FormatDuration(result.measured));
   }
-  absl::StrAppendFormat(&text, "%-12s%.1f requests/s  %.0f tokens/s\n", "throughput",
-                        PerSecond(result.answered, result.measured),
-                        PerSecond(result.tokens, result.measured));
+  AppendText(&text, "%-12s%.1f requests/s  %.0f tokens/s\n", "throughput",
+             PerSecond(result.answered, result.measured),
+             PerSecond(result.tokens, result.measured));
   AppendLatency(&text, "latency", result.good);
-  absl::StrAppendFormat(&text,
-                        "%-12s%.1f requests and %.0f tokens on average, at most %d requests\n",
-                        "batches", BatchMean(result),
-                        Mean(static_cast<double>(result.batch_tokens), good), BatchLargest(result));
-  absl::StrAppendFormat(
-      &text, "%-12squeue %s, compute %s on average; generator used %.0f%% of a CPU\n", "server",
-      FormatLatency(good == 0 ? absl::ZeroDuration() : result.server_queue / good),
-      FormatLatency(good == 0 ? absl::ZeroDuration() : result.server_compute / good),
-      100 * result.cpu_share);
+  AppendText(&text, "%-12s%.1f requests and %.0f tokens on average, at most %d requests\n",
+             "batches", BatchMean(result), Mean(static_cast<double>(result.batch_tokens), good),
+             BatchLargest(result));
+  AppendText(&text, "%-12squeue %s, compute %s on average; generator used %.0f%% of a CPU\n",
+             "server", FormatLatency(good == 0 ? absl::ZeroDuration() : result.server_queue / good),
+             FormatLatency(good == 0 ? absl::ZeroDuration() : result.server_compute / good),
+             100 * result.cpu_share);
   if (result.errors.empty()) {
-    absl::StrAppendFormat(&text, "%-12snone\n", "errors");
+    AppendText(&text, "%-12snone\n", "errors");
   } else {
     AppendLatency(&text, "failed in", result.failed);
     for (const auto& [code, count] : result.errors) {
-      absl::StrAppendFormat(&text, "  %d x %s: %s\n", count, code, result.error_texts.at(code));
+      AppendText(&text, "  %d x %s: %s\n", count, code, result.error_texts.at(code));
     }
   }
   if (result.unsent > 0) {
-    absl::StrAppendFormat(&text, "%-12s%d (already %d under way)\n", "not sent", result.unsent,
-                          setting.plan.max_under_way);
+    AppendText(&text, "%-12s%d (already %d under way)\n", "not sent", result.unsent,
+               setting.plan.max_under_way);
   }
   if (result.wrong > 0) {
-    absl::StrAppendFormat(&text, "%-12s%d answers of another shape or with changed bits\n", "WRONG",
-                          result.wrong);
+    AppendText(&text, "%-12s%d answers of another shape or with changed bits\n", "WRONG",
+               result.wrong);
   }
   return text;
 }

@@ -16,22 +16,13 @@
 #include "client/cli/arrays.h"
 #include "client/cli/random_tensor.h"
 #include "nlohmann/json.hpp"
+#include "tests/client/cli/command_runner.h"
 #include "tests/client/fake_service.h"
 
 namespace attend::cli {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::internal::CaptureStderr;
-using ::testing::internal::CaptureStdout;
-using ::testing::internal::GetCapturedStderr;
-using ::testing::internal::GetCapturedStdout;
-
-struct Ran {
-  int exit;
-  std::string out;
-  std::string err;
-};
 
 class CommandTest : public testing::Test {
  protected:
@@ -41,20 +32,9 @@ class CommandTest : public testing::Test {
   }
   ~CommandTest() override { std::filesystem::remove_all(folder_); }
 
-  Ran Run(int (*command)(const std::vector<std::string>&), std::vector<std::string> arguments) {
+  Ran Run(Command command, std::vector<std::string> arguments) {
     arguments.push_back("--server=" + server_.address());
-    return RunBare(command, arguments);
-  }
-  static Ran RunBare(int (*command)(const std::vector<std::string>&),
-                     const std::vector<std::string>& arguments) {
-    CaptureStdout();
-    CaptureStderr();
-    Ran ran;
-    ran.exit = command(arguments);
-    fflush(stdout);
-    ran.out = GetCapturedStdout();
-    ran.err = GetCapturedStderr();
-    return ran;
+    return RunCommand(command, arguments);
   }
   std::string Path(const std::string& name) const { return (folder_ / name).string(); }
 
@@ -105,7 +85,7 @@ TEST_F(CommandTest, InfoAndHealth) {
 }
 
 TEST_F(CommandTest, NobodyListeningIsUnreachable) {
-  const Ran ran = RunBare(RunHealth, {"--server=ipv4:127.0.0.1:1"});
+  const Ran ran = RunCommand(RunHealth, {"--server=ipv4:127.0.0.1:1"});
   EXPECT_EQ(ran.exit, kUnreachable);
   EXPECT_THAT(ran.err, HasSubstr("UNAVAILABLE"));
 }
@@ -284,9 +264,9 @@ TEST_F(CommandTest, BenchFindsBitsThatChange) {
   builder.RegisterService(&changing);
   builder.RegisterService(&info);
   const auto server = builder.BuildAndStart();
-  const Ran ran =
-      RunBare(RunBench, {"--operator", "--heads=1", "--head-dim=4", "--rate=2000", "--warmup=0s",
-                         "--duration=100ms", "--check", absl::StrCat("--server=127.0.0.1:", port)});
+  const Ran ran = RunCommand(
+      RunBench, {"--operator", "--heads=1", "--head-dim=4", "--rate=2000", "--warmup=0s",
+                 "--duration=100ms", "--check", absl::StrCat("--server=127.0.0.1:", port)});
   EXPECT_EQ(ran.exit, kFailed) << ran.out;
   EXPECT_THAT(ran.out, HasSubstr("WRONG"));
 }
@@ -313,7 +293,7 @@ TEST_F(CommandTest, BenchSaysWhatIsWrong) {
 
 TEST_F(CommandTest, HelpOfEveryCommand) {
   for (const auto command : {RunLayers, RunInfo, RunHealth, RunCall, RunBench}) {
-    const Ran ran = RunBare(command, {"--help"});
+    const Ran ran = RunCommand(command, {"--help"});
     EXPECT_EQ(ran.exit, kOk);
     EXPECT_THAT(ran.out, HasSubstr("usage: attend "));
     EXPECT_THAT(ran.out, HasSubstr("--server=TARGET"));

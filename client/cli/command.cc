@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "client/cli/json.h"
 #include "client/cli/terminal.h"
 
 namespace attend::cli {
@@ -120,6 +121,13 @@ int ReportCall(const absl::Status& status) {
   // Found before sending: what the user gave.
   if (details.attempts == 0) return kUsage;
   return kFailed;
+}
+
+int PrintJson(const google::protobuf::Message& message) {
+  const absl::StatusOr<nlohmann::ordered_json> json = ToJson(message);
+  if (!json.ok()) return ReportCall(json.status());
+  WriteText(stdout, FormatJson(*json));
+  return kOk;
 }
 
 absl::StatusOr<v1::LayerInfo> FindLayer(client::Client& client, const std::string& name,

@@ -54,6 +54,9 @@ int ReportCall(const absl::Status& status);
 // The same for what the user gave: kUsage.
 int ReportUsage(absl::string_view message);
 
+// Prints the message as JSON (client/cli/json.h), and returns the exit code.
+int PrintJson(const google::protobuf::Message& message);
+
 // The layer asked for, or, with an empty name, the server's only one.
 // INVALID_ARGUMENT that lists the names where it has several.
 absl::StatusOr<v1::LayerInfo> FindLayer(client::Client& client, const std::string& name,

@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/command.h"
+#include "client/cli/json.h"
 #include "client/cli/terminal.h"
-#include "nlohmann/json.hpp"
 
 namespace attend::cli {
 namespace {
@@ -133,7 +133,7 @@ std::string ReportJson(const BenchSetting& setting, const LoadResult& result) {
   json["server_queue_ms_mean"] = Mean(absl::ToDoubleMilliseconds(result.server_queue), good);
   json["server_compute_ms_mean"] = Mean(absl::ToDoubleMilliseconds(result.server_compute), good);
   json["generator_cpu_share"] = result.cpu_share;
-  return json.dump(2) + "\n";
+  return FormatJson(json);
 }
 
 }  // namespace attend::cli

@@ -23,6 +23,7 @@ namespace attend::cli {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class CommandTest : public testing::Test {
  protected:
@@ -52,10 +53,14 @@ TEST_F(CommandTest, LayersListsThem) {
   EXPECT_THAT(ran.out, HasSubstr("  llama        decoder 4/30  yes      rotary=64,"));
   EXPECT_THAT(ran.out, HasSubstr("  rotary=64,theta=500000,llama3=8 qk-norm relative=32,backward "
                                  "softcap=50 window-left=4095\n"));
-  const Ran json = Run(RunLayers, {"--json", "--layer=l0"});
+  const Ran one = Run(RunLayers, {"l0"});
+  EXPECT_EQ(one.exit, kOk) << one.err;
+  EXPECT_THAT(one.out, HasSubstr("\nl0 "));
+  EXPECT_THAT(one.out, Not(HasSubstr("\nl1 ")));
+  const Ran json = Run(RunLayers, {"--json", "l0"});
   EXPECT_EQ(json.exit, kOk);
-  EXPECT_EQ(nlohmann::json::parse(json.out)["layers"][0]["embed_dim"], "4");
-  const Ran none = Run(RunLayers, {"--layer=none"});
+  EXPECT_EQ(nlohmann::json::parse(json.out)["layers"][0]["embed_dim"], 4);
+  const Ran none = Run(RunLayers, {"none"});
   EXPECT_EQ(none.exit, kFailed);
   EXPECT_THAT(none.err, HasSubstr("NOT_FOUND: no such layer"));
 }
@@ -74,6 +79,10 @@ TEST_F(CommandTest, InfoAndHealth) {
     EXPECT_THAT(info, HasSubstr(duration ? "1." + number.substr(1) + "s\n" : " " + number + "\n"))
         << field->name();
   }
+  const Ran json = Run(RunInfo, {"--json"});
+  EXPECT_EQ(nlohmann::json::parse(json.out)["workers"], 3);
+  EXPECT_EQ(nlohmann::json::parse(json.out)["limits"]["max_rows"].type_name(),
+            std::string("number"));
   const Ran serving = Run(RunHealth, {});
   EXPECT_EQ(serving.exit, kOk);
   EXPECT_EQ(serving.out, "SERVING\n");

@@ -50,26 +50,56 @@ bool Call::Advance() {
 }
 
 bool Call::EndAttempt() {
-  MutexLock lock(mutex_);
+  std::optional<absl::Duration> delay;
+  AttemptInfo info;
+  {
+    MutexLock lock(mutex_);
+    delay = EvaluateAttempt();
+    if (spec_.on_attempt) info = DescribeAttempt(delay);
+    if (delay.has_value()) {
+      reader_.reset();
+      context_.reset();
+      alarm_ = std::make_unique<grpc::Alarm>();
+      alarm_->Set(queue_, MonotonicAfter(pacer_.Wait(*delay)), this);
+    }
+  }
+  if (spec_.on_attempt) spec_.on_attempt(info);
+  return !delay.has_value();
+}
+
+std::optional<absl::Duration> Call::EvaluateAttempt() {
   ErrorDetails details = ReadTrailers(*context_, status_);
   // A server that was never reached sends no id.
   if (details.request_id.empty()) details.request_id = spec_.request_id;
   if (status_.ok()) {
     if (!spec_.is_probe) load_.RecordSuccess();
     result_ = {absl::OkStatus(), response_, attempts_, std::move(details.request_id)};
-    return true;
+    return std::nullopt;
   }
   const auto code = static_cast<absl::StatusCode>(status_.error_code());
   const std::optional<absl::Duration> delay = DelayAfter(code, details);
-  if (!delay.has_value() || cancelled_) {
-    Finish(code, status_.error_message(), std::move(details));
-    return true;
+  if (delay.has_value() && !cancelled_) return delay;
+  Finish(code, status_.error_message(), std::move(details));
+  return std::nullopt;
+}
+
+AttemptInfo Call::DescribeAttempt(std::optional<absl::Duration> retry_after) {
+  AttemptInfo info = {
+      .attempt = attempts_,
+      .method = spec_.method,
+      .peer = context_->peer(),
+      .request_bytes = spec_.request.Length(),
+      .response_bytes = response_.Length(),
+      .status = absl::Status(static_cast<absl::StatusCode>(status_.error_code()),
+                             status_.error_message()),
+      .trailers = {},
+      .retry_after = retry_after,
+  };
+  for (const auto& [key, value] : context_->GetServerTrailingMetadata()) {
+    info.trailers.emplace_back(std::string(key.data(), key.size()),
+                               std::string(value.data(), value.size()));
   }
-  reader_.reset();
-  context_.reset();
-  alarm_ = std::make_unique<grpc::Alarm>();
-  alarm_->Set(queue_, MonotonicAfter(pacer_.Wait(*delay)), this);
-  return false;
+  return info;
 }
 
 std::optional<absl::Duration> Call::DelayAfter(absl::StatusCode code, const ErrorDetails& details) {

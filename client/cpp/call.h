@@ -3,6 +3,7 @@
 #define ATTEND_CLIENT_CPP_CALL_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -10,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "attend/error.h"
+#include "attend/options.h"
 #include "client/cpp/call_spec.h"
 #include "client/cpp/load_control.h"
 #include "client/cpp/mutex.h"
@@ -59,6 +61,10 @@ class Call {
  private:
   void StartAttempt();
   bool EndAttempt();
+  // Returns how long to wait before the next attempt; absent: the call has ended.
+  std::optional<absl::Duration> EvaluateAttempt() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  AttemptInfo DescribeAttempt(std::optional<absl::Duration> retry_after)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::optional<absl::Duration> DelayAfter(absl::StatusCode code, const ErrorDetails& details);
   void Finish(absl::StatusCode code, absl::string_view message, ErrorDetails details);
 

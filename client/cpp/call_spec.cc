@@ -76,7 +76,8 @@ absl::StatusOr<CallSpec> MakeCallSpec(const char* method, const grpc::ByteBuffer
                    .retry = retry,
                    .metadata = options.metadata,
                    .credentials = options.credentials,
-                   .request_id = options.request_id};
+                   .request_id = options.request_id,
+                   .on_attempt = options.on_attempt};
   if (!spec.request_id.empty()) spec.metadata.emplace_back(kRequestIdKey, spec.request_id);
   return spec;
 }

@@ -2,6 +2,7 @@
 #ifndef ATTEND_CLIENT_CPP_CALL_SPEC_H_
 #define ATTEND_CLIENT_CPP_CALL_SPEC_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -21,6 +22,7 @@ struct CallSpec {
   Metadata metadata;
   std::shared_ptr<grpc::CallCredentials> credentials;
   std::string request_id;
+  std::function<void(const AttemptInfo&)> on_attempt;
   bool is_probe = false;  // neither retried nor counted by the load control
 };
 

@@ -4,12 +4,15 @@
 
 // What can be set for a client and for one of its calls.
 
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "attend/tensor_buffer.h"
 
@@ -97,6 +100,18 @@ struct ClientOptions {
 // printable ASCII, or of any bytes where the key ends in "-bin". A key may repeat.
 using Metadata = std::vector<std::pair<std::string, std::string>>;
 
+// One attempt of a call that has ended, for logs. What comes from the server may hold any bytes.
+struct AttemptInfo {
+  int attempt = 1;     // from 1
+  std::string method;  // "/attend.v1.AttentionService/MultiHeadAttention"
+  std::string peer;    // as gRPC has it: the server's address, or the target if none was reached
+  size_t request_bytes = 0;  // of the message
+  size_t response_bytes = 0;
+  absl::Status status;
+  Metadata trailers;
+  std::optional<absl::Duration> retry_after;  // absent: this was the last attempt
+};
+
 struct CallOptions {
   // For the whole call, its retries and waits included. Must be finite.
   absl::Duration timeout = kDefaultTimeout;
@@ -116,6 +131,10 @@ struct CallOptions {
   // (metadata x-request-id): at most 128 printable ASCII characters. Empty: the
   // server makes one.
   std::string request_id = {};
+
+  // Runs after each attempt, on the thread that runs the call: the caller's, or the client's for
+  // callbacks. Must not block and must not cancel the call.
+  std::function<void(const AttemptInfo&)> on_attempt = {};
 };
 
 }  // namespace attend::client

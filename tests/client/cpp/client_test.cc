@@ -20,8 +20,10 @@ namespace attend::client {
 namespace {
 
 using absl::Milliseconds;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Pair;
 
 std::unique_ptr<Client> Connect(ClientOptions options) {
   absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options);
@@ -467,6 +469,33 @@ TEST(ClientTest, MetadataAndRequestIdReachTheServerAndTheResponse) {
   EXPECT_EQ(response->request_id, "mine-1");
   std::lock_guard<std::mutex> lock(mutex);
   EXPECT_EQ(tenant, "a");
+}
+
+TEST(ClientTest, EveryAttemptIsReported) {
+  FakeServer server;
+  server.service.set_hook(FailFirst(1, grpc::StatusCode::RESOURCE_EXHAUSTED, "7"));
+  FakePacer pacer;
+  const auto client = CreateClient({.targets = {server.address()}}, pacer);
+  std::vector<AttemptInfo> attempts;
+  CallOptions options;
+  options.on_attempt = [&](const AttemptInfo& info) { attempts.push_back(info); };
+  ASSERT_TRUE(client->Call(SmallRequest(), options).ok());
+  ASSERT_EQ(attempts.size(), 2u);
+  const AttemptInfo& failed = attempts[0];
+  EXPECT_EQ(failed.attempt, 1);
+  EXPECT_EQ(failed.method, "/attend.v1.AttentionService/MultiHeadAttention");
+  EXPECT_EQ(failed.peer, "ipv4:" + server.address());
+  EXPECT_EQ(failed.request_bytes, PreparedRequest::Create(SmallRequest())->size_bytes());
+  EXPECT_EQ(failed.response_bytes, 0u);
+  EXPECT_EQ(failed.status, absl::ResourceExhaustedError("not now"));
+  EXPECT_THAT(failed.trailers, Contains(Pair("x-request-id", "r1")));
+  EXPECT_THAT(failed.trailers, Contains(Pair("grpc-retry-pushback-ms", "7")));
+  ASSERT_TRUE(failed.retry_after.has_value());
+  EXPECT_THAT(pacer.waits(), ElementsAre(*failed.retry_after));
+  EXPECT_EQ(attempts[1].attempt, 2);
+  EXPECT_EQ(attempts[1].status, absl::OkStatus());
+  EXPECT_GT(attempts[1].response_bytes, 0u);
+  EXPECT_FALSE(attempts[1].retry_after.has_value());
 }
 
 TEST(ClientTest, WrongCallOptionsAreRefusedByName) {

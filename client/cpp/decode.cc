@@ -11,16 +11,17 @@
 #include "absl/strings/str_cat.h"
 #include "attend/v1/attention.pb.h"
 #include "attend/v1/tensor.pb.h"
-#include "client/cpp/chunks.h"
 #include "client/cpp/codec.h"
+#include "client/cpp/read_message.h"
 #include "client/cpp/status.h"
-#include "client/cpp/wire_reader.h"
+#include "proto/wire/received_bytes.h"
 
 namespace attend::client::internal {
 namespace {
 
 // Bounds for what a hostile or broken server may send: more than any response of
 // this API has.
+constexpr size_t kMaxFields = 10'000;
 constexpr size_t kMaxRank = 8;
 constexpr size_t kMaxSha256Bytes = 64;  // in hex
 
@@ -109,10 +110,10 @@ bool ReadResponse(WireReader& wire, const ResponseFields& fields, ResponseParts&
     if (tag.field == fields.log_sum_exp) return ReadTensor(wire, parts.log_sum_exp);
     if (tag.field == fields.timing) return ReadTiming(wire, response.timing);
     if (tag.field == fields.layer_sha256) {
-      return wire.ReadString(kMaxSha256Bytes, response.layer_sha256);
+      return ReadString(wire, kMaxSha256Bytes, response.layer_sha256);
     }
     if (tag.field == fields.warnings && response.warnings.size() < kMaxWarnings) {
-      return wire.ReadString(kMaxWarningBytes, response.warnings.emplace_back());
+      return ReadString(wire, kMaxWarningBytes, response.warnings.emplace_back());
     }
     return wire.SkipField(tag);
   });
@@ -165,9 +166,9 @@ absl::Status MakeTensor(const WireReader& wire, absl::string_view name,
 absl::StatusOr<AttentionResponse> DecodeOrThrow(const grpc::ByteBuffer& message,
                                                 const ResponseFields& fields,
                                                 const ResponseBuffers& buffers, Allocate allocate) {
-  Chunks chunks;
-  if (!Split(message, chunks)) return UndecodableError();
-  WireReader wire(chunks.views);
+  const std::optional<WireBytes> bytes = ReceivedBytes(message);
+  if (!bytes.has_value()) return UndecodableError();
+  WireReader wire(*bytes, kMaxFields);
   ResponseParts parts;
   AttentionResponse response;
   if (!ReadResponse(wire, fields, parts, response) || !parts.output.has_value()) {

@@ -2,14 +2,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <optional>
 #include <string>
 
-#include "client/cpp/chunks.h"
 #include "client/cpp/codec.h"
+#include "client/cpp/read_message.h"
 #include "client/cpp/status.h"
-#include "client/cpp/wire_reader.h"
 #include "grpcpp/support/proto_buffer_reader.h"
 #include "grpcpp/support/slice.h"
+#include "proto/wire/received_bytes.h"
 
 namespace attend::client::internal {
 namespace {
@@ -22,14 +23,17 @@ constexpr size_t kMaxInfoFields = 1 << 16;
 // grpc.health.v1.HealthCheckResponse.
 constexpr uint32_t kHealthStatusFieldNumber = 1;
 
+std::optional<WireBytes> ReceivedInfo(const grpc::ByteBuffer& buffer) {
+  return buffer.Length() > kMaxInfoBytes ? std::nullopt : ReceivedBytes(buffer);
+}
+
 absl::Status ParseOrThrow(grpc::ByteBuffer& buffer, google::protobuf::MessageLite& message) {
-  Chunks chunks;
-  if (buffer.Length() > kMaxInfoBytes || !Split(buffer, chunks)) return UndecodableError();
-  WireReader wire(chunks.views);
-  size_t fields = 0;
-  const bool read = ReadMessage(
-      wire, [&](WireTag tag) { return ++fields <= kMaxInfoFields && wire.SkipField(tag); });
-  if (!read) return UndecodableError();
+  const std::optional<WireBytes> bytes = ReceivedInfo(buffer);
+  if (!bytes.has_value()) return UndecodableError();
+  WireReader wire(*bytes, kMaxInfoFields);
+  if (!ReadMessage(wire, [&](WireTag tag) { return wire.SkipField(tag); })) {
+    return UndecodableError();
+  }
   grpc::ProtoBufferReader reader(&buffer);
   const bool parsed = reader.status().ok() && message.ParseFromZeroCopyStream(&reader);
   return parsed ? absl::OkStatus() : UndecodableError();
@@ -38,9 +42,9 @@ absl::Status ParseOrThrow(grpc::ByteBuffer& buffer, google::protobuf::MessageLit
 }  // namespace
 
 absl::StatusOr<HealthStatus> DecodeHealth(const grpc::ByteBuffer& message) {
-  Chunks chunks;
-  if (message.Length() > kMaxInfoBytes || !Split(message, chunks)) return UndecodableError();
-  WireReader wire(chunks.views);
+  const std::optional<WireBytes> bytes = ReceivedInfo(message);
+  if (!bytes.has_value()) return UndecodableError();
+  WireReader wire(*bytes, kMaxInfoFields);
   int64_t status = 0;
   const bool read = ReadMessage(wire, [&](WireTag tag) {
     const bool known = tag.field == kHealthStatusFieldNumber && tag.type == WireType::kVarint;

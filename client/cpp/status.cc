@@ -9,7 +9,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
-#include "client/cpp/wire_reader.h"
+#include "client/cpp/read_message.h"
+#include "proto/wire/reader.h"
 
 namespace attend::client {
 namespace {
@@ -40,16 +41,17 @@ constexpr uint32_t kEntryValueFieldNumber = 2;
 
 // More than any text of ErrorInfo has; the trailers of a call have 8 KiB.
 constexpr size_t kMaxTextBytes = 8 << 10;
+constexpr size_t kMaxFields = kMaxTextBytes / 2;
 
-bool ReadText(internal::WireReader& wire, std::string& text) {
-  return wire.ReadString(kMaxTextBytes, text);
+bool ReadText(WireReader& wire, std::string& text) {
+  return internal::ReadString(wire, kMaxTextBytes, text);
 }
 
-bool ReadMetadataEntry(internal::WireReader& wire, ErrorDetails* details) {
+bool ReadMetadataEntry(WireReader& wire, ErrorDetails* details) {
   std::string key;
   std::string value;
-  const bool read = ReadSubmessage(wire, [&](internal::WireTag tag) {
-    if (tag.type != internal::WireType::kLength) return wire.SkipField(tag);
+  const bool read = internal::ReadSubmessage(wire, [&](WireTag tag) {
+    if (tag.type != WireType::kLength) return wire.SkipField(tag);
     if (tag.field == kEntryKeyFieldNumber) return ReadText(wire, key);
     if (tag.field == kEntryValueFieldNumber) return ReadText(wire, value);
     return wire.SkipField(tag);
@@ -59,9 +61,9 @@ bool ReadMetadataEntry(internal::WireReader& wire, ErrorDetails* details) {
 }
 
 bool ReadInfo(absl::string_view info, ErrorDetails* details) {
-  internal::WireReader wire(absl::MakeConstSpan(&info, 1));
-  return ReadMessage(wire, [&](internal::WireTag tag) {
-    if (tag.type != internal::WireType::kLength) return wire.SkipField(tag);
+  WireReader wire(WireBytes(absl::MakeConstSpan(&info, 1)), kMaxFields);
+  return internal::ReadMessage(wire, [&](WireTag tag) {
+    if (tag.type != WireType::kLength) return wire.SkipField(tag);
     if (tag.field == kErrorInfoReasonFieldNumber) return ReadText(wire, details->reason);
     if (tag.field == kErrorInfoDomainFieldNumber) return ReadText(wire, details->domain);
     if (tag.field == kErrorInfoMetadataFieldNumber) return ReadMetadataEntry(wire, details);
@@ -70,11 +72,11 @@ bool ReadInfo(absl::string_view info, ErrorDetails* details) {
 }
 
 // The value of an Any that holds an ErrorInfo; empty where it holds another message.
-bool ReadAny(internal::WireReader& wire, std::string& info) {
+bool ReadAny(WireReader& wire, std::string& info) {
   std::string type;
   std::string value;
-  const bool read = ReadSubmessage(wire, [&](internal::WireTag tag) {
-    if (tag.type != internal::WireType::kLength) return wire.SkipField(tag);
+  const bool read = internal::ReadSubmessage(wire, [&](WireTag tag) {
+    if (tag.type != WireType::kLength) return wire.SkipField(tag);
     if (tag.field == kAnyTypeUrlFieldNumber) return ReadText(wire, type);
     if (tag.field == kAnyValueFieldNumber) return ReadText(wire, value);
     return wire.SkipField(tag);
@@ -139,7 +141,7 @@ absl::Status OutOfMemoryError() {
 }
 
 void ReadErrorInfo(absl::string_view serialized_status, ErrorDetails* details) {
-  WireReader wire(absl::MakeConstSpan(&serialized_status, 1));
+  WireReader wire(WireBytes(absl::MakeConstSpan(&serialized_status, 1)), kMaxFields);
   std::string info;
   const bool read = ReadMessage(wire, [&](WireTag tag) {
     const bool is_detail = tag.field == kStatusDetailsFieldNumber && tag.type == WireType::kLength;

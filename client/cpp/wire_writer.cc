@@ -10,13 +10,17 @@
 
 #include "attend/v1/tensor.pb.h"
 #include "grpcpp/support/slice.h"
+#include "proto/wire/writer.h"
 
 namespace attend::client::internal {
 namespace {
 
-constexpr int kVarint = 0;
-constexpr int kLengthDelimited = 2;
-constexpr int kFixed32 = 5;
+using wire_writer::AppendLengthTag;
+using wire_writer::AppendMessage;
+using wire_writer::AppendTag;
+using wire_writer::AppendVarint;
+using wire_writer::AppendVarintField;
+using wire_writer::VarintSize;
 
 // Below this, a copy costs less than a slice with its own reference count and
 // the extra entry in every frame's write.
@@ -24,10 +28,6 @@ constexpr size_t kMinUncopiedBytes = 16 << 10;
 
 static_assert(std::endian::native == std::endian::little,
               "tensors travel little-endian; a big-endian host must swap them");
-
-size_t VarintSize(uint64_t value) {
-  return (std::bit_width(value | 1) + 6) / 7;
-}
 
 bool Uncopied(const TensorView& view) {
   return view.owner() != nullptr && view.size_bytes() >= kMinUncopiedBytes;
@@ -47,56 +47,38 @@ std::string& WireWriter::Tail() {
   return pieces_.back().bytes;
 }
 
-void WireWriter::Append(absl::string_view bytes) {
-  Tail().append(bytes.data(), bytes.size());
-  size_ += bytes.size();
-}
-
-void WireWriter::RawVarint(uint64_t value) {
-  char bytes[10];
-  size_t n = 0;
-  while (value >= 0x80) {
-    bytes[n++] = static_cast<char>(value | 0x80);
-    value >>= 7;
+size_t WireWriter::size() const {
+  size_t size = 0;
+  for (const Piece& piece : pieces_) {
+    size += piece.bytes.size() + (piece.tensor == nullptr ? 0 : piece.tensor->size_bytes());
   }
-  bytes[n++] = static_cast<char>(value);
-  Append(absl::string_view(bytes, n));
-}
-
-void WireWriter::Key(int field, int wire_type) {
-  RawVarint(static_cast<uint64_t>(field) << 3 | static_cast<uint64_t>(wire_type));
+  return size;
 }
 
 void WireWriter::Varint(int field, uint64_t value) {
-  if (value == 0) return;
-  Key(field, kVarint);
-  RawVarint(value);
+  AppendVarintField(field, value, Tail());
 }
 
 void WireWriter::Int64(int field, int64_t value) {
-  Key(field, kVarint);
-  RawVarint(static_cast<uint64_t>(value));
+  AppendTag(field, WireType::kVarint, Tail());
+  AppendVarint(static_cast<uint64_t>(value), Tail());
 }
 
 void WireWriter::Float(int field, float value) {
-  Key(field, kFixed32);
-  Append(absl::string_view(reinterpret_cast<const char*>(&value), sizeof(value)));
+  AppendTag(field, WireType::kFixed32, Tail());
+  Tail().append(reinterpret_cast<const char*>(&value), sizeof(value));
 }
 
 void WireWriter::String(int field, absl::string_view value) {
-  if (value.empty()) return;
-  Key(field, kLengthDelimited);
-  RawVarint(value.size());
-  Append(value);
+  if (!value.empty()) AppendMessage(field, value, Tail());
 }
 
 void WireWriter::PackedVarints(int field, absl::Span<const int64_t> values) {
   if (values.empty()) return;
-  size_t bytes = 0;
-  for (const int64_t value : values) bytes += VarintSize(static_cast<uint64_t>(value));
-  Key(field, kLengthDelimited);
-  RawVarint(bytes);
-  for (const int64_t value : values) RawVarint(static_cast<uint64_t>(value));
+  size_t size = 0;
+  for (const int64_t value : values) size += VarintSize(static_cast<uint64_t>(value));
+  AppendLengthTag(field, size, Tail());
+  for (const int64_t value : values) AppendVarint(static_cast<uint64_t>(value), Tail());
 }
 
 void WireWriter::PackedFloats(int field, absl::Span<const float> values) {
@@ -109,20 +91,16 @@ void WireWriter::Tensor(int field, const TensorView& view) {
   tensor.Varint(v1::Tensor::kDataTypeFieldNumber, static_cast<uint64_t>(view.type()));
   tensor.PackedVarints(v1::Tensor::kShapeFieldNumber, view.shape());
   if (view.size_bytes() > 0) {
-    tensor.Key(v1::Tensor::kDataFieldNumber, kLengthDelimited);
-    tensor.RawVarint(view.size_bytes());
+    AppendLengthTag(v1::Tensor::kDataFieldNumber, view.size_bytes(), tensor.Tail());
     tensor.pieces_.back().tensor = &view;
-    tensor.size_ += view.size_bytes();
   }
   Message(field, std::move(tensor));
 }
 
 void WireWriter::Message(int field, WireWriter&& message) {
-  Key(field, kLengthDelimited);
-  RawVarint(message.size_);
+  AppendLengthTag(field, message.size(), Tail());
   pieces_.insert(pieces_.end(), std::make_move_iterator(message.pieces_.begin()),
                  std::make_move_iterator(message.pieces_.end()));
-  size_ += message.size_;
 }
 
 grpc::ByteBuffer WireWriter::ToByteBuffer() const {

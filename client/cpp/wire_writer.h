@@ -13,9 +13,9 @@
 
 namespace attend::client::internal {
 
-// One protobuf message under construction, in the standard encoding, with the
-// tensors' bytes left where they are until ToByteBuffer: the generated classes
-// would copy them twice (into the message, then into its serialization).
+// One protobuf message under construction, with the tensors' bytes left where they
+// are until ToByteBuffer: the generated classes would copy them twice (into the
+// message, then into its serialization).
 //
 // Holds pointers into the views given to Tensor(): they must outlive it.
 // Like proto3, the scalar functions leave out a value of 0 and empty lists.
@@ -34,7 +34,7 @@ class WireWriter {
   // A nested message; written also where it is empty.
   void Message(int field, WireWriter&& message);
 
-  size_t size() const { return size_; }
+  size_t size() const;
 
   // Everything without an owner goes into as few slices as possible, copied
   // once; large data with an owner becomes a slice of its own, uncopied.
@@ -47,13 +47,10 @@ class WireWriter {
     const TensorView* tensor = nullptr;
   };
 
+  // Where the next bytes go.
   std::string& Tail();
-  void Append(absl::string_view bytes);
-  void Key(int field, int wire_type);
-  void RawVarint(uint64_t value);
 
   std::vector<Piece> pieces_;
-  size_t size_ = 0;
 };
 
 }  // namespace attend::client::internal

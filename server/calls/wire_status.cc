@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/status.h"
-#include "server/codec/wire_writer.h"
+#include "proto/wire/writer.h"
 
 namespace attend {
 namespace {

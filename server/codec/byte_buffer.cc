@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/codec/byte_buffer.h"
 
+#include <optional>
 #include <utility>
 
 #include "core/base/status.h"
+#include "proto/wire/received_bytes.h"
 
 namespace attend {
 namespace {
@@ -21,16 +23,10 @@ absl::Status MissingMessageError() {
                    "the request message is missing or cut short");
 }
 
-absl::StatusOr<ReceivedMessage> ReceivedMessage::Open(const grpc::ByteBuffer& buffer) {
-  ReceivedMessage message;
-  if (!buffer.Valid() || !buffer.Dump(&message.slices_).ok()) {
-    return MissingMessageError();
-  }
-  message.chunks_.reserve(message.slices_.size());
-  for (const grpc::Slice& slice : message.slices_) {
-    message.chunks_.emplace_back(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  }
-  return message;
+absl::StatusOr<WireBytes> OpenMessage(const grpc::ByteBuffer& buffer) {
+  const std::optional<WireBytes> bytes = ReceivedBytes(buffer);
+  if (!bytes.has_value()) return MissingMessageError();
+  return *bytes;
 }
 
 grpc::ByteBuffer MakeByteBuffer(std::shared_ptr<const Response> response,

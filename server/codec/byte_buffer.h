@@ -9,9 +9,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "core/engine/request.h"
+#include "proto/wire/bytes.h"
 #include "server/codec/response_encoder.h"
 
 namespace attend {
@@ -19,24 +18,10 @@ namespace attend {
 // INVALID_ARGUMENT UNDECODABLE, for a call without a whole message.
 absl::Status MissingMessageError();
 
-// The chunks of a received message, not copied from gRPC.
-//
-// End its life before that of the buffer's bytes (its Clear or destructor). The
-// one that lets go of the last reference returns the bytes to the memory quota,
-// which may wake a reclaimer; gRPC 1.51 crashes when that happens in a slice's
-// destructor rather than in the buffer's (ExecCtx::Run without an ExecCtx).
-class ReceivedMessage {
- public:
-  // INVALID_ARGUMENT where gRPC has no whole message: it calls handlers for
-  // missing and cut payloads too, with a buffer that is not valid.
-  static absl::StatusOr<ReceivedMessage> Open(const grpc::ByteBuffer& buffer);
-
-  absl::Span<const absl::string_view> chunks() const { return chunks_; }
-
- private:
-  std::vector<grpc::Slice> slices_;
-  std::vector<absl::string_view> chunks_;
-};
+// The message that `buffer` holds, where gRPC holds it: must not be used after the buffer is
+// changed or destroyed. INVALID_ARGUMENT where gRPC has no whole message: it calls handlers for
+// missing and cut payloads too, with a buffer that is not valid.
+absl::StatusOr<WireBytes> OpenMessage(const grpc::ByteBuffer& buffer);
 
 // Hands the encoded response to gRPC without a copy of its results. `response`
 // is released when gRPC has let go of the last byte, on a thread of gRPC's.

@@ -19,10 +19,7 @@ bool ReadVarintField(WireReader& wire, WireTag tag, uint64_t& value) {
 }
 
 bool ReadElement(WireReader& wire, int64_t& value) {
-  uint64_t bits = 0;
-  if (!wire.ReadVarint(bits)) return false;
-  value = static_cast<int64_t>(bits);
-  return true;
+  return wire.ReadInt64(value);
 }
 
 bool ReadElement(WireReader& wire, float& value) {
@@ -127,10 +124,7 @@ absl::Status ReadString(WireReader& wire, const FieldPath& path, WireTag tag, si
 }
 
 absl::Status ReadBytes(WireReader& wire, const FieldPath& path, WireTag tag, WireSpan& value) {
-  size_t size = 0;
-  if (tag.type != WireType::kLength || !wire.ReadLength(size) || !wire.ReadSpan(size, value)) {
-    return Undecodable(wire, path);
-  }
+  if (tag.type != WireType::kLength || !wire.ReadSpan(value)) return Undecodable(wire, path);
   return absl::OkStatus();
 }
 

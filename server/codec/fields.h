@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "core/base/status.h"
-#include "server/codec/wire_reader.h"
+#include "proto/wire/reader.h"
 
 namespace attend {
 

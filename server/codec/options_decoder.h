@@ -8,10 +8,10 @@
 
 #include "absl/status/statusor.h"
 #include "core/attention/options.h"
+#include "proto/wire/reader.h"
 #include "server/codec/fields.h"
 #include "server/codec/limits.h"
 #include "server/codec/tensor_decoder.h"
-#include "server/codec/wire_reader.h"
 
 namespace attend {
 

@@ -6,9 +6,9 @@
 
 #include "attend/v1/attention.pb.h"
 #include "google/protobuf/duration.pb.h"
+#include "proto/wire/reader.h"
+#include "proto/wire/writer.h"
 #include "server/codec/fields.h"
-#include "server/codec/wire_reader.h"
-#include "server/codec/wire_writer.h"
 
 namespace attend {
 namespace {
@@ -44,18 +44,6 @@ absl::Status ReadTimeout(WireReader& wire, WireTag tag, std::optional<absl::Dura
   return absl::OkStatus();
 }
 
-// The chunks that hold the span.
-std::vector<absl::string_view> Cut(absl::Span<const absl::string_view> chunks, WireSpan span) {
-  std::vector<absl::string_view> parts;
-  size_t offset = span.offset;
-  for (size_t chunk = span.chunk; span.size > 0; ++chunk, offset = 0) {
-    const absl::string_view part = chunks[chunk].substr(offset, span.size);
-    if (!part.empty()) parts.push_back(part);
-    span.size -= part.size();
-  }
-  return parts;
-}
-
 int FieldOf(PipelineKind kind) {
   return kind == PipelineKind::kMultiHeadAttention
              ? v1::PipelineResponse::kMultiHeadAttentionFieldNumber
@@ -64,8 +52,8 @@ int FieldOf(PipelineKind kind) {
 
 }  // namespace
 
-absl::StatusOr<PipelineFrame> ReadPipelineFrame(absl::Span<const absl::string_view> chunks) {
-  WireReader wire(chunks, kMaxFields);
+absl::StatusOr<PipelineFrame> ReadPipelineFrame(const WireBytes& message) {
+  WireReader wire(message, kMaxFields);
   PipelineFrame frame;
   int kinds = 0;
   const auto read_body = [&](const FieldPath& path, WireTag tag, PipelineKind kind) {
@@ -73,7 +61,7 @@ absl::StatusOr<PipelineFrame> ReadPipelineFrame(absl::Span<const absl::string_vi
     ATTEND_RETURN_IF_ERROR(ReadBytes(wire, path, tag, span));
     ++kinds;
     frame.kind = kind;
-    frame.body = Cut(chunks, span);
+    frame.body = message.Part(span);
     return absl::OkStatus();
   };
   ATTEND_RETURN_IF_ERROR(ReadMessage(wire, kRoot, [&](WireTag tag) {

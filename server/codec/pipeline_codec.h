@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
+#include "proto/wire/bytes.h"
 #include "server/codec/response_encoder.h"
 
 namespace attend {
@@ -23,13 +23,12 @@ struct PipelineFrame {
   std::optional<absl::Duration> timeout;
   // INVALID_ARGUMENT: the message holds none of the kinds, or several.
   absl::StatusOr<PipelineKind> kind = PipelineKind::kCancel;
-  // The bytes of the request, borrowed from the message.
-  std::vector<absl::string_view> body;
+  WireBytes body;  // the request, a part of the message
 };
 
-// Reads a PipelineRequest that lies in `chunks`. INVALID_ARGUMENT UNDECODABLE for bytes that are
-// none. Unknown fields are skipped. Thread-safe.
-absl::StatusOr<PipelineFrame> ReadPipelineFrame(absl::Span<const absl::string_view> chunks);
+// Reads a PipelineRequest. INVALID_ARGUMENT UNDECODABLE for bytes that are none. Unknown fields are
+// skipped. Thread-safe.
+absl::StatusOr<PipelineFrame> ReadPipelineFrame(const WireBytes& message);
 
 // Makes a PipelineResponse of an encoded response of that kind, whose pieces are moved.
 // Precondition: the kind is not kCancel.

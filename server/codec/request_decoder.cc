@@ -11,7 +11,6 @@
 #include "server/codec/fields.h"
 #include "server/codec/options_decoder.h"
 #include "server/codec/tensor_decoder.h"
-#include "server/codec/wire_reader.h"
 
 namespace attend {
 namespace {
@@ -84,9 +83,9 @@ absl::StatusOr<Priority> DecodePriority(int value) {
 }  // namespace
 
 absl::StatusOr<MultiHeadAttentionRequest> DecodeMultiHeadAttentionRequest(
-    absl::Span<const absl::string_view> chunks, const DecodeLimits& limits) {
+    const WireBytes& message, const DecodeLimits& limits) {
   using Wire = v1::MultiHeadAttentionRequest;
-  WireReader wire(chunks, limits.MaxFields());
+  WireReader wire(message, limits.MaxFields());
   MultiHeadAttentionRequest request;
   OperandParts parts;
   int priority = 0;
@@ -121,9 +120,9 @@ absl::StatusOr<MultiHeadAttentionRequest> DecodeMultiHeadAttentionRequest(
 }
 
 absl::StatusOr<ScaledDotProductAttentionRequest> DecodeScaledDotProductAttentionRequest(
-    absl::Span<const absl::string_view> chunks, const DecodeLimits& limits) {
+    const WireBytes& message, const DecodeLimits& limits) {
   using Wire = v1::ScaledDotProductAttentionRequest;
-  WireReader wire(chunks, limits.MaxFields());
+  WireReader wire(message, limits.MaxFields());
   ScaledDotProductAttentionRequest request;
   OperandParts parts;
   int layout = 0;

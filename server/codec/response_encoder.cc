@@ -6,7 +6,7 @@
 
 #include "attend/v1/attention.pb.h"
 #include "attend/v1/tensor.pb.h"
-#include "server/codec/wire_writer.h"
+#include "proto/wire/writer.h"
 
 namespace attend {
 namespace {

@@ -7,8 +7,8 @@
 
 #include "absl/status/statusor.h"
 #include "core/tensor/tensor.h"
+#include "proto/wire/reader.h"
 #include "server/codec/fields.h"
-#include "server/codec/wire_reader.h"
 
 namespace attend {
 

@@ -67,8 +67,8 @@ absl::Status AttentionCall::Submit() {
 }
 
 absl::StatusOr<Request> AttentionCall::Decode(MemoryCharge& charge) {
-  ATTEND_ASSIGN_OR_RETURN(const ReceivedMessage message, ReceivedMessage::Open(request_));
-  return DecodeRequest(shared_, method_, message.chunks(), request_.Length(), caller_.id(), charge);
+  ATTEND_ASSIGN_OR_RETURN(const WireBytes message, OpenMessage(request_));
+  return DecodeRequest(shared_, method_, message, message.size(), caller_.id(), charge);
 }
 
 void AttentionCall::OnFinished(absl::StatusOr<Response> response) {

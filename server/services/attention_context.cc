@@ -18,9 +18,8 @@ namespace attend {
 namespace {
 
 template <auto decode>
-absl::StatusOr<Request> Decode(absl::Span<const absl::string_view> chunks,
-                               const DecodeLimits& limits) {
-  auto request = decode(chunks, limits);
+absl::StatusOr<Request> Decode(const WireBytes& message, const DecodeLimits& limits) {
+  auto request = decode(message, limits);
   if (!request.ok()) return request.status();
   return Request(*std::move(request));
 }
@@ -61,17 +60,16 @@ const AttentionMethod kScaledDotProductAttentionMethod = {
     EncodeScaledDotProductAttentionResponse};
 
 absl::StatusOr<Request> DecodeRequest(const AttentionContext& context,
-                                      const AttentionMethod& method,
-                                      absl::Span<const absl::string_view> chunks, size_t bytes,
-                                      CallerId caller, MemoryCharge& charge) {
-  const auto size = static_cast<int64_t>(bytes);
+                                      const AttentionMethod& method, const WireBytes& request,
+                                      size_t message_bytes, CallerId caller, MemoryCharge& charge) {
+  const auto size = static_cast<int64_t>(message_bytes);
   if (const int64_t limit = context.limits.max_request_bytes; size > limit) {
     return MakeError(absl::StatusCode::kResourceExhausted, "TOO_LARGE", "",
                      absl::StrCat("the message has ", size, " bytes; this server takes ", limit,
                                   ": send smaller ones"));
   }
   ATTEND_ASSIGN_OR_RETURN(charge, context.engine.budget().Charge(size, caller));
-  return method.decode(chunks, context.limits.decode);
+  return method.decode(request, context.limits.decode);
 }
 
 void ObserveStages(Metrics& metrics, const absl::StatusOr<Response>& response,

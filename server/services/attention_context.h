@@ -14,9 +14,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "core/base/caller_table.h"
 #include "core/engine/engine.h"
+#include "proto/wire/bytes.h"
 #include "server/calls/calls_in_flight.h"
 #include "server/calls/deadline_timer.h"
 #include "server/codec/limits.h"
@@ -40,8 +40,7 @@ struct AttentionLimits {
 // How the messages of one kind of request are read and written.
 struct AttentionMethod {
   Method method;
-  absl::StatusOr<Request> (*decode)(absl::Span<const absl::string_view> chunks,
-                                    const DecodeLimits& limits);
+  absl::StatusOr<Request> (*decode)(const WireBytes& message, const DecodeLimits& limits);
   std::vector<EncodedPiece> (*encode)(const Response& response);
 };
 extern const AttentionMethod kMultiHeadAttentionMethod;
@@ -63,13 +62,12 @@ struct AttentionContext {
   std::function<void(absl::string_view peer)> close_connection;
 };
 
-// Reads a request of `bytes` bytes that lie in `chunks`, after it has charged them to the caller:
-// nothing is allocated before. RESOURCE_EXHAUSTED TOO_LARGE, and the errors of MemoryBudget::Charge
-// and of the decoder.
+// Reads a request after it has charged the bytes of its message to the caller: nothing is allocated
+// before. `message_bytes` is more than the size of `request` where that is a part of the message.
+// RESOURCE_EXHAUSTED TOO_LARGE, and the errors of MemoryBudget::Charge and of the decoder.
 absl::StatusOr<Request> DecodeRequest(const AttentionContext& context,
-                                      const AttentionMethod& method,
-                                      absl::Span<const absl::string_view> chunks, size_t bytes,
-                                      CallerId caller, MemoryCharge& charge);
+                                      const AttentionMethod& method, const WireBytes& request,
+                                      size_t message_bytes, CallerId caller, MemoryCharge& charge);
 
 // Observes how long a request waited and was computed, or, if it was never computed, waited until
 // it was cancelled or expired. `submitted` is a steady time.

@@ -91,15 +91,15 @@ absl::Status PipelineCall::Handle(std::shared_ptr<Item>& item) {
   MemoryCharge charge;
   absl::StatusOr<Request> request = absl::UnknownError("not decoded");
   {
-    ATTEND_ASSIGN_OR_RETURN(const ReceivedMessage message, ReceivedMessage::Open(message_));
-    ATTEND_ASSIGN_OR_RETURN(const PipelineFrame frame, ReadPipelineFrame(message.chunks()));
+    ATTEND_ASSIGN_OR_RETURN(const WireBytes message, OpenMessage(message_));
+    ATTEND_ASSIGN_OR_RETURN(const PipelineFrame frame, ReadPipelineFrame(message));
     if (frame.kind.ok() && *frame.kind == PipelineKind::kCancel) {
       CancelItem(frame.id);
       return absl::OkStatus();
     }
     item = std::make_shared<Item>(shared_from_this());
     ATTEND_RETURN_IF_ERROR(Register(frame, item));
-    request = DecodeRequest(shared_, MethodOf(item->kind), frame.body, message_.Length(),
+    request = DecodeRequest(shared_, MethodOf(item->kind), frame.body, message.size(),
                             item->caller.id(), charge);
   }
   message_.Clear();

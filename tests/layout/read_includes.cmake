@@ -3,7 +3,8 @@
 # list_sources(ROOT OUT): sets OUT to the sources under ROOT, relative to it, in order of name.
 function(list_sources root out)
   file(GLOB_RECURSE sources RELATIVE ${root} ${root}/core/*.h ${root}/core/*.cc
-       ${root}/server/*.h ${root}/server/*.cc ${root}/client/*.h ${root}/client/*.cc)
+       ${root}/server/*.h ${root}/server/*.cc ${root}/client/*.h ${root}/client/*.cc
+       ${root}/proto/*.h ${root}/proto/*.cc)
   if(NOT sources)
     message(FATAL_ERROR "no sources under ${root}")
   endif()

@@ -150,6 +150,7 @@ TEST(HostileServerTest, AResponseThatIsNoneIsDataLoss) {
       {"bad weights beside a good output", good + BytesField(2, FloatTensor({7}, 1))},
       {"a hash of a megabyte", good + BytesField(3, std::string(1 << 20, 'a'))},
       {"groups in groups", good + std::string(1 << 20, '\x3b')},
+      {"a million fields", good + std::string(2'000'000, '\x38')},
       {"a varint of 11 bytes", good + "\x38" + std::string(11, '\x80')},
   };
   for (const auto& [what, bytes] : answers) {

@@ -24,14 +24,14 @@ template <>
 struct Codec<v1::MultiHeadAttentionRequest> {
   static auto Random(attend::Random& random) { return RandomMultiHead(random); }
   static auto Decode(const Sliced& s) {
-    return DecodeMultiHeadAttentionRequest(s.chunks(), kLimits);
+    return DecodeMultiHeadAttentionRequest(s.bytes(), kLimits);
   }
 };
 template <>
 struct Codec<v1::ScaledDotProductAttentionRequest> {
   static auto Random(attend::Random& random) { return RandomScaledDotProduct(random); }
   static auto Decode(const Sliced& s) {
-    return DecodeScaledDotProductAttentionRequest(s.chunks(), kLimits);
+    return DecodeScaledDotProductAttentionRequest(s.bytes(), kLimits);
   }
 };
 

@@ -18,10 +18,15 @@ namespace {
 constexpr uint64_t kSeed = 20261128;
 constexpr int kRounds = 2000;
 
-std::string Join(const std::vector<absl::string_view>& chunks) {
-  std::string bytes;
-  for (const absl::string_view chunk : chunks) bytes.append(chunk.data(), chunk.size());
+std::string Join(const WireBytes& part) {
+  std::string bytes(part.size(), '\0');
+  part.Copy(part.span(), bytes.data());
   return bytes;
+}
+
+absl::StatusOr<PipelineFrame> ReadFrame(const std::string& bytes) {
+  const absl::string_view chunk = bytes;
+  return ReadPipelineFrame(WireBytes(absl::MakeConstSpan(&chunk, 1)));
 }
 
 v1::PipelineRequest RandomFrame(Random& random) {
@@ -50,7 +55,7 @@ TEST(PipelineFrameTest, ReadsWhatProtobufParses) {
   for (int round = 0; round < kRounds; ++round) {
     const v1::PipelineRequest proto = RandomFrame(random);
     const Sliced sliced(random, proto.SerializeAsString());
-    const absl::StatusOr<PipelineFrame> frame = ReadPipelineFrame(sliced.chunks());
+    const absl::StatusOr<PipelineFrame> frame = ReadPipelineFrame(sliced.bytes());
     ASSERT_TRUE(frame.ok()) << frame.status();
     EXPECT_EQ(frame->id, proto.id());
     ASSERT_EQ(frame->timeout.has_value(), proto.has_timeout());
@@ -81,7 +86,7 @@ TEST(PipelineFrameTest, ReadsNothingOutsideABrokenMessage) {
   for (int round = 0; round < kRounds; ++round) {
     const std::string bytes = Mutated(random, RandomFrame(random).SerializeAsString());
     const Sliced sliced(random, bytes);
-    const absl::StatusOr<PipelineFrame> frame = ReadPipelineFrame(sliced.chunks());
+    const absl::StatusOr<PipelineFrame> frame = ReadPipelineFrame(sliced.bytes());
     refused += !frame.ok();
     v1::PipelineRequest proto;
     if (!frame.ok() || !proto.ParseFromString(bytes)) continue;
@@ -94,7 +99,7 @@ TEST(PipelineFrameTest, HoldsExactlyOneKind) {
   v1::PipelineRequest proto;
   proto.set_id(3);
   const std::string none = proto.SerializeAsString();
-  absl::StatusOr<PipelineFrame> frame = ReadPipelineFrame({absl::string_view(none)});
+  absl::StatusOr<PipelineFrame> frame = ReadFrame(none);
   ASSERT_TRUE(frame.ok());
   EXPECT_EQ(frame->id, 3u);
   EXPECT_EQ(GetErrorInfo(frame->kind.status()).reason, "MISSING_FIELD");
@@ -102,7 +107,7 @@ TEST(PipelineFrameTest, HoldsExactlyOneKind) {
   const std::string one = proto.SerializeAsString();
   proto.mutable_multi_head_attention();
   const std::string two = one + proto.SerializeAsString();
-  frame = ReadPipelineFrame({absl::string_view(two)});
+  frame = ReadFrame(two);
   ASSERT_TRUE(frame.ok());
   EXPECT_EQ(GetErrorInfo(frame->kind.status()).reason, "CONFLICTING_FIELDS");
 }

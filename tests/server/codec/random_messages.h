@@ -10,6 +10,7 @@
 
 #include "absl/strings/string_view.h"
 #include "attend/v1/attention.pb.h"
+#include "proto/wire/bytes.h"
 
 namespace attend {
 
@@ -32,7 +33,7 @@ v1::ScaledDotProductAttentionRequest RandomScaledDotProduct(Random& random);
 class Sliced {
  public:
   Sliced(Random& random, const std::string& bytes);
-  const std::vector<absl::string_view>& chunks() const { return chunks_; }
+  WireBytes bytes() const { return WireBytes(chunks_); }
 
  private:
   std::vector<std::vector<char>> memory_;

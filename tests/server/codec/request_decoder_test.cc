@@ -9,11 +9,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "attend/v1/attention.pb.h"
 #include "core/base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/codec/wire_writer.h"
+#include "proto/wire/writer.h"
 #include "tests/server/codec/matches_proto.h"
 
 namespace attend {
@@ -28,8 +29,15 @@ using wire_writer::AppendVarintField;
 constexpr DecodeLimits kLimits{100, 16};
 
 absl::StatusOr<MultiHeadAttentionRequest> Decode(const std::string& bytes) {
-  const std::vector<absl::string_view> chunks = {bytes};
-  return DecodeMultiHeadAttentionRequest(chunks, kLimits);
+  const absl::string_view chunk = bytes;
+  return DecodeMultiHeadAttentionRequest(WireBytes(absl::MakeConstSpan(&chunk, 1)), kLimits);
+}
+
+absl::StatusOr<ScaledDotProductAttentionRequest> Decode(
+    const v1::ScaledDotProductAttentionRequest& proto) {
+  const std::string bytes = proto.SerializeAsString();
+  const absl::string_view chunk = bytes;
+  return DecodeScaledDotProductAttentionRequest(WireBytes(absl::MakeConstSpan(&chunk, 1)), kLimits);
 }
 
 absl::StatusOr<MultiHeadAttentionRequest> Decode(const v1::MultiHeadAttentionRequest& proto) {
@@ -108,15 +116,9 @@ TEST(RequestDecoderTest, RefusesAMissingQuery) {
 TEST(RequestDecoderTest, RefusesAMissingKeyOrValueOfTheBareOperator) {
   v1::ScaledDotProductAttentionRequest request;
   *request.mutable_query() = Request().query();
-  std::string bytes = request.SerializeAsString();
-  std::vector<absl::string_view> chunks = {bytes};
-  EXPECT_EQ(GetErrorInfo(DecodeScaledDotProductAttentionRequest(chunks, kLimits).status()).field,
-            "key");
+  EXPECT_EQ(GetErrorInfo(Decode(request).status()).field, "key");
   *request.mutable_key() = Request().query();
-  bytes = request.SerializeAsString();
-  chunks = {bytes};
-  EXPECT_EQ(GetErrorInfo(DecodeScaledDotProductAttentionRequest(chunks, kLimits).status()).field,
-            "value");
+  EXPECT_EQ(GetErrorInfo(Decode(request).status()).field, "value");
 }
 
 TEST(RequestDecoderTest, RefusesDataThatAreNotTheShapesSize) {

@@ -113,18 +113,17 @@ TEST(ByteBufferTest, KeepsTheResponseUntilTheLastByteIsLetGo) {
   grpc::ByteBuffer sent = buffer;
   buffer.Clear();
   EXPECT_FALSE(alive.expired());
-  const auto message = ReceivedMessage::Open(sent);
+  const absl::StatusOr<WireBytes> message = OpenMessage(sent);
   ASSERT_TRUE(message.ok());
-  std::string bytes;
-  for (const absl::string_view chunk : message->chunks()) bytes.append(chunk.data(), chunk.size());
+  std::string bytes(message->size(), '\0');
+  message->Copy(message->span(), bytes.data());
   v1::MultiHeadAttentionResponse proto;
   ASSERT_TRUE(proto.ParseFromString(bytes));
   EXPECT_EQ(proto.output().data(), std::string(40000, '\7'));
 }
 
 TEST(ByteBufferTest, RefusesABufferWithoutAMessage) {
-  EXPECT_EQ(ReceivedMessage::Open(grpc::ByteBuffer()).status().code(),
-            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(OpenMessage(grpc::ByteBuffer()).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef ATTEND_SERVER_CODEC_WIRE_WRITER_H_
-#define ATTEND_SERVER_CODEC_WIRE_WRITER_H_
+#ifndef ATTEND_PROTO_WIRE_WRITER_H_
+#define ATTEND_PROTO_WIRE_WRITER_H_
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "server/codec/wire_reader.h"
+#include "proto/wire/reader.h"
 
 namespace attend::wire_writer {
 
-// Append protobuf's wire format to `out`. A value of 0 in a varint field is
-// left out, as proto3 does.
+// These append protobuf's wire format to `out`, and allocate only there.
+
+// The number of bytes that AppendVarint appends.
+constexpr size_t VarintSize(uint64_t value) {
+  return (std::bit_width(value | 1) + 6) / 7;
+}
 
 inline void AppendVarint(uint64_t value, std::string& out) {
   while (value >= 0x80) {
@@ -26,6 +31,7 @@ inline void AppendTag(int field, WireType type, std::string& out) {
   AppendVarint(static_cast<uint64_t>(field) << 3 | static_cast<uint64_t>(type), out);
 }
 
+// Leaves out a value of 0, as proto3 does.
 inline void AppendVarintField(int field, uint64_t value, std::string& out) {
   if (value == 0) return;
   AppendTag(field, WireType::kVarint, out);
@@ -46,4 +52,4 @@ inline void AppendMessage(int field, absl::string_view bytes, std::string& out) 
 
 }  // namespace attend::wire_writer
 
-#endif  // ATTEND_SERVER_CODEC_WIRE_WRITER_H_
+#endif  // ATTEND_PROTO_WIRE_WRITER_H_

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef ATTEND_SERVER_CODEC_WIRE_READER_H_
-#define ATTEND_SERVER_CODEC_WIRE_READER_H_
+#ifndef ATTEND_PROTO_WIRE_READER_H_
+#define ATTEND_PROTO_WIRE_READER_H_
 
 #include <cstddef>
 #include <cstdint>
 
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
+#include "proto/wire/bytes.h"
 
 namespace attend {
 
@@ -25,22 +25,16 @@ struct WireTag {
   WireType type = WireType::kVarint;
 };
 
-// Where some bytes stand in the message; they may span chunks.
-struct WireSpan {
-  size_t chunk = 0;
-  size_t offset = 0;  // in that chunk
-  size_t size = 0;
-};
-
-// A cursor over one protobuf message that lies in several chunks of memory, as
-// gRPC receives it. Borrows the chunks. Allocates nothing. Thread-compatible.
+// A cursor over one protobuf message. Borrows its bytes. Trusts nothing: every length is compared
+// with what remains before it is used. Allocates nothing, throws nothing. Thread-compatible.
 //
-// Every Read returns false if the bytes end too early or are not what is read. The position is
-// then unspecified: abandon the message.
+// Every function that returns a bool returns false if the bytes end too early or are not what is
+// read. The position is then unspecified: abandon the message.
 class WireReader {
  public:
-  // Reads at most `max_fields` fields, those in groups and submessages included.
-  WireReader(absl::Span<const absl::string_view> chunks, size_t max_fields);
+  // Reads at most `max_fields` fields, those in groups and in submessages included. This bounds
+  // the time, because a field may have only two bytes.
+  WireReader(const WireBytes& bytes, size_t max_fields);
 
   // Bytes between the cursor and the current limit.
   size_t remaining() const { return limit_ - position_; }
@@ -58,14 +52,14 @@ class WireReader {
 
   // Bits above 64 are dropped, as protobuf does.
   bool ReadVarint(uint64_t& value) { return ReadVarint(10, value); }
+  bool ReadInt64(int64_t& value);
   bool ReadFixed32(uint32_t& value);
 
   // A length that fits what remains.
   bool ReadLength(size_t& size);
 
-  // Steps over bytes and says where they stand.
-  bool ReadSpan(size_t size, WireSpan& span);
-  bool Skip(size_t size);
+  // A length and so many bytes: steps over them and says where they lie.
+  bool ReadSpan(WireSpan& span);
 
   // Steps over a field whose tag was read, a group with all that it holds.
   bool SkipField(WireTag tag);
@@ -75,22 +69,25 @@ class WireReader {
   size_t PushLimit(size_t size);
   void PopLimit(size_t old_limit) { limit_ = old_limit; }
 
-  // Copies the span's bytes; `to` holds span.size bytes.
-  void Copy(const WireSpan& span, void* to) const;
+  // Copies the bytes of a span that was read; `to` holds span.size bytes.
+  void Copy(const WireSpan& span, void* to) const { bytes_.Copy(span, to); }
 
  private:
   bool ReadVarint(int max_bytes, uint64_t& value);
+  bool ReadByte(uint8_t& byte);
+  bool Skip(size_t size);
   void SkipEmptyChunks();
 
-  absl::Span<const absl::string_view> chunks_;
-  size_t chunk_ = 0;
-  size_t offset_ = 0;
+  WireBytes bytes_;
+  absl::string_view chunk_;  // chunk number chunk_index_; empty after the last
+  size_t chunk_index_;
+  size_t offset_;  // in that chunk
   size_t position_ = 0;
-  size_t limit_ = 0;
+  size_t limit_;
   const size_t max_fields_;
   size_t fields_ = 0;  // tags read
 };
 
 }  // namespace attend
 
-#endif  // ATTEND_SERVER_CODEC_WIRE_READER_H_
+#endif  // ATTEND_PROTO_WIRE_READER_H_

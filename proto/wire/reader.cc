@@ -1,33 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/codec/wire_reader.h"
+#include "proto/wire/reader.h"
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 namespace attend {
 
-WireReader::WireReader(absl::Span<const absl::string_view> chunks, size_t max_fields)
-    : chunks_(chunks), max_fields_(max_fields) {
-  for (const absl::string_view chunk : chunks_) limit_ += chunk.size();
+WireReader::WireReader(const WireBytes& bytes, size_t max_fields)
+    : bytes_(bytes),
+      chunk_index_(bytes.span().chunk),
+      offset_(bytes.span().offset),
+      limit_(bytes.size()),
+      max_fields_(max_fields) {
+  if (chunk_index_ < bytes_.chunk_count()) chunk_ = bytes_.chunk(chunk_index_);
   SkipEmptyChunks();
 }
 
 void WireReader::SkipEmptyChunks() {
-  while (chunk_ < chunks_.size() && offset_ == chunks_[chunk_].size()) {
-    ++chunk_;
+  while (offset_ == chunk_.size() && chunk_index_ < bytes_.chunk_count()) {
+    ++chunk_index_;
     offset_ = 0;
+    chunk_ = chunk_index_ < bytes_.chunk_count() ? bytes_.chunk(chunk_index_) : absl::string_view();
   }
+}
+
+bool WireReader::ReadByte(uint8_t& byte) {
+  if (remaining() == 0) return false;
+  byte = static_cast<uint8_t>(chunk_[offset_]);
+  ++offset_;
+  ++position_;
+  SkipEmptyChunks();
+  return true;
 }
 
 bool WireReader::ReadVarint(int max_bytes, uint64_t& value) {
   value = 0;
   for (int i = 0; i < max_bytes; ++i) {
-    if (remaining() == 0) return false;
-    const auto byte = static_cast<uint8_t>(chunks_[chunk_][offset_]);
-    ++offset_;
-    ++position_;
-    SkipEmptyChunks();
+    uint8_t byte = 0;
+    if (!ReadByte(byte)) return false;
     value |= uint64_t{byte & 0x7fu} << (7 * i);
     if (byte < 0x80) return true;
   }
@@ -45,13 +55,20 @@ bool WireReader::ReadTag(WireTag& tag) {
   return tag.field != 0 && tag.type <= WireType::kFixed32;
 }
 
+bool WireReader::ReadInt64(int64_t& value) {
+  uint64_t bits = 0;
+  if (!ReadVarint(bits)) return false;
+  value = static_cast<int64_t>(bits);
+  return true;
+}
+
 bool WireReader::ReadFixed32(uint32_t& value) {
-  std::array<uint8_t, 4> bytes;
-  WireSpan span;
-  if (!ReadSpan(bytes.size(), span)) return false;
-  Copy(span, bytes.data());
-  value = uint32_t{bytes[0]} | uint32_t{bytes[1]} << 8 | uint32_t{bytes[2]} << 16 |
-          uint32_t{bytes[3]} << 24;
+  value = 0;
+  for (int i = 0; i < 4; ++i) {
+    uint8_t byte = 0;
+    if (!ReadByte(byte)) return false;
+    value |= uint32_t{byte} << (8 * i);
+  }
   return true;
 }
 
@@ -62,8 +79,10 @@ bool WireReader::ReadLength(size_t& size) {
   return true;
 }
 
-bool WireReader::ReadSpan(size_t size, WireSpan& span) {
-  span = {chunk_, offset_, size};
+bool WireReader::ReadSpan(WireSpan& span) {
+  size_t size = 0;
+  if (!ReadLength(size)) return false;
+  span = {chunk_index_, offset_, size};
   return Skip(size);
 }
 
@@ -71,7 +90,7 @@ bool WireReader::Skip(size_t size) {
   if (size > remaining()) return false;
   position_ += size;
   while (size > 0) {
-    const size_t step = std::min(size, chunks_[chunk_].size() - offset_);
+    const size_t step = std::min(size, chunk_.size() - offset_);
     offset_ += step;
     size -= step;
     SkipEmptyChunks();
@@ -116,19 +135,6 @@ size_t WireReader::PushLimit(size_t size) {
   const size_t old_limit = limit_;
   limit_ = position_ + size;
   return old_limit;
-}
-
-void WireReader::Copy(const WireSpan& span, void* to) const {
-  auto* out = static_cast<char*>(to);
-  size_t offset = span.offset;
-  size_t left = span.size;
-  for (size_t chunk = span.chunk; left > 0; ++chunk, offset = 0) {
-    const size_t step = std::min(left, chunks_[chunk].size() - offset);
-    if (step == 0) continue;  // an empty chunk may have no memory at all
-    std::memcpy(out, chunks_[chunk].data() + offset, step);
-    out += step;
-    left -= step;
-  }
 }
 
 }  // namespace attend

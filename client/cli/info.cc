@@ -45,7 +45,9 @@ int RunInfo(const std::vector<std::string>& arguments) {
       {"max request compute",
        absl::FormatDuration(absl::Milliseconds(limits.max_request_compute_ms()))},
       {"max deadline", absl::FormatDuration(deadline)},
-      {"max concurrent streams", absl::StrCat(limits.max_concurrent_streams())}};
+      {"max concurrent streams", absl::StrCat(limits.max_concurrent_streams())},
+      {"max calls", absl::StrCat(limits.max_calls())},
+      {"max caller calls", absl::StrCat(limits.max_caller_calls())}};
   for (const auto& [name, value] : rows) Print(stdout, "%-22s  %s\n", name, value);
   return kOk;
 }

@@ -24,10 +24,9 @@ void SetSchedulingPolicy(int policy) {
 }  // namespace
 
 CallQueue::CallQueue(grpc::ServerBuilder& builder, grpc::AsyncGenericService& service,
-                     const Routes& routes, std::function<bool()> overloaded,
-                     FindUploadMeter find_meter)
+                     const Routes& routes, std::function<bool()> overloaded, CallBounds bounds)
     : overloaded_(std::move(overloaded)),
-      source_{service, routes, builder.AddCompletionQueue(), std::move(find_meter)} {}
+      source_{service, routes, builder.AddCompletionQueue(), std::move(bounds)} {}
 
 CallQueue::~CallQueue() {
   // An operation that is started on a queue which was shut down ends the process.

@@ -21,10 +21,9 @@ namespace attend {
 class CallQueue {
  public:
   // Adds a queue to the server that `builder` makes. `service`, which is registered with it, and
-  // `routes` outlive the queue. `overloaded` is asked at every event; `find_meter`, which may be
-  // empty, for every call.
+  // `routes` outlive the queue. `overloaded` is asked at every event.
   CallQueue(grpc::ServerBuilder& builder, grpc::AsyncGenericService& service, const Routes& routes,
-            std::function<bool()> overloaded, FindUploadMeter find_meter = nullptr);
+            std::function<bool()> overloaded, CallBounds bounds = {});
 
   // The server was shut down, or was never made. Blocks until the last call is done.
   ~CallQueue();

@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/caller_table.h"
 #include "core/base/quoted.h"
+#include "core/base/status.h"
 #include "core/engine/failures.h"
 #include "server/calls/wire_status.h"
 
@@ -29,6 +31,7 @@ Rpc::Rpc(CallSource& source) : source_(source) {
 }
 
 Rpc::~Rpc() {
+  if (!caller_.empty()) source_.bounds.open_calls->Leave(caller_);
   source_.live.Remove();
 }
 
@@ -45,9 +48,10 @@ void Rpc::OnArrived(bool ok) {
 
 void Rpc::FindCall() {
   absl::Status status = CatchFailures([this] {
-    if (source_.find_meter) meter_ = source_.find_meter(context_.peer());
+    ATTEND_RETURN_IF_ERROR(Admit());
     const auto route = source_.routes.find(context_.method());
     if (route != source_.routes.end()) call_ = route->second(*this);
+    return absl::OkStatus();
   });
   if (call_ != nullptr) return;
   if (status.ok()) {
@@ -55,6 +59,16 @@ void Rpc::FindCall() {
         absl::StrCat("the server has no method ", Quoted(context_.method())));
   }
   Finish(PrepareEnd(status, context_));
+}
+
+absl::Status Rpc::Admit() {
+  const std::string peer = context_.peer();
+  if (source_.bounds.find_meter) meter_ = source_.bounds.find_meter(peer);
+  if (source_.bounds.open_calls == nullptr) return absl::OkStatus();
+  std::string caller = CallerName(peer);
+  ATTEND_RETURN_IF_ERROR(source_.bounds.open_calls->Enter(caller));
+  caller_ = std::move(caller);
+  return absl::OkStatus();
 }
 
 void Rpc::Read(grpc::ByteBuffer& message) {

@@ -16,7 +16,9 @@
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "server/calls/calls_in_flight.h"
+#include "server/net/open_calls.h"
 #include "server/net/upload_meter.h"
 
 namespace attend {
@@ -52,12 +54,18 @@ using CallFactory = std::function<std::shared_ptr<Call>(Rpc& rpc)>;
 // By path: "/package.Service/Method".
 using Routes = absl::flat_hash_map<std::string, CallFactory>;
 
+// What bounds calls. Outlives them.
+struct CallBounds {
+  OpenCalls* open_calls = nullptr;  // nullptr: any number
+  FindUploadMeter find_meter;       // empty: messages are not metered
+};
+
 // What the calls that one thread takes share. Of that thread, but for `live`.
 struct CallSource {
   grpc::AsyncGenericService& service;
   const Routes& routes;
   const std::unique_ptr<grpc::ServerCompletionQueue> queue;
-  const FindUploadMeter find_meter;
+  const CallBounds bounds;
   CallsInFlight live{};   // every Rpc
   int waiting = 0;        // those that wait for a caller
   bool accepting = true;  // false once the server stops
@@ -110,12 +118,15 @@ class Rpc {
   void OnFinished(bool ok);
   void OnDone(bool ok);
   void FindCall();
+  // OpenCalls::Enter, and the meter of the call's connection.
+  absl::Status Admit();
   // One operation fewer is under way. The last one ends the Rpc.
   void Release();
 
   CallSource& source_;
   grpc::GenericServerContext context_;
   grpc::GenericServerAsyncReaderWriter stream_{&context_};
+  std::string caller_;                  // entered in open_calls; empty: not entered
   std::shared_ptr<UploadMeter> meter_;  // of its connection, if that has one
   uint64_t awaited_ = 0;                // the message in `meter_`
   grpc::ByteBuffer* message_ = nullptr;

@@ -30,6 +30,8 @@ struct TransportConfig {
   int64_t max_receive_bytes = 0;         // likewise
   int64_t max_concurrent_streams = 256;  // of one connection
   int network_threads = 0;               // that receive, not 1; 0: chosen at start
+  int64_t max_calls = 4096;
+  int64_t max_caller_calls = 2048;  // of one caller
   int64_t max_connections = 1024;
   int64_t max_caller_connections = 256;                  // of one caller
   absl::Duration handshake_timeout = absl::Seconds(10);  // TLS and HTTP/2's first frames

@@ -223,6 +223,15 @@ void AddConnectionLimits(TransportConfig& transport, std::vector<Setting>& setti
                       "largest number of calls of one connection at once, and of requests of one "
                       "Pipeline that are not answered yet"),
                  transport.max_concurrent_streams, 1, std::numeric_limits<int32_t>::max()));
+  settings.push_back(
+      IntSetting(Base("Limits", "max-calls", "N",
+                      "largest number of calls, of any method, that are open at once; one takes "
+                      "about 16 KB beside its messages"),
+                 transport.max_calls, 1, 10'000'000));
+  settings.push_back(IntSetting(
+      Base("Limits", "max-caller-calls", "N",
+           "largest number of open calls of one caller, told by its address without the port"),
+      transport.max_caller_calls, 1, 10'000'000));
   settings.push_back(IntSetting(
       Base("Limits", "max-connections", "N",
            "largest number of connections at once; each takes two file descriptors, and a limit on "

@@ -91,7 +91,8 @@ absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Listen(const ServerConfig&
                                                              std::function<bool()> overloaded) {
   ATTEND_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
                           MakeServerCredentials(config.tls));
-  std::unique_ptr<GrpcFront> front(new GrpcFront(std::move(routes)));
+  std::unique_ptr<GrpcFront> front(new GrpcFront(
+      std::move(routes), {config.transport.max_calls, config.transport.max_caller_calls}));
   std::vector<Listener> listeners;
   for (const std::string& address : config.listen) {
     ATTEND_ASSIGN_OR_RETURN(std::vector<Listener> opened, Listener::Open(address));
@@ -101,12 +102,12 @@ absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Listen(const ServerConfig&
   grpc::ServerBuilder builder;
   SetTransport(config.transport, config.lifecycle.max_deadline, builder);
   builder.RegisterAsyncGenericService(&front->service_);
+  const CallBounds bounds = {&front->open_calls_, [front = front.get()](absl::string_view peer) {
+                               return front->connections_->FindMeter(peer);
+                             }};
   for (int i = 0; i < NetworkThreads(config); ++i) {
     front->queues_.push_back(
-        std::make_unique<CallQueue>(builder, front->service_, front->routes_, overloaded,
-                                    [front = front.get()](absl::string_view peer) {
-                                      return front->connections_->FindMeter(peer);
-                                    }));
+        std::make_unique<CallQueue>(builder, front->service_, front->routes_, overloaded, bounds));
   }
   using Type = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
   front->tcp_ = builder.experimental().AddExternalConnectionAcceptor(Type::FROM_FD, credentials);

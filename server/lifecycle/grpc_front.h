@@ -16,6 +16,7 @@
 #include "server/calls/call_queue.h"
 #include "server/config/server_config.h"
 #include "server/net/connections.h"
+#include "server/net/open_calls.h"
 
 namespace attend {
 
@@ -40,6 +41,8 @@ class GrpcFront {
   void CloseConnection(absl::string_view peer) { connections_->Close(peer); }
   ConnectionStats connection_stats() const { return connections_->stats(); }
 
+  OpenCallStats call_stats() const { return open_calls_.stats(); }
+
   // Ends listening and every connection, so that calls that are left, or still
   // come, are UNAVAILABLE to their callers. Blocks until then. May be called
   // again.
@@ -48,9 +51,11 @@ class GrpcFront {
  private:
   using Acceptor = std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor>;
 
-  explicit GrpcFront(Routes routes) : routes_(std::move(routes)) {}
+  GrpcFront(Routes routes, const OpenCallLimits& limits)
+      : routes_(std::move(routes)), open_calls_(limits) {}
 
   const Routes routes_;
+  OpenCalls open_calls_;
   grpc::AsyncGenericService service_;
   Acceptor tcp_, unix_;  // what gRPC takes connections over with
   std::unique_ptr<grpc::Server> server_;

@@ -50,6 +50,8 @@ v1::ServerInfo MakeInfo(const ServerConfig& config, Engine& engine) {
   limits.set_max_weights_bytes(shapes.max_weights_bytes);
   limits.set_max_deadline_ms(absl::ToInt64Milliseconds(config.lifecycle.max_deadline));
   limits.set_max_concurrent_streams(config.transport.max_concurrent_streams);
+  limits.set_max_calls(config.transport.max_calls);
+  limits.set_max_caller_calls(config.transport.max_caller_calls);
   limits.set_max_response_bytes(shapes.max_response_bytes);
   limits.set_max_heads(shapes.max_heads);
   limits.set_max_head_dim(kMaxHeadDim);
@@ -101,6 +103,7 @@ class ServerImpl final : public Server {
     services_.reset();  // its timer may close connections
     metrics_.SetEngine(nullptr);
     metrics_.SetConnections(nullptr);
+    metrics_.SetOpenCalls(nullptr);
   }
 
   absl::Status Start() {
@@ -133,6 +136,7 @@ class ServerImpl final : public Server {
     ATTEND_ASSIGN_OR_RETURN(grpc_, GrpcFront::Listen(config_, services_->routes,
                                                      [this] { return engine_->Overloaded(); }));
     metrics_.SetConnections([this] { return grpc_->connection_stats(); });
+    metrics_.SetOpenCalls([this] { return grpc_->call_stats(); });
     ATTEND_RETURN_IF_ERROR(grpc_->Serve());
     ready_ = true;
     for (const std::string& address : grpc_->addresses()) {

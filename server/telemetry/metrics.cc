@@ -59,21 +59,17 @@ bool IsRejection(absl::StatusCode code) {
          code != absl::StatusCode::kInternal;
 }
 
-prometheus::MetricFamily RefusedConnections(const ConnectionStats& stats) {
-  prometheus::MetricFamily family = {"attend_connections_refused_total",
-                                     "Connections that were closed as soon as they were taken, by "
-                                     "the limit that they were over.",
-                                     prometheus::MetricType::Counter,
-                                     {}};
-  const auto add = [&family](const char* limit, int64_t value) {
+// Counters of what was refused, by the limit that it was over.
+prometheus::MetricFamily Refused(
+    const char* name, const char* help,
+    std::initializer_list<std::pair<const char*, int64_t>> counts_by_limit) {
+  prometheus::MetricFamily family = {name, help, prometheus::MetricType::Counter, {}};
+  for (const auto& [limit, count] : counts_by_limit) {
     prometheus::ClientMetric metric;
     metric.label.push_back({"limit", limit});
-    metric.counter.value = static_cast<double>(value);
+    metric.counter.value = static_cast<double>(count);
     family.metric.push_back(std::move(metric));
-  };
-  add("connections", stats.refused_total);
-  add("caller_connections", stats.refused_caller);
-  add("open_files", stats.refused_descriptors);
+  }
   return family;
 }
 
@@ -90,6 +86,10 @@ class Metrics::Gauges {
     MutexLock lock(mutex_);
     connections_ = std::move(stats);
   }
+  void SetOpenCalls(std::function<OpenCallStats()> stats) {
+    MutexLock lock(mutex_);
+    calls_ = std::move(stats);
+  }
   void SetLayerCount(int64_t count) {
     MutexLock lock(mutex_);
     layers_ = count;
@@ -98,11 +98,13 @@ class Metrics::Gauges {
   std::vector<prometheus::MetricFamily> Collect() const {
     EngineStats stats;
     ConnectionStats connections;
+    OpenCallStats calls;
     int64_t layers = 0;
     {
       MutexLock lock(mutex_);
       if (engine_ != nullptr) stats = engine_->stats();
       if (connections_) connections = connections_();
+      if (calls_) calls = calls_();
       layers = layers_;
     }
     std::vector<prometheus::MetricFamily> families = {
@@ -124,11 +126,20 @@ class Metrics::Gauges {
                     static_cast<double>(connections.open)),
         CounterFamily("attend_connections_accepted_total", "Connections that were taken.",
                       static_cast<double>(connections.accepted)),
-        RefusedConnections(connections),
+        Refused("attend_connections_refused_total",
+                "Connections that were closed as soon as they were taken, by the limit that they "
+                "were over.",
+                {{"connections", connections.refused_total},
+                 {"caller_connections", connections.refused_caller},
+                 {"open_files", connections.refused_descriptors}}),
         CounterFamily("attend_connections_ended_for_uploads_total",
                       "Connections that were ended because unfinished messages held too much "
                       "memory.",
                       static_cast<double>(connections.ended_uploads)),
+        GaugeFamily("attend_calls", "Calls that are open.", static_cast<double>(calls.open)),
+        Refused("attend_calls_refused_total",
+                "Calls that were refused as soon as they began, by the limit that they were over.",
+                {{"calls", calls.refused_total}, {"caller_calls", calls.refused_caller}}),
         GaugeFamily("attend_layers", "Layers that the server holds.", static_cast<double>(layers)),
     };
     for (prometheus::MetricFamily& family : ProcessMetrics()) families.push_back(std::move(family));
@@ -139,6 +150,7 @@ class Metrics::Gauges {
   mutable Mutex mutex_;
   const Engine* engine_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::function<ConnectionStats()> connections_ ABSL_GUARDED_BY(mutex_);
+  std::function<OpenCallStats()> calls_ ABSL_GUARDED_BY(mutex_);
   int64_t layers_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
@@ -297,6 +309,10 @@ void Metrics::OnBatch(const BatchRecord& batch) {
 
 void Metrics::SetEngine(const Engine* engine) {
   gauges_->SetEngine(engine);
+}
+
+void Metrics::SetOpenCalls(std::function<OpenCallStats()> stats) {
+  gauges_->SetOpenCalls(std::move(stats));
 }
 
 void Metrics::SetConnections(std::function<ConnectionStats()> stats) {

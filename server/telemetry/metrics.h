@@ -16,6 +16,7 @@
 #include "core/batching/batch_observer.h"
 #include "core/engine/engine.h"
 #include "server/net/connections.h"
+#include "server/net/open_calls.h"
 #include "server/telemetry/method.h"
 
 namespace attend {
@@ -51,6 +52,7 @@ class Metrics final : public BatchObserver {
   // the life of their source: they are 0 then. Blocks while a scrape runs.
   void SetEngine(const Engine* engine);
   void SetConnections(std::function<ConnectionStats()> stats);
+  void SetOpenCalls(std::function<OpenCallStats()> stats);
   void SetLayerCount(int64_t count);
 
   // Everything in Prometheus' text format.

@@ -83,6 +83,32 @@ TEST(ConnectionsTest, AcceptsAgainAfterItHadNoFileDescriptorLeft) {
   ExpectAnswer(server.tcp());
 }
 
+TEST(ConnectionsTest, RefusesTheCallsOfACallerThatHasTooManyOpen) {
+  ServerProcess server({"--max-caller-calls=20"});
+  const auto refused = [&] {
+    return Sum(server.Metrics(), "attend_calls_refused_total", {"\"caller_calls\""});
+  };
+  {
+    std::vector<std::unique_ptr<RawHttp2>> waiting;  // calls that never send a message
+    for (int i = 0; i < 20; ++i) {
+      waiting.push_back(std::make_unique<RawHttp2>(server.tcp()));
+      waiting.back()->StartCall(i % 2 == 0 ? kScaledDotProductPath : "/grpc.health.v1.Health/Watch",
+                                "");
+    }
+    EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_calls") == 20; }));
+    const CallResult result =
+        MakeCall(ServerProcess::Channel(server.tcp()), kScaledDotProductPath, ShortRequest());
+    EXPECT_EQ(result.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+    EXPECT_TRUE(result.has_trailer("grpc-retry-pushback-ms"));
+    EXPECT_THAT(result.details(), testing::HasSubstr("CALLER_CALLS"));
+    EXPECT_EQ(refused(), 1);
+    ExpectAnswer(server.unix_socket());
+  }
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_calls") == 0; }));
+  ExpectAnswer(server.tcp());
+  EXPECT_EQ(refused(), 1);
+}
+
 // gRPC ends streams of anybody once its quota is used up. One caller sends so much.
 TEST(ConnectionsTest, EndsConnectionsOfTheCallerWhoseUnfinishedMessagesHoldTheMost) {
   constexpr uint32_t kMiB = 1 << 20;

@@ -178,7 +178,7 @@ TEST(LifecycleTest, ReportsEveryLimitThatItWasGiven) {
       {"--workers=1", "--max-request-bytes=1MiB", "--max-in-flight-bytes=64MiB",
        "--max-queue-requests=7", "--max-sequence-length=5000", "--max-weights-bytes=2MiB",
        "--max-deadline=9s", "--max-concurrent-streams=11", "--max-response-bytes=3MiB",
-       "--max-heads=12", "--max-batch-tokens=6000"});
+       "--max-heads=12", "--max-batch-tokens=6000", "--max-calls=13", "--max-caller-calls=9"});
   const absl::Time before = absl::Now();
   const auto stub = v1::ServerService::NewStub(server.Channel());
   grpc::ClientContext context;
@@ -203,6 +203,8 @@ TEST(LifecycleTest, ReportsEveryLimitThatItWasGiven) {
   EXPECT_EQ(limits.max_rows(), 6000) << "the larger of sequence length and batch tokens";
   EXPECT_EQ(limits.max_sequences(), 6000);
   EXPECT_EQ(limits.max_layer_name_bytes(), 256);
+  EXPECT_EQ(limits.max_calls(), 13);
+  EXPECT_EQ(limits.max_caller_calls(), 9);
 }
 
 TEST(LifecycleTest, LogsJsonLinesWhereAsked) {

@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "core/base/status.h"
 #include "server/config/settings.h"
+#include "server/config/validate.h"
 
 namespace attend {
 namespace {

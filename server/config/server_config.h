@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/engine/engine.h"
 #include "core/weights/layer_source.h"
@@ -75,9 +74,6 @@ struct ServerConfig {
   TlsConfig tls;
   TelemetryConfig telemetry;
 };
-
-// What no single setting can tell. INVALID_ARGUMENT that names the settings.
-absl::Status Validate(const ServerConfig& config);
 
 }  // namespace attend
 

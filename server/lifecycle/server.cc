@@ -20,6 +20,7 @@
 #include "server/calls/calls_in_flight.h"
 #include "server/codec/limits.h"
 #include "server/config/memory_plan.h"
+#include "server/config/validate.h"
 #include "server/lifecycle/grpc_front.h"
 #include "server/lifecycle/load_layers.h"
 #include "server/lifecycle/port_file.h"

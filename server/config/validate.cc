@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/config/server_config.h"
+#include "server/config/validate.h"
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"

@@ -2,6 +2,7 @@
 #include "server/codec/fields.h"
 
 #include <cstring>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "server/codec/utf8.h"
@@ -91,6 +92,11 @@ absl::Status ReadEnum(WireReader& wire, const FieldPath& path, WireTag tag, int&
   if (!ReadVarintField(wire, tag, bits)) return Undecodable(wire, path);
   value = static_cast<int32_t>(static_cast<uint32_t>(bits));
   return absl::OkStatus();
+}
+
+absl::Status UnknownEnumValue(const FieldPath& path, int wire) {
+  return InvalidField(path.ToString(), absl::StrCat("has the unknown value ", wire),
+                      "UNKNOWN_ENUM_VALUE");
 }
 
 absl::Status ReadFloat(WireReader& wire, const FieldPath& path, WireTag tag, float& value) {

@@ -4,12 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "core/base/status.h"
 #include "proto/wire/reader.h"
@@ -39,8 +38,27 @@ absl::Status ReadBool(WireReader& wire, const FieldPath& path, WireTag tag, bool
 absl::Status ReadInt64(WireReader& wire, const FieldPath& path, WireTag tag, int64_t& value);
 absl::Status ReadFloat(WireReader& wire, const FieldPath& path, WireTag tag, float& value);
 
-// An enum's number, known or not: check it when the message has been read.
+// An enum's number, known or not: DecodeEnum checks it when the message has been read.
 absl::Status ReadEnum(WireReader& wire, const FieldPath& path, WireTag tag, int& value);
+
+template <typename Enum>
+struct EnumValue {
+  int wire;
+  Enum value;
+};
+
+// INVALID_ARGUMENT (reason UNKNOWN_ENUM_VALUE).
+absl::Status UnknownEnumValue(const FieldPath& path, int wire);
+
+// Finds the enumerator of a number in the list of those that are known; fails as UnknownEnumValue.
+template <typename Enum, size_t n>
+absl::StatusOr<Enum> DecodeEnum(const FieldPath& path, int wire,
+                                const EnumValue<Enum> (&known)[n]) {
+  for (const EnumValue<Enum>& entry : known) {
+    if (entry.wire == wire) return entry.value;
+  }
+  return UnknownEnumValue(path, wire);
+}
 
 // INVALID_ARGUMENT for more than `max_count` elements in all: a packed varint
 // takes one byte on the wire and eight in memory, so the message's size is no

@@ -9,6 +9,13 @@ namespace attend {
 // The length of a layer's name in a request.
 inline constexpr size_t kMaxNameBytes = 256;
 
+// More axes than any operand has; a bound for what a hostile shape may hold.
+inline constexpr size_t kMaxRank = 8;
+
+// A frame of a pipeline has three fields, and a timeout two; the rest is for fields that this
+// server does not know.
+inline constexpr size_t kMaxFrameFields = 1000;
+
 // Bounds of lists that take more memory than they have bytes on the wire. The engine takes no
 // longer ones.
 struct DecodeLimits {

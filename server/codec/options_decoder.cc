@@ -3,62 +3,31 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "attend/v1/attention.pb.h"
 
 namespace attend {
 namespace {
 
-absl::StatusOr<Alignment> DecodeAlignment(const FieldPath& path, int value) {
-  switch (value) {
-    case v1::ALIGNMENT_UNSPECIFIED:
-      return Alignment::kUnspecified;
-    case v1::ALIGNMENT_START:
-      return Alignment::kStart;
-    case v1::ALIGNMENT_END:
-      return Alignment::kEnd;
-    default:
-      return InvalidField(path.ToString(), absl::StrCat("has the unknown value ", value),
-                          "UNKNOWN_ENUM_VALUE");
-  }
-}
+constexpr EnumValue<Alignment> kAlignments[] = {
+    {v1::ALIGNMENT_UNSPECIFIED, Alignment::kUnspecified},
+    {v1::ALIGNMENT_START, Alignment::kStart},
+    {v1::ALIGNMENT_END, Alignment::kEnd}};
 
-absl::StatusOr<WeightsOutput> DecodeWeights(const FieldPath& path, int value) {
-  switch (value) {
-    case v1::WEIGHTS_UNSPECIFIED:
-    case v1::WEIGHTS_NONE:
-      return WeightsOutput::kNone;
-    case v1::WEIGHTS_PER_HEAD:
-      return WeightsOutput::kPerHead;
-    case v1::WEIGHTS_MEAN:
-      return WeightsOutput::kMean;
-    default:
-      return InvalidField(path.ToString(), absl::StrCat("has the unknown value ", value),
-                          "UNKNOWN_ENUM_VALUE");
-  }
-}
+constexpr EnumValue<WeightsOutput> kWeights[] = {{v1::WEIGHTS_UNSPECIFIED, WeightsOutput::kNone},
+                                                 {v1::WEIGHTS_NONE, WeightsOutput::kNone},
+                                                 {v1::WEIGHTS_PER_HEAD, WeightsOutput::kPerHead},
+                                                 {v1::WEIGHTS_MEAN, WeightsOutput::kMean}};
 
-absl::StatusOr<WeightsStage> DecodeWeightsStage(const FieldPath& path, int value) {
-  switch (value) {
-    case v1::WEIGHTS_STAGE_UNSPECIFIED:
-    case v1::WEIGHTS_STAGE_PROBABILITIES:
-      return WeightsStage::kProbabilities;
-    case v1::WEIGHTS_STAGE_SCALED:
-      return WeightsStage::kScaled;
-    case v1::WEIGHTS_STAGE_SOFTCAPPED:
-      return WeightsStage::kSoftcapped;
-    case v1::WEIGHTS_STAGE_BIASED:
-      return WeightsStage::kBiased;
-    default:
-      return InvalidField(path.ToString(), absl::StrCat("has the unknown value ", value),
-                          "UNKNOWN_ENUM_VALUE");
-  }
-}
+constexpr EnumValue<WeightsStage> kWeightsStages[] = {
+    {v1::WEIGHTS_STAGE_UNSPECIFIED, WeightsStage::kProbabilities},
+    {v1::WEIGHTS_STAGE_PROBABILITIES, WeightsStage::kProbabilities},
+    {v1::WEIGHTS_STAGE_SCALED, WeightsStage::kScaled},
+    {v1::WEIGHTS_STAGE_SOFTCAPPED, WeightsStage::kSoftcapped},
+    {v1::WEIGHTS_STAGE_BIASED, WeightsStage::kBiased}};
 
-absl::Status ReadOptionalTensor(WireReader& wire, const FieldPath& path, WireTag tag,
-                                std::optional<TensorParts>& parts) {
-  if (!parts.has_value()) parts.emplace();
-  return ReadTensor(wire, path, tag, UnknownFields::kRefuse, *parts);
+absl::Status ReadOwnTensor(WireReader& wire, const FieldPath& path, WireTag tag,
+                           std::optional<TensorParts>& parts) {
+  return ReadTensor(wire, path, tag, UnknownFields::kRefuse, parts);
 }
 
 }  // namespace
@@ -84,11 +53,11 @@ absl::Status ReadOptions(WireReader& wire, const FieldPath& path, WireTag tag,
       case Wire::kSoftcapFieldNumber:
         return ReadFloat(wire, {&path, "softcap"}, field, parts.softcap.emplace());
       case Wire::kBiasFieldNumber:
-        return ReadOptionalTensor(wire, {&path, "bias"}, field, parts.bias);
+        return ReadOwnTensor(wire, {&path, "bias"}, field, parts.bias);
       case Wire::kMaskFieldNumber:
-        return ReadOptionalTensor(wire, {&path, "mask"}, field, parts.mask);
+        return ReadOwnTensor(wire, {&path, "mask"}, field, parts.mask);
       case Wire::kAlibiSlopesFieldNumber:
-        return ReadOptionalTensor(wire, {&path, "alibi_slopes"}, field, parts.alibi_slopes);
+        return ReadOwnTensor(wire, {&path, "alibi_slopes"}, field, parts.alibi_slopes);
       case Wire::kSinksFieldNumber:
         return ReadFloats(wire, {&path, "sinks"}, field, limits.max_heads, parts.sinks);
       case Wire::kHeadGatesFieldNumber:
@@ -111,26 +80,20 @@ absl::StatusOr<AttentionOptions> MakeOptions(const WireReader& wire, const Field
   options.scale = parts.scale;
   options.causal = parts.causal;
   ATTEND_ASSIGN_OR_RETURN(options.alignment,
-                          DecodeAlignment({&path, "alignment"}, parts.alignment));
+                          DecodeEnum({&path, "alignment"}, parts.alignment, kAlignments));
   options.query_offsets = std::move(parts.query_offsets);
   options.window_left = parts.window_left;
   options.window_right = parts.window_right;
   options.softcap = parts.softcap;
-  if (parts.bias.has_value()) {
-    ATTEND_ASSIGN_OR_RETURN(options.bias, MakeTensor(wire, {&path, "bias"}, *parts.bias));
-  }
-  if (parts.mask.has_value()) {
-    ATTEND_ASSIGN_OR_RETURN(options.mask, MakeTensor(wire, {&path, "mask"}, *parts.mask));
-  }
-  if (parts.alibi_slopes.has_value()) {
-    ATTEND_ASSIGN_OR_RETURN(options.alibi_slopes,
-                            MakeTensor(wire, {&path, "alibi_slopes"}, *parts.alibi_slopes));
-  }
+  ATTEND_ASSIGN_OR_RETURN(options.bias, MakeOptional(wire, {&path, "bias"}, parts.bias));
+  ATTEND_ASSIGN_OR_RETURN(options.mask, MakeOptional(wire, {&path, "mask"}, parts.mask));
+  ATTEND_ASSIGN_OR_RETURN(options.alibi_slopes,
+                          MakeOptional(wire, {&path, "alibi_slopes"}, parts.alibi_slopes));
   options.sinks = std::move(parts.sinks);
   options.head_gates = std::move(parts.head_gates);
-  ATTEND_ASSIGN_OR_RETURN(options.weights, DecodeWeights({&path, "weights"}, parts.weights));
-  ATTEND_ASSIGN_OR_RETURN(options.weights_stage,
-                          DecodeWeightsStage({&path, "weights_stage"}, parts.weights_stage));
+  ATTEND_ASSIGN_OR_RETURN(options.weights, DecodeEnum({&path, "weights"}, parts.weights, kWeights));
+  ATTEND_ASSIGN_OR_RETURN(options.weights_stage, DecodeEnum({&path, "weights_stage"},
+                                                            parts.weights_stage, kWeightsStages));
   options.log_sum_exp = parts.log_sum_exp;
   return options;
 }

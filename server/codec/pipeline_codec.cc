@@ -9,6 +9,7 @@
 #include "proto/wire/reader.h"
 #include "proto/wire/writer.h"
 #include "server/codec/fields.h"
+#include "server/codec/limits.h"
 
 namespace attend {
 namespace {
@@ -16,9 +17,6 @@ namespace {
 using Wire = v1::PipelineRequest;
 
 constexpr FieldPath kRoot{nullptr, ""};
-
-// A frame has three fields; the rest is for fields that this server does not know.
-constexpr size_t kMaxFields = 1000;
 
 absl::Status ReadUint64(WireReader& wire, const FieldPath& path, WireTag tag, uint64_t& value) {
   int64_t bits = 0;
@@ -53,7 +51,7 @@ int FieldOf(PipelineKind kind) {
 }  // namespace
 
 absl::StatusOr<PipelineFrame> ReadPipelineFrame(const WireBytes& message) {
-  WireReader wire(message, kMaxFields);
+  WireReader wire(message, kMaxFrameFields);
   PipelineFrame frame;
   int kinds = 0;
   const auto read_body = [&](const FieldPath& path, WireTag tag, PipelineKind kind) {

@@ -6,38 +6,29 @@
 
 #include "absl/strings/str_cat.h"
 #include "attend/v1/tensor.pb.h"
+#include "server/codec/limits.h"
 
 namespace attend {
 namespace {
 
-// More axes than any operand has; a bound for what a hostile shape may hold.
-constexpr size_t kMaxRank = 8;
+constexpr EnumValue<DataType> kDataTypes[] = {{v1::DATA_TYPE_FLOAT32, DataType::kFloat32},
+                                              {v1::DATA_TYPE_BFLOAT16, DataType::kBFloat16},
+                                              {v1::DATA_TYPE_FLOAT16, DataType::kFloat16},
+                                              {v1::DATA_TYPE_BOOL, DataType::kBool}};
 
 absl::StatusOr<DataType> DecodeDataType(const FieldPath& tensor, int value) {
-  switch (value) {
-    case v1::DATA_TYPE_FLOAT32:
-      return DataType::kFloat32;
-    case v1::DATA_TYPE_BFLOAT16:
-      return DataType::kBFloat16;
-    case v1::DATA_TYPE_FLOAT16:
-      return DataType::kFloat16;
-    case v1::DATA_TYPE_BOOL:
-      return DataType::kBool;
-    default:
-      break;
-  }
-  const std::string field = FieldPath{&tensor, "data_type"}.ToString();
-  if (value == v1::DATA_TYPE_UNSPECIFIED) {
-    return InvalidField(field, "is missing; FLOAT32, BFLOAT16, FLOAT16 and BOOL are known",
-                        "MISSING_FIELD");
-  }
-  return InvalidField(field, absl::StrCat("has the unknown value ", value), "UNKNOWN_ENUM_VALUE");
+  const FieldPath path{&tensor, "data_type"};
+  if (value != v1::DATA_TYPE_UNSPECIFIED) return DecodeEnum(path, value, kDataTypes);
+  return InvalidField(path.ToString(), "is missing; FLOAT32, BFLOAT16, FLOAT16 and BOOL are known",
+                      "MISSING_FIELD");
 }
 
 }  // namespace
 
 absl::Status ReadTensor(WireReader& wire, const FieldPath& path, WireTag tag, UnknownFields unknown,
-                        TensorParts& parts) {
+                        std::optional<TensorParts>& tensor) {
+  if (!tensor.has_value()) tensor.emplace();
+  TensorParts& parts = *tensor;
   return ReadSubmessage(wire, path, tag, [&](WireTag field) {
     switch (field.field) {
       case v1::Tensor::kDataTypeFieldNumber:
@@ -70,6 +61,21 @@ absl::StatusOr<Tensor> MakeTensor(const WireReader& wire, const FieldPath& path,
   Tensor tensor(type, Shape(parts.shape.begin(), parts.shape.end()));
   wire.Copy(parts.data, tensor.data());
   return tensor;
+}
+
+absl::StatusOr<std::optional<Tensor>> MakeOptional(const WireReader& wire, const FieldPath& path,
+                                                   const std::optional<TensorParts>& parts) {
+  std::optional<Tensor> tensor;
+  if (parts.has_value()) {
+    ATTEND_ASSIGN_OR_RETURN(tensor, MakeTensor(wire, path, *parts));
+  }
+  return tensor;
+}
+
+absl::StatusOr<Tensor> MakeRequired(const WireReader& wire, const FieldPath& path,
+                                    const std::optional<TensorParts>& parts) {
+  if (parts.has_value()) return MakeTensor(wire, path, *parts);
+  return InvalidField(path.ToString(), "is required and missing", "MISSING_FIELD");
 }
 
 }  // namespace attend

@@ -69,7 +69,9 @@ absl::StatusOr<Request> DecodeRequest(const AttentionContext& context,
                                   ": send smaller ones"));
   }
   ATTEND_ASSIGN_OR_RETURN(charge, context.engine.budget().Charge(size, caller));
-  return method.decode(request, context.limits.decode);
+  ATTEND_ASSIGN_OR_RETURN(Request decoded, method.decode(request, context.limits.decode));
+  ATTEND_RETURN_IF_ERROR(charge.Grow(static_cast<int64_t>(ListBytes(decoded))));
+  return decoded;
 }
 
 void ObserveStages(Metrics& metrics, const absl::StatusOr<Response>& response,

@@ -63,7 +63,8 @@ struct AttentionContext {
 };
 
 // Reads a request after it has charged the bytes of its message to the caller: nothing is allocated
-// before. `message_bytes` is more than the size of `request` where that is a part of the message.
+// before. Then charges its lists, which may take more memory than their bytes of the message.
+// `message_bytes` is more than the size of `request` where that is a part of the message.
 // RESOURCE_EXHAUSTED TOO_LARGE, and the errors of MemoryBudget::Charge and of the decoder.
 absl::StatusOr<Request> DecodeRequest(const AttentionContext& context,
                                       const AttentionMethod& method, const WireBytes& request,

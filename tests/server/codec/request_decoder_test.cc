@@ -318,6 +318,23 @@ TEST(RequestDecoderTest, RefusesAFieldOfAnotherWireType) {
                 "cannot be decoded");
 }
 
+// Lengths of one byte in the message take eight in memory, which nobody had charged.
+TEST(RequestDecoderTest, CountsTheMemoryOfListsWhichTakeMoreThanTheirBytes) {
+  v1::MultiHeadAttentionRequest proto = Request();
+  for (size_t i = 0; i < kLimits.max_sequences; ++i) {
+    proto.add_query_lengths(1);
+    proto.add_key_lengths(1);
+    proto.mutable_options()->add_query_offsets(1);
+  }
+  auto request = Decode(proto);
+  ASSERT_TRUE(request.ok()) << request.status();
+  const size_t least = 3 * kLimits.max_sequences * sizeof(int64_t);
+  const size_t bytes = ListBytes(attend::Request(*std::move(request)));
+  EXPECT_GE(bytes, least);
+  EXPECT_LE(bytes, 2 * least);
+  EXPECT_EQ(ListBytes(attend::Request(*Decode(Request()))), 0u);
+}
+
 TEST(RequestDecoderTest, RefusesEveryTruncation) {
   v1::MultiHeadAttentionRequest request = Request();
   request.mutable_options()->add_head_gates(0.5f);

@@ -13,6 +13,10 @@ if(ATTEND_SANITIZE)
   target_compile_options(attend_flags INTERFACE -fsanitize=${ATTEND_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(attend_flags INTERFACE -fsanitize=${ATTEND_SANITIZE})
 endif()
+if(ATTEND_LIBFUZZER)
+  # Coverage, which guides the fuzzer; a fuzz target links the fuzzer itself.
+  target_compile_options(attend_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 if(ATTEND_SANITIZE STREQUAL "thread")
   # Into programs only: a symbol of the program comes before those of shared libraries.
   target_sources(attend_flags INTERFACE

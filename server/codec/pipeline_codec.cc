@@ -25,21 +25,29 @@ absl::Status ReadUint64(WireReader& wire, const FieldPath& path, WireTag tag, ui
   return absl::OkStatus();
 }
 
-absl::Status ReadTimeout(WireReader& wire, WireTag tag, std::optional<absl::Duration>& timeout) {
+// A google.protobuf.Duration: a later occurrence changes only the fields that it has.
+struct Timeout {
+  int64_t seconds = 0;
+  int64_t nanos = 0;
+};
+
+absl::Status ReadTimeout(WireReader& wire, WireTag tag, Timeout& timeout) {
   constexpr FieldPath kTimeout{nullptr, "timeout"};
-  int64_t seconds = 0, nanos = 0;
-  ATTEND_RETURN_IF_ERROR(ReadSubmessage(wire, kTimeout, tag, [&](WireTag inner) {
+  return ReadSubmessage(wire, kTimeout, tag, [&](WireTag inner) {
     switch (inner.field) {
       case google::protobuf::Duration::kSecondsFieldNumber:
-        return ReadInt64(wire, kTimeout, inner, seconds);
+        return ReadInt64(wire, kTimeout, inner, timeout.seconds);
       case google::protobuf::Duration::kNanosFieldNumber:
-        return ReadInt64(wire, kTimeout, inner, nanos);
+        return ReadInt64(wire, kTimeout, inner, timeout.nanos);
       default:
         return SkipUnknown(wire, kTimeout, inner);
     }
-  }));
-  timeout = absl::Seconds(seconds) + absl::Nanoseconds(nanos);
-  return absl::OkStatus();
+  });
+}
+
+// Of an int32, protobuf takes the lowest 32 bits.
+absl::Duration ToDuration(const Timeout& timeout) {
+  return absl::Seconds(timeout.seconds) + absl::Nanoseconds(static_cast<int32_t>(timeout.nanos));
 }
 
 int FieldOf(PipelineKind kind) {
@@ -53,6 +61,7 @@ int FieldOf(PipelineKind kind) {
 absl::StatusOr<PipelineFrame> ReadPipelineFrame(const WireBytes& message) {
   WireReader wire(message, kMaxFrameFields);
   PipelineFrame frame;
+  std::optional<Timeout> timeout;
   int kinds = 0;
   const auto read_body = [&](const FieldPath& path, WireTag tag, PipelineKind kind) {
     WireSpan span;
@@ -67,7 +76,8 @@ absl::StatusOr<PipelineFrame> ReadPipelineFrame(const WireBytes& message) {
       case Wire::kIdFieldNumber:
         return ReadUint64(wire, {nullptr, "id"}, tag, frame.id);
       case Wire::kTimeoutFieldNumber:
-        return ReadTimeout(wire, tag, frame.timeout);
+        if (!timeout.has_value()) timeout.emplace();
+        return ReadTimeout(wire, tag, *timeout);
       case Wire::kMultiHeadAttentionFieldNumber:
         return read_body({nullptr, "multi_head_attention"}, tag, PipelineKind::kMultiHeadAttention);
       case Wire::kScaledDotProductAttentionFieldNumber:
@@ -79,6 +89,7 @@ absl::StatusOr<PipelineFrame> ReadPipelineFrame(const WireBytes& message) {
         return SkipUnknown(wire, kRoot, tag);
     }
   }));
+  if (timeout.has_value()) frame.timeout = ToDuration(*timeout);
   if (kinds != 1) {
     frame.kind = InvalidField("",
                               "a PipelineRequest holds exactly one of multi_head_attention, "

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Both responses of the operator, as the client decodes them from a server that it need not trust.
+// The first byte chooses the response.
+
+#include <cstring>
+#include <string>
+
+#include "attend/v1/attention.pb.h"
+#include "client/cpp/codec.h"
+#include "client/cpp/status.h"
+#include "grpcpp/support/slice.h"
+#include "tests/fuzz/targets/fuzz_input.h"
+
+namespace attend::client::internal {
+namespace {
+
+grpc::ByteBuffer ToBuffer(const ChunkedInput& input) {
+  std::vector<grpc::Slice> slices;
+  for (const absl::string_view chunk : input.chunks()) {
+    slices.emplace_back(chunk.data(), chunk.size());
+  }
+  if (slices.empty()) slices.emplace_back();
+  return grpc::ByteBuffer(slices.data(), slices.size());
+}
+
+void RequireEqual(const Tensor& tensor, const v1::Tensor& proto) {
+  Require(static_cast<int>(tensor.type()) == proto.data_type(), "the type is protobuf's");
+  Require(Shape(proto.shape().begin(), proto.shape().end()) == tensor.shape(),
+          "the shape is protobuf's", proto.DebugString());
+  Require(tensor.size_bytes() == proto.data().size() &&
+              (proto.data().empty() ||
+               std::memcmp(tensor.data(), proto.data().data(), proto.data().size()) == 0),
+          "the data are protobuf's");
+}
+
+template <typename Proto>
+void Check(const ChunkedInput& input, const ResponseFields& fields) {
+  const absl::StatusOr<AttentionResponse> response = Decode(ToBuffer(input), fields);
+  if (!response.ok()) {
+    Require(absl::IsDataLoss(response.status()), "bytes that are no response are DATA_LOSS",
+            response.status().ToString());
+    return;
+  }
+  Proto proto;
+  // Protobuf refuses text that is not UTF-8, which the client hands on as it is.
+  if (!proto.ParseFromString(input.bytes())) return;
+  RequireEqual(response->output, proto.output());
+  Require(response->weights.has_value() == proto.has_weights(), "weights are there or not");
+  if (proto.has_weights()) RequireEqual(*response->weights, proto.weights());
+  Require(response->log_sum_exp.has_value() == proto.has_log_sum_exp(),
+          "a log-sum-exp is there or not");
+  if (proto.has_log_sum_exp()) RequireEqual(*response->log_sum_exp, proto.log_sum_exp());
+  Require(response->timing.queue == absl::Nanoseconds(proto.timing().queue_ns()) &&
+              response->timing.compute == absl::Nanoseconds(proto.timing().compute_ns()),
+          "the times are protobuf's", proto.DebugString());
+}
+
+}  // namespace
+}  // namespace attend::client::internal
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace attend::client::internal;
+  if (size == 0) return 0;
+  const attend::ChunkedInput input(data + 1, size - 1);
+  if (data[0] % 2 == 0) {
+    Check<attend::v1::MultiHeadAttentionResponse>(input, kMultiHeadAttentionFields);
+  } else {
+    Check<attend::v1::ScaledDotProductAttentionResponse>(input, kScaledDotProductAttentionFields);
+  }
+  return 0;
+}

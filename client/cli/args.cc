@@ -122,10 +122,42 @@ bool Args::Given(absl::string_view name) const {
   return false;
 }
 
+void Args::RepeatedOption(std::string name, std::string value, std::string help,
+                          std::vector<std::string>* target) {
+  Add(std::move(name), std::move(value), std::move(help), "text", [target](absl::string_view text) {
+    target->emplace_back(text);
+    return !text.empty();
+  });
+  entries_.back().repeated = true;
+}
+
+void Args::Letter(char letter) {
+  entries_.back().letter = letter;
+}
+
+Args::Found Args::Find(absl::string_view argument) {
+  Found found;
+  if (absl::ConsumePrefix(&argument, "--")) {
+    const size_t equals = argument.find('=');
+    found.name = absl::StrCat("--", argument.substr(0, equals));
+    if (equals != absl::string_view::npos) found.value = argument.substr(equals + 1);
+    for (Entry& each : entries_) {
+      if (!each.name.empty() && absl::StrCat("--", each.name) == found.name) found.entry = &each;
+    }
+    return found;
+  }
+  found.name = std::string(argument.substr(0, 2));
+  if (argument.size() > 2) found.value = argument.substr(2);
+  for (Entry& each : entries_) {
+    if (each.letter != 0 && each.letter == argument[1]) found.entry = &each;
+  }
+  return found;
+}
+
 absl::StatusOr<std::vector<std::string>> Args::Parse(const std::vector<std::string>& arguments) {
   std::vector<std::string> rest;
   for (size_t i = 0; i < arguments.size(); ++i) {
-    absl::string_view argument = arguments[i];
+    const absl::string_view argument = arguments[i];
     if (argument == "--") {
       rest.insert(rest.end(), arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1,
                   arguments.end());
@@ -135,38 +167,31 @@ absl::StatusOr<std::vector<std::string>> Args::Parse(const std::vector<std::stri
       help_asked_ = true;
       continue;
     }
-    if (!absl::ConsumePrefix(&argument, "--")) {
+    if (argument.size() < 2 || argument[0] != '-') {
       rest.push_back(arguments[i]);
       continue;
     }
-    const std::pair<absl::string_view, absl::string_view> parts =
-        absl::StrSplit(argument, absl::MaxSplits('=', 1));
-    const bool has_value = absl::StrContains(argument, '=');
-    Entry* entry = nullptr;
-    for (Entry& each : entries_) {
-      if (!each.name.empty() && each.name == parts.first) entry = &each;
-    }
+    auto [entry, name, value] = Find(argument);
     if (entry == nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat("there is no option --", parts.first));
+      return absl::InvalidArgumentError(absl::StrCat("there is no option ", name));
     }
-    if (entry->given) {
+    if (entry->given && !entry->repeated) {
       return absl::InvalidArgumentError(absl::StrCat("--", entry->name, " is given twice"));
     }
     entry->given = true;
-    absl::string_view value = parts.second;
     if (entry->value.empty()) {
-      if (has_value) {
-        return absl::InvalidArgumentError(absl::StrCat("--", entry->name, " takes no value"));
+      if (value.has_value()) {
+        return absl::InvalidArgumentError(absl::StrCat(name, " takes no value"));
       }
-    } else if (!has_value) {
+    } else if (!value.has_value()) {
       if (i + 1 == arguments.size()) {
-        return absl::InvalidArgumentError(absl::StrCat("--", entry->name, " needs a value"));
+        return absl::InvalidArgumentError(absl::StrCat(name, " needs a value"));
       }
       value = arguments[++i];
     }
-    if (!entry->set(value)) {
+    if (!entry->set(value.value_or(""))) {
       return absl::InvalidArgumentError(
-          absl::StrCat("--", entry->name, " must be ", entry->expected, ", got \"", value, "\""));
+          absl::StrCat(name, " must be ", entry->expected, ", got \"", *value, "\""));
     }
   }
   return rest;
@@ -175,24 +200,29 @@ absl::StatusOr<std::vector<std::string>> Args::Parse(const std::vector<std::stri
 std::string Args::Help() const {
   constexpr size_t kColumn = 30;
   std::string text = absl::StrCat("usage: ", usage_, "\n\n", about_, "\n");
-  for (const Entry& entry : entries_) {
-    if (entry.name.empty()) {
-      absl::StrAppend(&text, "\n", entry.help, ":\n");
-      continue;
-    }
-    std::string line = absl::StrCat("  --", entry.name);
-    if (!entry.value.empty()) absl::StrAppend(&line, "=", entry.value);
-    for (const absl::string_view help : absl::StrSplit(entry.help, '\n')) {
+  const auto append = [&text](std::string line, absl::string_view help) {
+    for (const absl::string_view part : absl::StrSplit(help, '\n')) {
       if (line.size() + 2 > kColumn) {
         absl::StrAppend(&text, line, "\n");
         line.clear();
       }
       line.resize(kColumn, ' ');
-      absl::StrAppend(&text, line, help, "\n");
+      absl::StrAppend(&text, line, part, "\n");
       line.clear();
     }
+  };
+  for (const Entry& entry : entries_) {
+    if (entry.name.empty()) {
+      absl::StrAppend(&text, "\n", entry.help, ":\n");
+      continue;
+    }
+    std::string line = "  ";
+    if (entry.letter != 0) absl::StrAppend(&line, std::string{'-', entry.letter}, ", ");
+    absl::StrAppend(&line, "--", entry.name);
+    if (!entry.value.empty()) absl::StrAppend(&line, "=", entry.value);
+    append(std::move(line), entry.help);
   }
-  absl::StrAppend(&text, "  --help\n");
+  append("  -h, --help", "Print this text.");
   return text;
 }
 

@@ -2,8 +2,6 @@
 #include "client/cli/arrays.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -14,31 +12,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "client/cli/standard_streams.h"
 
 namespace attend::cli {
 namespace internal {
-
-absl::StatusOr<std::ifstream> OpenFile(const std::string& path, int64_t* size_bytes) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::ErrnoToStatus(errno, path);
-  file.seekg(0, std::ios::end);
-  *size_bytes = static_cast<int64_t>(file.tellg());
-  file.seekg(0);
-  // A folder opens, but has no size.
-  if (!file || *size_bytes < 0) return absl::InvalidArgumentError(path + ": is not a file");
-  return file;
-}
-
-absl::Status WriteFile(const std::string& path, const std::vector<absl::string_view>& parts) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  if (!file) return absl::ErrnoToStatus(errno, path);
-  for (const absl::string_view part : parts) {
-    file.write(part.data(), static_cast<std::streamsize>(part.size()));
-  }
-  file.close();
-  if (!file) return absl::UnknownError(path + ": could not be written (is the disk full?)");
-  return absl::OkStatus();
-}
 
 std::optional<int64_t> SizeBytes(const FileArray& array) {
   auto bytes = static_cast<int64_t>(array.float64 ? 8 : ElementSize(array.type));
@@ -48,26 +25,32 @@ std::optional<int64_t> SizeBytes(const FileArray& array) {
   return bytes;
 }
 
-absl::StatusOr<Tensor> ReadData(std::istream& file, const std::string& path,
-                                const FileArray& array) {
-  file.seekg(array.offset);
-  const auto failed = [&] { return absl::InvalidArgumentError(path + ": could not be read"); };
+absl::StatusOr<Tensor> ReadData(InputFile& file, const FileArray& array) {
+  std::istream& stream = *file.stream;
+  stream.seekg(array.offset);
+  const auto failed = [&] { return absl::InvalidArgumentError(file.name + ": could not be read"); };
   void* data;
   Tensor tensor = NewTensor(array.type, array.shape, &data);
   if (!array.float64) {
-    file.read(static_cast<char*>(data), array.size_bytes);
-    if (!file) return failed();
+    stream.read(static_cast<char*>(data), array.size_bytes);
+    if (!stream) return failed();
     return tensor;
   }
   std::vector<double> wide(static_cast<size_t>(array.size_bytes) / sizeof(double));
-  file.read(reinterpret_cast<char*>(wide.data()), array.size_bytes);
-  if (!file) return failed();
+  stream.read(reinterpret_cast<char*>(wide.data()), array.size_bytes);
+  if (!stream) return failed();
   std::transform(wide.begin(), wide.end(), static_cast<float*>(data),
                  [](double value) { return static_cast<float>(value); });
   return tensor;
 }
 
 }  // namespace internal
+
+std::optional<ArrayFormat> FormatOfFile(absl::string_view path) {
+  if (absl::EndsWith(path, ".npy")) return ArrayFormat::kNpy;
+  if (absl::EndsWith(path, ".safetensors")) return ArrayFormat::kSafetensors;
+  return std::nullopt;
+}
 
 Tensor NewTensor(DataType type, client::Shape shape, void** data) {
   constexpr size_t kAlignment = 64;
@@ -97,32 +80,54 @@ absl::StatusOr<Tensor> ConvertTensor(const Tensor& tensor, DataType type) {
   return converted;
 }
 
+namespace {
+
+// The first bytes of a .npy file.
+constexpr absl::string_view kNpyMagic("\x93NUMPY", 6);
+
+// As .safetensors they would be a header of 86 TB.
+ArrayFormat FormatOfStream(std::istream& stream) {
+  std::string start(kNpyMagic.size(), '\0');
+  stream.read(start.data(), static_cast<std::streamsize>(start.size()));
+  stream.clear();
+  stream.seekg(0);
+  return start == kNpyMagic ? ArrayFormat::kNpy : ArrayFormat::kSafetensors;
+}
+
+absl::StatusOr<Tensor> TakeTensor(std::map<std::string, Tensor> tensors, const std::string& path,
+                                  const std::string& file, const std::string& name,
+                                  const std::string& default_name) {
+  auto found = tensors.find(name.empty() ? default_name : name);
+  if (found == tensors.end() && name.empty() && tensors.size() == 1) found = tensors.begin();
+  if (found != tensors.end()) return found->second;
+  const std::string names = absl::StrJoin(
+      tensors, ", ", [](std::string* out, const auto& entry) { out->append(entry.first); });
+  return absl::InvalidArgumentError(
+      absl::StrCat(file, ": holds no tensor \"", name.empty() ? default_name : name,
+                   "\"; choose with ", path, "#NAME one of: ", names));
+}
+
+}  // namespace
+
 absl::StatusOr<Tensor> ReadArray(const std::string& spec, const std::string& default_name) {
   const std::pair<std::string, std::string> parts = absl::StrSplit(spec, absl::MaxSplits('#', 1));
   const auto& [path, name] = parts;
-  if (absl::EndsWith(path, ".npy")) {
-    if (!name.empty()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(spec, ": a .npy file holds one array and no names"));
-    }
-    return ReadNpy(path);
-  }
-  if (!absl::EndsWith(path, ".safetensors")) {
+  const std::optional<ArrayFormat> by_name = FormatOfFile(path);
+  if (!by_name.has_value() && !IsStandardStream(path)) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": the name must end in .npy or .safetensors"));
   }
-  absl::StatusOr<std::map<std::string, Tensor>> tensors = ReadSafetensors(path);
-  if (!tensors.ok()) return tensors.status();
-  auto found = tensors->find(name.empty() ? default_name : name);
-  if (found == tensors->end() && name.empty() && tensors->size() == 1) found = tensors->begin();
-  if (found == tensors->end()) {
-    const auto list = absl::StrJoin(
-        *tensors, ", ", [](std::string* out, const auto& entry) { out->append(entry.first); });
+  absl::StatusOr<InputFile> file = OpenFile(path);
+  if (!file.ok()) return file.status();
+  const ArrayFormat format = by_name.has_value() ? *by_name : FormatOfStream(*file->stream);
+  if (format == ArrayFormat::kNpy) {
+    if (name.empty()) return ReadNpy(*file);
     return absl::InvalidArgumentError(
-        absl::StrCat(path, ": holds no tensor \"", name.empty() ? default_name : name,
-                     "\"; choose with ", path, "#NAME one of: ", list));
+        absl::StrCat(spec, ": a .npy file holds one array and no names"));
   }
-  return found->second;
+  absl::StatusOr<std::map<std::string, Tensor>> tensors = ReadSafetensors(*file);
+  if (!tensors.ok()) return tensors.status();
+  return TakeTensor(*std::move(tensors), path, file->name, name, default_name);
 }
 
 }  // namespace attend::cli

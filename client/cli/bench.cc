@@ -5,12 +5,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "client/cli/arrays.h"
 #include "client/cli/bench_arguments.h"
 #include "client/cli/command.h"
+#include "client/cli/files.h"
 #include "client/cli/load.h"
 #include "client/cli/report.h"
 #include "client/cli/sample_maker.h"
+#include "client/cli/standard_streams.h"
 #include "client/cli/terminal.h"
 
 namespace attend::cli {
@@ -50,34 +51,36 @@ void AskToStop(int) {
 
 int RunBench(const std::vector<std::string>& arguments) {
   BenchArguments from;
-  Args args("attend bench [--concurrency=N | --rate=X] [OPTIONS]",
-            "Sends load and reports throughput and latency. Without retries unless\n"
-            "--max-attempts says so. Default of --timeout: 10s. Ctrl-C ends early with a report.\n"
-            "Exit code 1 where no answer was good or an answer was wrong.");
+  Args args(
+      "attend bench [--concurrency=N | --rate=X] [OPTIONS]",
+      "Sends load, and reports throughput and latency. Ctrl-C ends it early, with a report. Exit\n"
+      "codes: 1 if no answer was good or one was wrong, and those of attend --help.");
   from.AddTo(args);
   from.connection.AddTo(args);
   if (const auto exit = ParseOrExit(args, arguments, nullptr, 0)) return *exit;
   if (absl::Status s = from.Resolve(args); !s.ok()) return ReportUsage(s.message());
   const auto client = from.connection.Connect();
-  if (!client.ok()) return ReportUsage(client.status().message());
-  from.plan.call = from.connection.call_options();
+  if (!client.ok()) return ReportConnect(client.status());
+  const client::CallOptions options = from.connection.call_options();
+  from.plan.call = options;
+  from.plan.call.on_attempt = nullptr;  // --verbose is for the calls before the load
 
   BenchSetting setting;
-  const auto info = (*client)->GetServerInfo(from.plan.call);
-  if (!info.ok()) return ReportCall(info.status());
+  const auto info = (*client)->GetServerInfo(options);
+  if (!info.ok()) return ReportCall(**client, from.connection, info.status());
   setting.server_version = info->version();
   setting.cpu_features.assign(info->cpu_features().begin(), info->cpu_features().end());
   v1::LayerInfo layer;
   if (!from.use_operator) {
-    absl::StatusOr<v1::LayerInfo> found = FindLayer(**client, from.layer, from.plan.call);
-    if (!found.ok()) return ReportCall(found.status());
+    absl::StatusOr<v1::LayerInfo> found = FindLayer(**client, from.layer, options);
+    if (!found.ok()) return ReportCall(**client, from.connection, found.status());
     layer = *std::move(found);
   }
   const absl::StatusOr<std::vector<Sample>> samples = SampleMaker(from, layer).Make();
   if (!samples.ok()) return ReportUsage(samples.status().message());
   // Once before the load: a request that the server refuses ends here, with its reason.
-  const auto first = (*client)->Call(samples->front().request, from.plan.call);
-  if (!first.ok()) return ReportCall(first.status());
+  const auto first = (*client)->Call(samples->front().request, options);
+  if (!first.ok()) return ReportCall(**client, from.connection, first.status());
 
   DescribeLoad(from, layer, *samples, &setting);
 
@@ -88,11 +91,12 @@ int RunBench(const std::vector<std::string>& arguments) {
         if (!from.quiet) PrintProgress(progress);
       },
       stop_asked);
-  WriteText(stdout, ReportText(setting, result));
+  // With --json=- the JSON alone is on standard output.
+  WriteText(IsStandardStream(from.json) ? stderr : stdout, ReportText(setting, result));
   if (!from.json.empty()) {
     const std::string text = ReportJson(setting, result);
-    if (absl::Status s = internal::WriteFile(from.json, {text}); !s.ok()) {
-      return ReportUsage(s.message());
+    if (absl::Status s = WriteFile(from.json, {text}); !s.ok()) {
+      return ReportNotWritten(s);
     }
   }
   return result.good.count() > 0 && result.wrong == 0 ? kOk : kFailed;

@@ -64,7 +64,10 @@ void BenchArguments::AddTo(Args& args) {
   args.Section("Output");
   args.Switch("check", "Count an answer as wrong if its bits differ from the first of its request.",
               &plan.check);
-  args.Option("json", "FILE", "Also write the report as JSON.", &json);
+  args.Option("json", "FILE",
+              "Also write the report as JSON. With - it goes to standard output, and the\n"
+              "report for people to standard error.",
+              &json);
   args.Switch("quiet", "Print no progress on standard error.", &quiet);
 }
 

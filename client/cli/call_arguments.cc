@@ -4,75 +4,123 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/choice.h"
+#include "client/cli/standard_streams.h"
 
 namespace attend::cli {
 
 void CallArguments::AddTo(Args& args) {
   args.Section("What to compute");
-  args.Option("layer", "NAME", "multi-head attention of this layer; default: the only one", &layer);
-  args.Switch("operator", "the bare scaled-dot-product operator instead", &use_operator);
-  args.Section("Inputs: .npy, or .safetensors with FILE#TENSOR (default: its role's name)");
-  args.Option("query", "FILE",
-              "[B, Lq, E] or packed [Tq, E]; operator: [B, Lq, H, D] or\n"
-              "packed [Tq, H, D]",
-              &query);
-  args.Option("key", "FILE", "default: query (not for --operator)", &key);
-  args.Option("value", "FILE", "default: key (not for --operator)", &value);
-  args.Option("mask", "FILE", "bool, broadcast to [B, H, Lq, Lk]; true = may attend", &mask);
-  args.Option("bias", "FILE", "float, broadcast likewise; added to the scores", &bias);
-  args.Option("alibi-slopes", "FILE",
-              "float32, [H] or [B, H]: a score loses slope * distance of key and\n"
-              "query",
-              &alibi_slopes);
-  args.Option("input", "FILE",
-              "a .safetensors file with any of query, key, value, mask, bias\n"
-              "and alibi_slopes by name",
-              &input);
-  args.Option("random", "SHAPE",
-              "random query, and key and value for --operator, of a shape\n"
-              "such as 1x16x768, uniform in [-1, 1)",
-              &random);
-  args.Option("seed", "N", "for --random; default 1", &seed);
-  args.Option("dtype", "TYPE",
-              "send query, key and value as float32, bfloat16 or float16;\n"
-              "default: as they are",
-              &dtype);
-  args.Option("query-lengths", "N,...", "valid rows of each sequence", &query_lengths);
-  args.Option("key-lengths", "N,...", "the same for key and value", &key_lengths);
-  args.Option("layout", "blhd|bhld", "axes of the operator's arrays; default blhd", &layout_name);
-  args.Section("Options");
-  args.Option("scale", "X", "factor of the scores; default: the layer's, else 1/sqrt(D)",
-              &options.scale);
-  args.Switch("causal", "a row reads no key behind its position", &options.causal);
-  args.Option("alignment", "start|end", "where query row 0 stands among the keys", &alignment_name);
-  args.Option("query-offsets", "N,...", "or its position, for each sequence",
-              &options.query_offsets);
-  args.Option("window-left", "N", "a row reads no key further than N before its position",
-              &options.window_left);
-  args.Option("window-right", "N", "nor further than N behind it", &options.window_right);
-  args.Option("softcap", "X", "scores s become X * tanh(s / X)", &options.softcap);
-  args.Option("sinks", "X,...", "a logit of each head that takes part without a value",
-              &options.sinks);
-  args.Option("head-gates", "X,...", "factor of each head; 0 leaves it out", &options.head_gates);
-  args.Option("weights", "none|per-head|mean", "attention weights to return; default none",
-              &weights_name);
-  args.Option("weights-stage", "STAGE",
-              "what they are: probabilities (default), or the scores scaled,\n"
-              "softcapped or biased",
-              &stage_name);
-  args.Switch("log-sum-exp", "return the logarithm of each row's sum of exponents too",
-              &options.log_sum_exp);
-  args.Option("priority", "high|normal|low", "default normal", &priority_name);
-  args.Section("Outputs: .npy or .safetensors");
-  args.Option("output", "FILE",
-              "a .safetensors file gets \"output\", \"weights\" and\n"
-              "\"log_sum_exp\"",
-              &output);
-  args.Option("weights-output", "FILE", "the weights alone", &weights_output);
-  args.Option("log-sum-exp-output", "FILE", "the log-sum-exp alone", &log_sum_exp_output);
+  args.Option("layer", "NAME", "Call this layer. Default: the server's only one.", &layer);
+  args.Switch("operator", "Call scaled dot-product attention instead of a layer.", &use_operator);
+  AddInputs(args);
+  AddOptions(args);
+  AddOutputs(args);
+  connection.AddTo(args);
 }
 
-absl::Status CallArguments::Resolve() {
+void CallArguments::AddInputs(Args& args) {
+  args.Section(
+      "Inputs: files in .npy, or in .safetensors, where FILE#TENSOR names a tensor (default: the\n"
+      "name of the option); - is standard input, in either format");
+  args.Option("query", "FILE",
+              "Read the query: [B, Lq, E], or packed [Tq, E]. For the operator:\n"
+              "[B, Lq, H, D], or packed [Tq, H, D].",
+              &query);
+  args.Option("key", "FILE", "Read the key. Default: the query (not for the operator).", &key);
+  args.Option("value", "FILE", "Read the value. Default: the key (not for the operator).", &value);
+  args.Option("mask", "FILE",
+              "Read a mask of bool, which is broadcast to [B, H, Lq, Lk]. A row attends to\n"
+              "a key only where it is true.",
+              &mask);
+  args.Option("bias", "FILE",
+              "Read a bias of floats, which is broadcast in the same way and added to the\n"
+              "scores.",
+              &bias);
+  args.Option("alibi-slopes", "FILE",
+              "Read slopes in float32, [H] or [B, H]. Each score loses its head's slope\n"
+              "times the distance of key and query.",
+              &alibi_slopes);
+  args.Option("input", "FILE",
+              "Read all tensors of a .safetensors file: any of query, key, value, mask,\n"
+              "bias and alibi_slopes.",
+              &input);
+  args.Option("random", "SHAPE",
+              "Make a random query of a shape such as 1x16x768, uniform in [-1, 1), and\n"
+              "for the operator key and value, too.",
+              &random);
+  args.Option("seed", "N", "Seed of --random. Default: 1.", &seed);
+  args.Option("dtype", "TYPE",
+              "Send query, key and value as float32, bfloat16 or float16. Default: the\n"
+              "type that they have.",
+              &type_name);
+  args.Option("query-lengths", "N,...", "Number of valid query rows of each sequence.",
+              &query_lengths);
+  args.Option("key-lengths", "N,...", "Number of valid key and value rows of each sequence.",
+              &key_lengths);
+  args.Option("layout", "blhd|bhld", "Order of the axes of the operator's arrays. Default: blhd.",
+              &layout_name);
+}
+
+void CallArguments::AddOptions(Args& args) {
+  args.Section("Options of attention");
+  args.Option("scale", "X", "Multiply the scores by X. Default: the layer's scale, else 1/sqrt(D).",
+              &options.scale);
+  args.Switch("causal", "Each row attends only to keys at or before its position.",
+              &options.causal);
+  args.Option("alignment", "start|end",
+              "Align the first query row with the first key, or the last query row with\n"
+              "the last key.",
+              &alignment_name);
+  args.Option("query-offsets", "N,...",
+              "Position of the first query row among the keys, one number per sequence.",
+              &options.query_offsets);
+  args.Option("window-left", "N", "Each row attends to at most N keys before its position.",
+              &options.window_left);
+  args.Option("window-right", "N", "Each row attends to at most N keys after its position.",
+              &options.window_right);
+  args.Option("softcap", "X", "Replace each score s by X * tanh(s / X).", &options.softcap);
+  args.Option("sinks", "X,...",
+              "Add one logit per head to the softmax that belongs to no key and no value.",
+              &options.sinks);
+  args.Option("head-gates", "X,...",
+              "Multiply each head's output by a factor; heads with 0 are not computed.",
+              &options.head_gates);
+  args.Option("weights", "none|per-head|mean",
+              "Return the attention weights of each head, or their mean. Default: none.",
+              &weights_name);
+  args.Option("weights-stage", "STAGE",
+              "Return these as weights: probabilities (the default), or the scores as\n"
+              "scaled, softcapped or biased.",
+              &stage_name);
+  args.Switch("log-sum-exp",
+              "Return the logarithm of the sum of exponentials of each row and head.",
+              &options.log_sum_exp);
+  args.Option("priority", "high|normal|low", "Priority of the call. Default: normal.",
+              &priority_name);
+}
+
+void CallArguments::AddOutputs(Args& args) {
+  args.Section("Outputs: files in .npy or .safetensors; - is standard output");
+  args.Option("output", "FILE",
+              "Write the output. A .safetensors file gets \"output\", and \"weights\" and\n"
+              "\"log_sum_exp\" where they were asked for.",
+              &output);
+  args.Option("weights-output", "FILE", "Write the weights alone.", &weights_output);
+  args.Option("log-sum-exp-output", "FILE", "Write the log-sum-exp alone.", &log_sum_exp_output);
+  args.Option("output-format", "npy|safetensors", "Format of standard output. Default: npy.",
+              &format_name);
+  args.Switch("json",
+              "Print the response as one JSON object: shapes, types, a summary and the\n"
+              "first values of each tensor, the files written, times and warnings.",
+              &json);
+}
+
+bool CallArguments::WritesStandardOutput() const {
+  return IsStandardStream(output) || IsStandardStream(weights_output) ||
+         IsStandardStream(log_sum_exp_output);
+}
+
+absl::Status CallArguments::ResolveNames() {
   absl::Status status;
   status.Update(Choose<client::Alignment>(
       "alignment", alignment_name,
@@ -93,28 +141,57 @@ absl::Status CallArguments::Resolve() {
   status.Update(Choose<client::Layout>(
       "layout", layout_name, {{"blhd", client::Layout::kBlhd}, {"bhld", client::Layout::kBhld}},
       &layout));
+  status.Update(Choose<ArrayFormat>(
+      "output-format", format_name,
+      {{"npy", ArrayFormat::kNpy}, {"safetensors", ArrayFormat::kSafetensors}}, &stdout_format));
   status.Update(ChoosePriority(priority_name, &priority));
-  if (!layout_name.empty() && !use_operator) {
-    status.Update(absl::InvalidArgumentError("--layout needs --operator"));
-  }
-  if (!layer.empty() && use_operator) {
-    status.Update(absl::InvalidArgumentError("--layer and --operator exclude each other"));
-  }
-  if (!weights_output.empty() && options.weights == client::Weights::kNone) {
-    status.Update(absl::InvalidArgumentError("--weights-output needs --weights"));
-  }
-  if (!stage_name.empty() && options.weights == client::Weights::kNone) {
-    status.Update(absl::InvalidArgumentError("--weights-stage needs --weights"));
-  }
+  return status;
+}
+
+absl::Status CallArguments::CheckCombinations() const {
+  const auto refuse = [](const char* why) { return absl::InvalidArgumentError(why); };
+  const bool has_weights = options.weights != client::Weights::kNone;
+  if (!layout_name.empty() && !use_operator) return refuse("--layout needs --operator");
+  if (!layer.empty() && use_operator) return refuse("--layer and --operator exclude each other");
+  if (!weights_output.empty() && !has_weights) return refuse("--weights-output needs --weights");
+  if (!stage_name.empty() && !has_weights) return refuse("--weights-stage needs --weights");
   if (!log_sum_exp_output.empty() && !options.log_sum_exp) {
-    status.Update(absl::InvalidArgumentError("--log-sum-exp-output needs --log-sum-exp"));
+    return refuse("--log-sum-exp-output needs --log-sum-exp");
   }
+  if (!format_name.empty() && !WritesStandardOutput()) {
+    return refuse("--output-format needs an output that is -; files go by their names");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CallArguments::CheckOutputNames() const {
   for (const std::string& file : {output, weights_output, log_sum_exp_output}) {
-    if (!file.empty() && !absl::EndsWith(file, ".npy") && !absl::EndsWith(file, ".safetensors")) {
-      status.Update(absl::InvalidArgumentError(
-          absl::StrCat(file, ": the name must end in .npy or .safetensors")));
-    }
+    if (file.empty() || IsStandardStream(file) || FormatOfFile(file).has_value()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, ": the name must end in .npy or .safetensors, or be -"));
   }
+  return absl::OkStatus();
+}
+
+absl::Status CallArguments::CheckStandardStreams() const {
+  std::vector<NamedFile> inputs = {{"--query", query}, {"--key", key},
+                                   {"--value", value}, {"--mask", mask},
+                                   {"--bias", bias},   {"--alibi-slopes", alibi_slopes},
+                                   {"--input", input}};
+  for (const NamedFile& each : connection.InputFiles()) inputs.push_back(each);
+  if (absl::Status s = CheckStandardInput(inputs); !s.ok()) return s;
+  return CheckStandardOutput({{"--output", output},
+                              {"--weights-output", weights_output},
+                              {"--log-sum-exp-output", log_sum_exp_output},
+                              {"--json", json ? "-" : ""}},
+                             /*is_binary=*/!json);
+}
+
+absl::Status CallArguments::Resolve() {
+  absl::Status status = ResolveNames();
+  status.Update(CheckCombinations());
+  status.Update(CheckOutputNames());
+  status.Update(CheckStandardStreams());
   return status;
 }
 

@@ -2,9 +2,9 @@
 #ifndef ATTEND_CLIENT_CLI_COMMAND_H_
 #define ATTEND_CLIENT_CLI_COMMAND_H_
 
-// What the commands share: exit codes, the connection, ways to fail.
+// What the commands share: how they start, fail and print.
 
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,49 +12,34 @@
 #include "absl/strings/string_view.h"
 #include "attend/client.h"
 #include "client/cli/args.h"
+#include "client/cli/connection.h"
+#include "client/cli/exit_code.h"
 
 namespace attend::cli {
-
-enum ExitCode {
-  kOk = 0,
-  kFailed = 1,       // the server refused the call, or is not serving (health)
-  kUsage = 2,        // wrong options or files
-  kUnreachable = 3,  // no answer: UNAVAILABLE or DEADLINE_EXCEEDED
-};
-
-// The options that lead to a server.
-struct Connection {
-  std::vector<std::string> servers;
-  bool tls = false;
-  std::string tls_ca;
-  std::string tls_cert;
-  std::string tls_key;
-  std::string tls_server_name;
-  absl::Duration timeout = client::kDefaultTimeout;
-  int64_t max_attempts = 5;
-  int64_t channels = 1;
-
-  void AddTo(Args& args);
-
-  // INVALID_ARGUMENT and file errors are the user's; see ReportUsage.
-  absl::StatusOr<std::unique_ptr<client::Client>> Connect() const;
-
-  client::CallOptions call_options() const { return {.timeout = timeout}; }
-};
 
 // Parses; nothing returned: go on, else the exit code (help was printed, or what
 // is wrong).
 std::optional<int> ParseOrExit(Args& args, const std::vector<std::string>& arguments,
                                std::vector<std::string>* rest, size_t max_rest);
 
-// Prints the error on stderr, with reason, field and request id where the server
-// gave them, and returns the exit code for it.
-int ReportCall(const absl::Status& status);
+// Prints the error of a call on standard error, with reason, field and request id
+// where the server gave them, and returns the exit code for it. After a deadline
+// has passed it asks the server for its health, to tell whether one is there.
+int ReportCall(client::Client& client, const Connection& connection, const absl::Status& status);
 
-// The same for what the user gave: kUsage.
+// The same without asking for health.
+int ReportError(const absl::Status& status);
+
+// Prints the error of Connection::Connect and returns the exit code for it.
+int ReportConnect(const absl::Status& status);
+
+// Prints what is wrong with options, the environment or input files: kUsage.
 int ReportUsage(absl::string_view message);
 
-// Prints the message as JSON (client/cli/json.h), and returns the exit code.
+// Prints why an output could not be written: kNotWritten.
+int ReportNotWritten(const absl::Status& status);
+
+// Prints the message as JSON (json.h) and returns the exit code.
 int PrintJson(const google::protobuf::Message& message);
 
 // The layer asked for, or, with an empty name, the server's only one.

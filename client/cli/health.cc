@@ -11,17 +11,18 @@ int RunHealth(const std::vector<std::string>& arguments) {
   Connection connection;
   connection.timeout = absl::Seconds(5);
   std::vector<std::string> rest;
-  Args args("attend health [SERVICE] [OPTIONS]",
-            "Asks for the health of the server, or of one of its services (such as\n"
-            "attend.v1.AttentionService). Exit code 0: SERVING; 1: not serving; 3: no answer.\n"
-            "Default of --timeout: 5s.");
+  Args args(
+      "attend health [SERVICE] [OPTIONS]",
+      "Asks for the health of the server, or of one of its services, such as\n"
+      "attend.v1.AttentionService. Exit codes: 0 if it is SERVING, 1 if it is not, and those of\n"
+      "attend --help.");
   connection.AddTo(args);
   if (const auto exit = ParseOrExit(args, arguments, &rest, 1)) return *exit;
   const auto client = connection.Connect();
-  if (!client.ok()) return ReportUsage(client.status().message());
+  if (!client.ok()) return ReportConnect(client.status());
   const auto health =
       (*client)->CheckHealth(rest.empty() ? "" : rest[0], connection.call_options());
-  if (!health.ok()) return ReportCall(health.status());
+  if (!health.ok()) return ReportError(health.status());
   switch (*health) {
     case client::HealthStatus::kServing:
       WriteText(stdout, "SERVING\n");

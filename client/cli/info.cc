@@ -19,9 +19,9 @@ int RunInfo(const std::vector<std::string>& arguments) {
   connection.AddTo(args);
   if (const auto exit = ParseOrExit(args, arguments, nullptr, 0)) return *exit;
   const auto client = connection.Connect();
-  if (!client.ok()) return ReportUsage(client.status().message());
+  if (!client.ok()) return ReportConnect(client.status());
   const auto info = (*client)->GetServerInfo(connection.call_options());
-  if (!info.ok()) return ReportCall(info.status());
+  if (!info.ok()) return ReportCall(**client, connection, info.status());
   if (json) return PrintJson(*info);
   const v1::Limits& limits = info->limits();
   const absl::Time start = absl::FromUnixSeconds(info->start_time().seconds());

@@ -95,16 +95,16 @@ int RunLayers(const std::vector<std::string>& arguments) {
   connection.AddTo(args);
   if (const auto exit = ParseOrExit(args, arguments, &names, 1)) return *exit;
   const auto client = connection.Connect();
-  if (!client.ok()) return ReportUsage(client.status().message());
+  if (!client.ok()) return ReportConnect(client.status());
 
   v1::ListLayersResponse all;
   if (names.empty()) {
     const auto layers = (*client)->ListLayers(connection.call_options());
-    if (!layers.ok()) return ReportCall(layers.status());
+    if (!layers.ok()) return ReportCall(**client, connection, layers.status());
     for (const v1::LayerInfo& each : *layers) *all.add_layers() = each;
   } else {
     const auto one = (*client)->GetLayer(names[0], connection.call_options());
-    if (!one.ok()) return ReportCall(one.status());
+    if (!one.ok()) return ReportCall(**client, connection, one.status());
     *all.add_layers() = *one;
   }
   if (json) return PrintJson(all);

@@ -14,25 +14,28 @@ constexpr char kHelp[] =
 
 Calls an attend server: attention as a service.
 
-  attend layers    the layers that the server holds
-  attend call      one call, on arrays from files
-  attend bench     load, with latencies and throughput
-  attend health    whether the server serves
-  attend info      the server's version and limits
+  attend layers    List the layers that the server holds.
+  attend call      Compute attention once, on arrays from files.
+  attend bench     Measure latency and throughput under load.
+  attend health    Tell whether the server serves.
+  attend info      Print the server's version and limits.
 
-attend COMMAND --help tells the options. The server is given with --server or
-the environment's ATTEND_SERVER; default localhost:50051.
+attend COMMAND --help shows its options. --server, or ATTEND_SERVER in the
+environment, names the server; the default is localhost:50051.
 
-Exit codes: 0 done; 1 the server refused, or is not serving; 2 wrong options or
-files; 3 the server did not answer (UNAVAILABLE or DEADLINE_EXCEEDED).
 )";
+
+void PrintHelp(std::FILE* stream) {
+  attend::cli::WriteText(stream, kHelp);
+  attend::cli::WriteText(stream, attend::cli::kExitCodeHelp);
+}
 
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.empty()) {
-    attend::cli::WriteText(stderr, kHelp);
+    PrintHelp(stderr);
     return attend::cli::kUsage;
   }
   const std::string& command = arguments[0];
@@ -47,7 +50,7 @@ int main(int argc, char** argv) {
     return attend::cli::kOk;
   }
   if (command == "--help" || command == "-h" || command == "help") {
-    attend::cli::WriteText(stdout, kHelp);
+    PrintHelp(stdout);
     return attend::cli::kOk;
   }
   return attend::cli::ReportUsage(

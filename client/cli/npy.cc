@@ -107,36 +107,41 @@ bool SetType(absl::string_view descr, FileArray* array) {
 }  // namespace
 
 absl::StatusOr<Tensor> ReadNpy(const std::string& path) {
-  const auto refuse = [&path](const auto&... why) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": ", why...));
-  };
-  int64_t file_bytes;
-  absl::StatusOr<std::ifstream> file = internal::OpenFile(path, &file_bytes);
+  absl::StatusOr<InputFile> file = OpenFile(path);
   if (!file.ok()) return file.status();
+  return ReadNpy(*file);
+}
+
+absl::StatusOr<Tensor> ReadNpy(InputFile& file) {
+  const auto refuse = [&file](const auto&... why) {
+    return absl::InvalidArgumentError(absl::StrCat(file.name, ": ", why...));
+  };
+  std::istream& stream = *file.stream;
+  const int64_t file_bytes = file.size_bytes;
 
   unsigned char start[12] = {};
-  file->read(reinterpret_cast<char*>(start), 10);
-  if (!*file || std::memcmp(start, kMagic.data(), kMagic.size()) != 0) {
+  stream.read(reinterpret_cast<char*>(start), 10);
+  if (!stream || std::memcmp(start, kMagic.data(), kMagic.size()) != 0) {
     return refuse("is not a .npy file");
   }
   uint32_t header_bytes = start[8] | static_cast<uint32_t>(start[9]) << 8;
   FileArray array;
   array.offset = 10;
   if (start[6] == 2 || start[6] == 3) {
-    file->read(reinterpret_cast<char*>(start) + 10, 2);
+    stream.read(reinterpret_cast<char*>(start) + 10, 2);
     header_bytes |= static_cast<uint32_t>(start[10]) << 16 | static_cast<uint32_t>(start[11]) << 24;
     array.offset = 12;
   } else if (start[6] != 1) {
     return refuse(".npy version ", static_cast<int>(start[6]), " is not known");
   }
-  if (!*file || header_bytes > kMaxHeaderBytes || array.offset + header_bytes > file_bytes) {
+  if (!stream || header_bytes > kMaxHeaderBytes || array.offset + header_bytes > file_bytes) {
     return refuse("the header's length of ", header_bytes, " bytes is wrong");
   }
   std::string header(header_bytes, '\0');
-  file->read(header.data(), header_bytes);
+  stream.read(header.data(), header_bytes);
   std::string descr;
   bool fortran_order = false;
-  if (!*file || !HeaderReader(header).Read(&descr, &fortran_order, &array.shape)) {
+  if (!stream || !HeaderReader(header).Read(&descr, &fortran_order, &array.shape)) {
     return refuse("the header cannot be read");
   }
   if (fortran_order) {
@@ -154,7 +159,7 @@ absl::StatusOr<Tensor> ReadNpy(const std::string& path) {
                   file_bytes - array.offset, " bytes of data");
   }
   array.size_bytes = *size;
-  return internal::ReadData(*file, path, array);
+  return internal::ReadData(file, array);
 }
 
 absl::Status WriteNpy(const std::string& path, const Tensor& tensor) {
@@ -177,7 +182,7 @@ absl::Status WriteNpy(const std::string& path, const Tensor& tensor) {
   std::string start(kMagic);
   start +=
       {'\1', '\0', static_cast<char>(header.size() & 0xff), static_cast<char>(header.size() >> 8)};
-  return internal::WriteFile(
+  return WriteFile(
       path, {start, header,
              absl::string_view(static_cast<const char*>(tensor.data()), tensor.size_bytes())});
 }

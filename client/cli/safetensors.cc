@@ -58,7 +58,7 @@ bool IsSize(const json& value) {
   return value.is_number_unsigned() && value.get<uint64_t>() <= uint64_t{INT64_MAX};
 }
 
-// `data_bytes` is what the file holds behind its header.
+// `data_bytes`: how many bytes follow the header in the file.
 absl::StatusOr<FileArray> ReadEntry(const json& entry, int64_t data_bytes) {
   if (!entry.is_object() || !entry.contains("dtype") || !entry["dtype"].is_string() ||
       !entry.contains("shape") || !entry["shape"].is_array() || !entry.contains("data_offsets") ||
@@ -72,7 +72,9 @@ absl::StatusOr<FileArray> ReadEntry(const json& entry, int64_t data_bytes) {
         absl::StrCat("type ", dtype, " is not one of F32, BF16, F16, F64, BOOL"));
   }
   for (const json& size : entry["shape"]) {
-    if (!IsSize(size)) return absl::InvalidArgumentError("has a shape that is none");
+    if (!IsSize(size))
+      return absl::InvalidArgumentError(
+          "has an invalid shape: sizes must be whole numbers of 0 or more");
     array.shape.push_back(size.get<int64_t>());
   }
   const json& offsets = entry["data_offsets"];
@@ -108,24 +110,29 @@ const char* TypeName(DataType type) {
 }  // namespace
 
 absl::StatusOr<std::map<std::string, Tensor>> ReadSafetensors(const std::string& path) {
-  const auto refuse = [&path](const auto&... why) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": ", why...));
-  };
-  int64_t file_bytes;
-  absl::StatusOr<std::ifstream> file = internal::OpenFile(path, &file_bytes);
+  absl::StatusOr<InputFile> file = OpenFile(path);
   if (!file.ok()) return file.status();
+  return ReadSafetensors(*file);
+}
+
+absl::StatusOr<std::map<std::string, Tensor>> ReadSafetensors(InputFile& file) {
+  const auto refuse = [&file](const auto&... why) {
+    return absl::InvalidArgumentError(absl::StrCat(file.name, ": ", why...));
+  };
+  std::istream& stream = *file.stream;
+  const int64_t file_bytes = file.size_bytes;
 
   uint64_t header_bytes = 0;
-  file->read(reinterpret_cast<char*>(&header_bytes), sizeof(header_bytes));
-  if (!*file) return refuse("is not a .safetensors file: too short");
+  stream.read(reinterpret_cast<char*>(&header_bytes), sizeof(header_bytes));
+  if (!stream) return refuse("is not a .safetensors file: too short");
   if (header_bytes > static_cast<uint64_t>(std::min(kMaxHeaderBytes, file_bytes - 8))) {
     return refuse("is not a .safetensors file: a header of ", header_bytes, " bytes in a file of ",
                   file_bytes);
   }
   std::string text(header_bytes, '\0');
-  file->read(text.data(), static_cast<std::streamsize>(text.size()));
+  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
   const json header = ParseStrictly(text);
-  if (!*file || !header.is_object()) return refuse("the header is not valid JSON");
+  if (!stream || !header.is_object()) return refuse("the header is not valid JSON");
 
   const int64_t data_start = 8 + static_cast<int64_t>(header_bytes);
   std::vector<std::pair<std::string, FileArray>> arrays;
@@ -151,7 +158,7 @@ absl::StatusOr<std::map<std::string, Tensor>> ReadSafetensors(const std::string&
   std::map<std::string, Tensor> tensors;
   for (auto& [name, array] : arrays) {
     array.offset += data_start;
-    absl::StatusOr<Tensor> tensor = internal::ReadData(*file, path, array);
+    absl::StatusOr<Tensor> tensor = internal::ReadData(file, array);
     if (!tensor.ok()) return tensor.status();
     tensors.emplace(name, *std::move(tensor));
   }
@@ -175,7 +182,7 @@ absl::Status WriteSafetensors(const std::string& path, absl::Span<const NamedTen
   for (const NamedTensor& each : tensors) {
     parts.emplace_back(static_cast<const char*>(each.tensor.data()), each.tensor.size_bytes());
   }
-  return internal::WriteFile(path, parts);
+  return WriteFile(path, parts);
 }
 
 }  // namespace attend::cli

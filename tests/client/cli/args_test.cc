@@ -18,6 +18,7 @@ struct Parsed {
   absl::Duration time;
   std::vector<int64_t> numbers;
   std::vector<std::string> texts;
+  std::vector<std::string> headers;
   std::vector<std::string> rest;
   bool help = false;
   std::string error;
@@ -27,12 +28,15 @@ Parsed Parse(const std::vector<std::string>& arguments) {
   Parsed parsed;
   Args args("test", "About.");
   args.Switch("flag", "", &parsed.flag);
+  args.Letter('f');
   args.Option("text", "T", "", &parsed.text);
   args.Option("number", "N", "", &parsed.number);
   args.Option("scale", "X", "", &parsed.scale);
   args.Option("time", "T", "", &parsed.time);
   args.Option("numbers", "N,...", "", &parsed.numbers);
   args.Option("texts", "T,...", "", &parsed.texts);
+  args.RepeatedOption("header", "H", "", &parsed.headers);
+  args.Letter('H');
   auto rest = args.Parse(arguments);
   parsed.help = args.help_asked();
   if (rest.ok()) {
@@ -57,6 +61,15 @@ TEST(ArgsTest, ReadsEveryKind) {
   EXPECT_THAT(parsed.rest, ElementsAre("a", "--b"));
 }
 
+TEST(ArgsTest, ReadsLettersAndRepeatedOptions) {
+  const Parsed parsed =
+      Parse({"-f", "-H", "a: b", "-Hc: d", "--header=e=f", "--header", "-g", "-"});
+  EXPECT_EQ(parsed.error, "");
+  EXPECT_TRUE(parsed.flag);
+  EXPECT_THAT(parsed.headers, ElementsAre("a: b", "c: d", "e=f", "-g"));
+  EXPECT_THAT(parsed.rest, ElementsAre("-"));
+}
+
 TEST(ArgsTest, KeepsWhatIsNotGiven) {
   const Parsed parsed = Parse({});
   EXPECT_EQ(parsed.number, 7);
@@ -65,6 +78,11 @@ TEST(ArgsTest, KeepsWhatIsNotGiven) {
 
 TEST(ArgsTest, RefusesWhatIsWrongByName) {
   EXPECT_EQ(Parse({"--nothing"}).error, "there is no option --nothing");
+  EXPECT_EQ(Parse({"-n"}).error, "there is no option -n");
+  EXPECT_EQ(Parse({"-ff"}).error, "-f takes no value");
+  EXPECT_EQ(Parse({"-f", "--flag"}).error, "--flag is given twice");
+  EXPECT_EQ(Parse({"-H"}).error, "-H needs a value");
+  EXPECT_EQ(Parse({"-H", ""}).error, "-H must be text, got \"\"");
   EXPECT_EQ(Parse({"--flag=1"}).error, "--flag takes no value");
   EXPECT_EQ(Parse({"--flag", "--flag"}).error, "--flag is given twice");
   EXPECT_EQ(Parse({"--text"}).error, "--text needs a value");
@@ -82,15 +100,16 @@ TEST(ArgsTest, HelpListsEveryOption) {
   bool flag;
   std::string text;
   args.Section("Group");
-  args.Switch("flag", "does this", &flag);
-  args.Option("with-a-very-long-name", "TEXT", "first\nsecond", &text);
+  args.Switch("flag", "Do this.", &flag);
+  args.Letter('f');
+  args.Option("with-a-very-long-name", "TEXT", "First.\nSecond.", &text);
   EXPECT_EQ(args.Help(),
             "usage: attend test\n\nAbout it.\n\nGroup:\n"
-            "  --flag                      does this\n"
+            "  -f, --flag                  Do this.\n"
             "  --with-a-very-long-name=TEXT\n"
-            "                              first\n"
-            "                              second\n"
-            "  --help\n");
+            "                              First.\n"
+            "                              Second.\n"
+            "  -h, --help                  Print this text.\n");
   EXPECT_TRUE(Parse({"-h"}).help);
 }
 

@@ -186,8 +186,10 @@ TEST_F(ArraysTest, SafetensorsRefusesWhatDoesNotAddUp) {
               HasSubstr("not valid JSON"));
   EXPECT_THAT(SafetensorsError(one("{}"), eight), HasSubstr("needs dtype"));
   EXPECT_THAT(SafetensorsError(one(entry("[2]", "[0,8]", "I32")), eight), HasSubstr("type I32"));
-  EXPECT_THAT(SafetensorsError(one(entry("[-2]", "[0,8]")), eight), HasSubstr("\"t\" has a shape"));
-  EXPECT_THAT(SafetensorsError(one(entry("[2.0]", "[0,8]")), eight), HasSubstr("has a shape"));
+  EXPECT_THAT(SafetensorsError(one(entry("[-2]", "[0,8]")), eight),
+              HasSubstr("\"t\" has an invalid shape"));
+  EXPECT_THAT(SafetensorsError(one(entry("[2.0]", "[0,8]")), eight),
+              HasSubstr("has an invalid shape: sizes must be whole numbers of 0 or more"));
   EXPECT_THAT(SafetensorsError(one(entry("[3]", "[0,8]")), eight), HasSubstr("does not fit"));
   EXPECT_THAT(SafetensorsError(one(entry("[3]", "[0,12]")), eight), HasSubstr("outside"));
   EXPECT_THAT(SafetensorsError(one(entry("[2]", "[8,0]")), eight), HasSubstr("outside"));

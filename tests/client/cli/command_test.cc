@@ -7,8 +7,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <sstream>
 
 #include "absl/strings/match.h"
@@ -61,7 +64,7 @@ TEST_F(CommandTest, LayersListsThem) {
   EXPECT_EQ(json.exit, kOk);
   EXPECT_EQ(nlohmann::json::parse(json.out)["layers"][0]["embed_dim"], 4);
   const Ran none = Run(RunLayers, {"none"});
-  EXPECT_EQ(none.exit, kFailed);
+  EXPECT_EQ(none.exit, kRefused);
   EXPECT_THAT(none.err, HasSubstr("NOT_FOUND: no such layer"));
 }
 
@@ -91,12 +94,6 @@ TEST_F(CommandTest, InfoAndHealth) {
   const Ran not_serving = Run(RunHealth, {});
   EXPECT_EQ(not_serving.exit, kFailed);
   EXPECT_EQ(not_serving.out, "NOT_SERVING\n");
-}
-
-TEST_F(CommandTest, NobodyListeningIsUnreachable) {
-  const Ran ran = RunCommand(RunHealth, {"--server=ipv4:127.0.0.1:1"});
-  EXPECT_EQ(ran.exit, kUnreachable);
-  EXPECT_THAT(ran.err, HasSubstr("UNAVAILABLE"));
 }
 
 TEST_F(CommandTest, CallReadsAndWritesFiles) {
@@ -162,6 +159,68 @@ TEST_F(CommandTest, CallPassesEveryOption) {
   EXPECT_EQ(server_.service.last_priority(), v1::PRIORITY_LOW);
 }
 
+TEST_F(CommandTest, CallPrintsOneJsonObject) {
+  server_.service.set_hook([](int, grpc::ServerContext& context) {
+    context.AddTrailingMetadata("x-request-id", "r-1");
+    return grpc::Status::OK;
+  });
+  const float infinity = std::numeric_limits<float>::infinity();
+  void* data = nullptr;
+  const Tensor query = NewTensor(DataType::kFloat32, {1, 3, 4}, &data);
+  for (int i = 0; i < 12; ++i) static_cast<float*>(data)[i] = 0.1f * static_cast<float>(i);
+  const Tensor slopes = NewTensor(DataType::kFloat32, {2}, &data);
+  std::fill_n(static_cast<float*>(data), 2, -infinity);
+  ASSERT_TRUE(WriteNpy(Path("q.npy"), query).ok());
+  ASSERT_TRUE(WriteNpy(Path("slopes.npy"), slopes).ok());
+  const Ran ran =
+      Run(RunCall, {"--layer=l0", "--query=" + Path("q.npy"), "--json", "--log-sum-exp",
+                    "--alibi-slopes=" + Path("slopes.npy"), "--output=" + Path("all.safetensors"),
+                    "--log-sum-exp-output=" + Path("lse.npy")});
+  EXPECT_EQ(ran.exit, kOk) << ran.err;
+  EXPECT_EQ(ran.err, "");
+  const auto json = nlohmann::json::parse(ran.out);
+  EXPECT_EQ(json["layer"], "l0");
+  EXPECT_EQ(json["layer_sha256"], "abc");
+  EXPECT_EQ(json["request_id"], "r-1");
+  EXPECT_EQ(json["attempts"], 1);
+  EXPECT_EQ(json["output"]["data_type"], "float32");
+  EXPECT_EQ(json["output"]["shape"], nlohmann::json({1, 3, 4}));
+  EXPECT_EQ(json["output"]["size_bytes"], 48);
+  EXPECT_EQ(json["output"]["first_values"].size(), 8u);
+  EXPECT_EQ(json["output"]["first_values"][1].dump(), "0.1");
+  EXPECT_NEAR(json["output"]["mean"].get<double>(), 0.55, 1e-6);
+  EXPECT_EQ(json["output"]["min"], 0);
+  EXPECT_NEAR(json["output"]["max"].get<double>(), 1.1, 1e-6);
+  EXPECT_NEAR(json["output"]["norm"].get<double>(), 0.1 * std::sqrt(506.0), 1e-5);
+  EXPECT_EQ(json["output"]["not_finite"], 0);
+  EXPECT_EQ(json["output"]["files"], nlohmann::json({Path("all.safetensors") + "#output"}));
+  EXPECT_EQ(json["log_sum_exp"]["files"],
+            nlohmann::json({Path("all.safetensors") + "#log_sum_exp", Path("lse.npy")}));
+  EXPECT_EQ(json["log_sum_exp"]["first_values"], nlohmann::json({"-Infinity", "-Infinity"}));
+  EXPECT_EQ(json["log_sum_exp"]["not_finite"], 2);
+  EXPECT_TRUE(json["log_sum_exp"]["mean"].is_null());
+  EXPECT_FALSE(json.contains("weights"));
+  EXPECT_GT(json["timing"]["total_ns"], 0);
+  EXPECT_EQ(json["timing"]["queue_ns"], 1000);
+  EXPECT_EQ(json["timing"]["compute_ns"], 2000);
+  EXPECT_EQ(json["timing"]["batch_requests"], 3);
+  EXPECT_EQ(json["timing"]["batch_tokens"], 48);
+  EXPECT_EQ(json["warnings"], nlohmann::json({"set it \x1b[2J"}));
+  // A file of the answer is an input of the next call.
+  EXPECT_EQ(
+      Run(RunCall, {"--layer=l0", "--query=" + json["output"]["files"][0].get<std::string>()}).exit,
+      kOk);
+}
+
+TEST_F(CommandTest, TheJsonOfALargeResponseIsSmall) {
+  const Ran ran = Run(RunCall, {"--operator", "--random=1x64x8x32", "--json"});
+  EXPECT_EQ(ran.exit, kOk) << ran.err;
+  EXPECT_LT(ran.out.size(), 1500u);
+  const auto json = nlohmann::json::parse(ran.out);
+  EXPECT_FALSE(json.contains("layer"));
+  EXPECT_TRUE(json["output"]["files"].empty());
+}
+
 TEST_F(CommandTest, CallOfTheOperatorPassesThePriority) {
   const Ran ran = Run(RunCall, {"--operator", "--random=1x2x2x4", "--priority=high"});
   EXPECT_EQ(ran.exit, kOk) << ran.err;
@@ -181,12 +240,15 @@ TEST_F(CommandTest, CallSaysWhatIsWrong) {
     EXPECT_EQ(ran.exit, kUsage) << ran.out;
     return ran.err;
   };
-  EXPECT_THAT(error({"--layer=l0"}), HasSubstr("no query"));
+  EXPECT_THAT(error({"--layer=l0"}), HasSubstr("there is no query"));
   EXPECT_THAT(error({"--random=1x2x4"}), HasSubstr("choose with --layer one of: l0, l1"));
   EXPECT_THAT(error({"--random=1y2"}), HasSubstr("is not a shape"));
   EXPECT_THAT(error({"--query=none.npy"}), HasSubstr("none.npy"));
   EXPECT_THAT(error({"--operator", "--query=" + Path("q.npy"), "--random=1x1"}),
-              HasSubstr("query is given twice"));
+              HasSubstr("query is given twice: by --query and --random"));
+  ASSERT_TRUE(WriteSafetensors(Path("x.safetensors"), {{"x", RandomTensor({1}, 1)}}).ok());
+  EXPECT_THAT(error({"--input=" + Path("x.safetensors")}),
+              HasSubstr("the name of tensor \"x\" must be one of query, key, value, mask, bias"));
   EXPECT_THAT(error({"--random=1x2x4", "--dtype=int8"}), HasSubstr("--dtype"));
   EXPECT_THAT(error({"--random=1x2x4", "--weights=all"}), HasSubstr("none, per-head, mean"));
   EXPECT_THAT(error({"--random=1x2x4", "--weights-stage=biased"}), HasSubstr("needs --weights"));
@@ -200,7 +262,7 @@ TEST_F(CommandTest, CallSaysWhatIsWrong) {
   EXPECT_THAT(error({"--random=1x2x4", "--priority=0"}), HasSubstr("high, normal, low"));
   EXPECT_THAT(error({"--random=1x2x4", "--duration=5s"}), HasSubstr("no option --duration"));
   EXPECT_THAT(error({"--random=1x2x4", "extra"}), HasSubstr("\"extra\""));
-  EXPECT_THAT(error({"--random=1x2x4", "--tls-ca=x"}), HasSubstr("--tls"));
+  EXPECT_THAT(error({"--random=1x2x4", "--tls-ca=x"}), HasSubstr("--tls-ca needs --tls"));
 }
 
 TEST_F(CommandTest, CallPrintsTheServersReason) {

@@ -14,6 +14,7 @@
 #include "attend/v1/server.grpc.pb.h"
 #include "client/cli/command.h"
 #include "grpcpp/grpcpp.h"
+#include "nlohmann/json.hpp"
 #include "tests/client/cli/command_runner.h"
 #include "tests/client/cpp/wire_bytes.h"
 
@@ -140,9 +141,16 @@ TEST_F(HostileTextTest, CallIsSafe) {
   EXPECT_TRUE(absl::StrContains(ran.out, "sha256 \\x1b[2J"));
 }
 
+TEST_F(HostileTextTest, CallIsSafeInJsonToo) {
+  const Ran ran = Run(RunCall, {"--random=1x2x4", "--json", "-v"});
+  EXPECT_EQ(ran.exit, kOk) << ran.err;
+  // Escaped as JSON does: a script gets the text of the server.
+  EXPECT_EQ(nlohmann::json::parse(ran.out)["warnings"][0], kHostile);
+}
+
 TEST_F(HostileTextTest, AnErrorIsSafe) {
   attention_.fails = true;
-  const Ran ran = Run(RunCall, {"--random=1x2x4"});
+  const Ran ran = Run(RunCall, {"--random=1x2x4", "-v"});
   EXPECT_EQ(ran.exit, kFailed);
   EXPECT_TRUE(absl::StrContains(ran.err, "INTERNAL: x\\x1b[2J")) << ran.err;
   EXPECT_TRUE(absl::StrContains(ran.err, "reason x\\x1b[2J")) << ran.err;

@@ -27,6 +27,25 @@ bool ParseList(absl::string_view text, std::vector<T>* target, ParseOne parse_on
   return true;
 }
 
+// The help of one option, which begins with `line`, wrapped to the width of a terminal.
+void AppendHelp(std::string line, absl::string_view help, std::string* text) {
+  constexpr size_t kColumn = 30;
+  constexpr size_t kWidth = 80;
+  if (line.size() + 2 > kColumn) {
+    absl::StrAppend(text, line, "\n");
+    line.clear();
+  }
+  line.resize(kColumn, ' ');
+  for (const absl::string_view word : absl::StrSplit(help, ' ')) {
+    if (line.size() > kColumn && line.size() + 1 + word.size() > kWidth) {
+      absl::StrAppend(text, line, "\n");
+      line.assign(kColumn, ' ');
+    }
+    absl::StrAppend(&line, line.size() > kColumn ? " " : "", word);
+  }
+  absl::StrAppend(text, line, "\n");
+}
+
 }  // namespace
 
 Args::Args(std::string usage, std::string about)
@@ -198,19 +217,7 @@ absl::StatusOr<std::vector<std::string>> Args::Parse(const std::vector<std::stri
 }
 
 std::string Args::Help() const {
-  constexpr size_t kColumn = 30;
   std::string text = absl::StrCat("usage: ", usage_, "\n\n", about_, "\n");
-  const auto append = [&text](std::string line, absl::string_view help) {
-    for (const absl::string_view part : absl::StrSplit(help, '\n')) {
-      if (line.size() + 2 > kColumn) {
-        absl::StrAppend(&text, line, "\n");
-        line.clear();
-      }
-      line.resize(kColumn, ' ');
-      absl::StrAppend(&text, line, part, "\n");
-      line.clear();
-    }
-  };
   for (const Entry& entry : entries_) {
     if (entry.name.empty()) {
       absl::StrAppend(&text, "\n", entry.help, ":\n");
@@ -220,9 +227,9 @@ std::string Args::Help() const {
     if (entry.letter != 0) absl::StrAppend(&line, std::string{'-', entry.letter}, ", ");
     absl::StrAppend(&line, "--", entry.name);
     if (!entry.value.empty()) absl::StrAppend(&line, "=", entry.value);
-    append(std::move(line), entry.help);
+    AppendHelp(std::move(line), entry.help, &text);
   }
-  append("  -h, --help", "Print this text.");
+  AppendHelp("  -h, --help", "Print this text.", &text);
   return text;
 }
 

@@ -51,10 +51,9 @@ void AskToStop(int) {
 
 int RunBench(const std::vector<std::string>& arguments) {
   BenchArguments from;
-  Args args(
-      "attend bench [--concurrency=N | --rate=X] [OPTIONS]",
-      "Sends load, and reports throughput and latency. Ctrl-C ends it early, with a report. Exit\n"
-      "codes: 1 if no answer was good or one was wrong, and those of attend --help.");
+  Args args("attend bench [--concurrency=N | --rate=X] [OPTIONS]",
+            "Sends load, and reports throughput and latency. Ctrl-C ends it early, with a\n"
+            "report. Exit code 1 also means that no answer was good or that one was wrong.");
   from.AddTo(args);
   from.connection.AddTo(args);
   if (const auto exit = ParseOrExit(args, arguments, nullptr, 0)) return *exit;

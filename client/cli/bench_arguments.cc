@@ -29,19 +29,19 @@ void BenchArguments::AddTo(Args& args) {
   args.Option("concurrency", "N", "Closed loop: N requests are always under way. Default: 1.",
               &plan.concurrency);
   args.Option("rate", "X",
-              "Open loop: X requests per second are sent when they are planned, and\n"
+              "Open loop: X requests per second are sent when they are planned, and "
               "latency counts from then, whatever became of the others.",
               &plan.rate);
   args.Switch("poisson", "Put random gaps between the requests of --rate.", &plan.poisson);
   args.Option("max-under-way", "N",
-              "With --rate: do not send a request that is planned while N others have no\n"
+              "With --rate: do not send a request that is planned while N others have no "
               "answer yet. Default: 10000.",
               &plan.max_under_way);
   args.Option("duration", "TIME", "Measure for this long. Default: 10s.", &plan.duration);
   args.Option("warmup", "TIME", "Send load for this long before measuring. Default: 1s.",
               &plan.warmup);
   args.Option("channels", "N",
-              "Use N connections. One carries at most the server's max concurrent streams\n"
+              "Use N connections. One carries at most the server's max concurrent streams "
               "(attend info) at a time; more requests wait on this side. Default: 1.",
               &connection.channels);
   args.Section("Requests, with random values");
@@ -54,7 +54,7 @@ void BenchArguments::AddTo(Args& args) {
   args.Option("head-dim", "D", "Width of a head of the operator. Default: 64.", &head_dim);
   args.Option("batch", "B", "Number of sequences per request. Default: 1.", &batch);
   args.Option("tokens", "N|MIN..MAX",
-              "Number of rows per sequence. A range means random lengths, sent packed.\n"
+              "Number of rows per sequence. A range means random lengths, sent packed. "
               "Default: 16.",
               &tokens);
   args.Option("dtype", "TYPE", "Send float32 (the default), bfloat16 or float16.", &type_name);
@@ -65,7 +65,7 @@ void BenchArguments::AddTo(Args& args) {
   args.Switch("check", "Count an answer as wrong if its bits differ from the first of its request.",
               &plan.check);
   args.Option("json", "FILE",
-              "Also write the report as JSON. With - it goes to standard output, and the\n"
+              "Also write the report as JSON. With - it goes to standard output, and the "
               "report for people to standard error.",
               &json);
   args.Switch("quiet", "Print no progress on standard error.", &quiet);

@@ -60,10 +60,9 @@ void PrintReport(const CallArguments& from, const CallReport& report) {
 
 int RunCall(const std::vector<std::string>& arguments) {
   CallArguments from;
-  Args args(
-      "attend call [--layer=NAME | --operator] --query=FILE [OPTIONS]",
-      "Computes attention once, and prints the shape of the result, a summary of its values and\n"
-      "the time. The summary goes to standard error where the result goes to standard output.");
+  Args args("attend call [--layer=NAME | --operator] --query=FILE [OPTIONS]",
+            "Computes attention once, and prints the shape of the result, a summary of its\n"
+            "values and the time; to standard error if the result goes to standard output.");
   from.AddTo(args);
   if (const auto exit = ParseOrExit(args, arguments, nullptr, 0)) return *exit;
   if (absl::Status s = from.Resolve(); !s.ok()) return ReportUsage(s.message());

@@ -19,38 +19,36 @@ void CallArguments::AddTo(Args& args) {
 }
 
 void CallArguments::AddInputs(Args& args) {
-  args.Section(
-      "Inputs: files in .npy, or in .safetensors, where FILE#TENSOR names a tensor (default: the\n"
-      "name of the option); - is standard input, in either format");
+  args.Section("Inputs (.npy, or .safetensors as FILE or FILE#TENSOR; - is standard input)");
   args.Option("query", "FILE",
-              "Read the query: [B, Lq, E], or packed [Tq, E]. For the operator:\n"
+              "Read the query: [B, Lq, E], or packed [Tq, E]. For the operator: "
               "[B, Lq, H, D], or packed [Tq, H, D].",
               &query);
   args.Option("key", "FILE", "Read the key. Default: the query (not for the operator).", &key);
   args.Option("value", "FILE", "Read the value. Default: the key (not for the operator).", &value);
   args.Option("mask", "FILE",
-              "Read a mask of bool, which is broadcast to [B, H, Lq, Lk]. A row attends to\n"
+              "Read a mask of bool, which is broadcast to [B, H, Lq, Lk]. A row attends to "
               "a key only where it is true.",
               &mask);
   args.Option("bias", "FILE",
-              "Read a bias of floats, which is broadcast in the same way and added to the\n"
+              "Read a bias of floats, which is broadcast in the same way and added to the "
               "scores.",
               &bias);
   args.Option("alibi-slopes", "FILE",
-              "Read slopes in float32, [H] or [B, H]. Each score loses its head's slope\n"
+              "Read slopes in float32, [H] or [B, H]. Each score loses its head's slope "
               "times the distance of key and query.",
               &alibi_slopes);
   args.Option("input", "FILE",
-              "Read all tensors of a .safetensors file: any of query, key, value, mask,\n"
+              "Read all tensors of a .safetensors file: any of query, key, value, mask, "
               "bias and alibi_slopes.",
               &input);
   args.Option("random", "SHAPE",
-              "Make a random query of a shape such as 1x16x768, uniform in [-1, 1), and\n"
+              "Make a random query of a shape such as 1x16x768, uniform in [-1, 1), and "
               "for the operator key and value, too.",
               &random);
   args.Option("seed", "N", "Seed of --random. Default: 1.", &seed);
   args.Option("dtype", "TYPE",
-              "Send query, key and value as float32, bfloat16 or float16. Default: the\n"
+              "Send query, key and value as float32, bfloat16 or float16. Default: the "
               "type that they have.",
               &type_name);
   args.Option("query-lengths", "N,...", "Number of valid query rows of each sequence.",
@@ -68,7 +66,7 @@ void CallArguments::AddOptions(Args& args) {
   args.Switch("causal", "Each row attends only to keys at or before its position.",
               &options.causal);
   args.Option("alignment", "start|end",
-              "Align the first query row with the first key, or the last query row with\n"
+              "Align the first query row with the first key, or the last query row with "
               "the last key.",
               &alignment_name);
   args.Option("query-offsets", "N,...",
@@ -89,7 +87,7 @@ void CallArguments::AddOptions(Args& args) {
               "Return the attention weights of each head, or their mean. Default: none.",
               &weights_name);
   args.Option("weights-stage", "STAGE",
-              "Return these as weights: probabilities (the default), or the scores as\n"
+              "Return these as weights: probabilities (the default), or the scores as "
               "scaled, softcapped or biased.",
               &stage_name);
   args.Switch("log-sum-exp",
@@ -100,9 +98,9 @@ void CallArguments::AddOptions(Args& args) {
 }
 
 void CallArguments::AddOutputs(Args& args) {
-  args.Section("Outputs: files in .npy or .safetensors; - is standard output");
+  args.Section("Outputs (.npy or .safetensors; - is standard output)");
   args.Option("output", "FILE",
-              "Write the output. A .safetensors file gets \"output\", and \"weights\" and\n"
+              "Write the output. A .safetensors file gets \"output\", and \"weights\" and "
               "\"log_sum_exp\" where they were asked for.",
               &output);
   args.Option("weights-output", "FILE", "Write the weights alone.", &weights_output);
@@ -110,7 +108,7 @@ void CallArguments::AddOutputs(Args& args) {
   args.Option("output-format", "npy|safetensors", "Format of standard output. Default: npy.",
               &format_name);
   args.Switch("json",
-              "Print the response as one JSON object: shapes, types, a summary and the\n"
+              "Print the response as one JSON object: shapes, types, a summary and the "
               "first values of each tensor, the files written, times and warnings.",
               &json);
 }

@@ -38,9 +38,9 @@ absl::Status ReadIfGiven(const std::string& path, std::string* text) {
 }  // namespace
 
 void Connection::AddTo(Args& args) {
-  args.Section("Server (the environment is read where an option is not given)");
+  args.Section("Server (options come before the environment)");
   args.Option("server", "TARGET,...",
-              "Call this server: host:port, unix:/path, or any target of gRPC. Several\n"
+              "Call this server: host:port, unix:/path, or any target of gRPC. Several "
               "share the calls. Environment: ATTEND_SERVER. Default: localhost:50051.",
               &servers);
   args.Option("timeout", "TIME",
@@ -48,34 +48,34 @@ void Connection::AddTo(Args& args) {
                            absl::FormatDuration(timeout), "."),
               &timeout);
   args.Option("max-attempts", "N",
-              absl::StrCat("Make at most N attempts per call when the server is busy or\n"
+              absl::StrCat("Make at most N attempts per call when the server is busy or "
                            "unreachable. Default: ",
                            max_attempts, "."),
               &max_attempts);
   args.RepeatedOption("header", "NAME:VALUE",
-                      "Send this metadata with every call; may be given several times. The\n"
+                      "Send this metadata with every call; may be given several times. The "
                       "value of a name that ends in -bin is base64.",
                       &headers);
   args.Letter('H');
   args.Switch("verbose",
-              "Report on standard error what is sent and received: address, attempts,\n"
+              "Report on standard error what is sent and received: address, attempts, "
               "bytes and trailers. Values of -H are not shown.",
               &verbose);
   args.Letter('v');
   args.Switch("tls", "Use TLS. Environment: ATTEND_TLS, which is on or off.", &tls);
   args.Switch("plaintext", "Use plain text, the default, even if ATTEND_TLS is on.", &plaintext);
   args.Option("tls-ca", "FILE",
-              "Trust these root certificates (PEM). Environment: ATTEND_TLS_CA. Default:\n"
+              "Trust these root certificates (PEM). Environment: ATTEND_TLS_CA. Default: "
               "those of the system.",
               &tls_ca);
   args.Option("tls-cert", "FILE",
-              "Show this certificate (PEM) to the server. Environment:\n"
+              "Show this certificate (PEM) to the server. Environment: "
               "ATTEND_TLS_CLIENT_CERT.",
               &tls_cert);
   args.Option("tls-key", "FILE",
               "Private key (PEM) of --tls-cert. Environment: ATTEND_TLS_CLIENT_KEY.", &tls_key);
   args.Option("tls-server-name", "NAME",
-              "Expect this name in the server's certificate. Environment:\n"
+              "Expect this name in the server's certificate. Environment: "
               "ATTEND_TLS_SERVER_NAME. Default: the host of --server.",
               &tls_server_name);
 }

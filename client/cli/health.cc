@@ -11,11 +11,9 @@ int RunHealth(const std::vector<std::string>& arguments) {
   Connection connection;
   connection.timeout = absl::Seconds(5);
   std::vector<std::string> rest;
-  Args args(
-      "attend health [SERVICE] [OPTIONS]",
-      "Asks for the health of the server, or of one of its services, such as\n"
-      "attend.v1.AttentionService. Exit codes: 0 if it is SERVING, 1 if it is not, and those of\n"
-      "attend --help.");
+  Args args("attend health [SERVICE] [OPTIONS]",
+            "Asks for the health of the server, or of one of its services, such as\n"
+            "attend.v1.AttentionService. Exit code 0 means SERVING, 1 any other health.");
   connection.AddTo(args);
   if (const auto exit = ParseOrExit(args, arguments, &rest, 1)) return *exit;
   const auto client = connection.Connect();

@@ -15,7 +15,7 @@ int RunInfo(const std::vector<std::string>& arguments) {
   Connection connection;
   bool json = false;
   Args args("attend info [OPTIONS]", "Prints the server's version, workers and limits.");
-  args.Switch("json", "print all that the server tells of itself, as JSON", &json);
+  args.Switch("json", "Print all that the server tells of itself, as JSON.", &json);
   connection.AddTo(args);
   if (const auto exit = ParseOrExit(args, arguments, nullptr, 0)) return *exit;
   const auto client = connection.Connect();

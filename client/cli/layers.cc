@@ -91,7 +91,7 @@ int RunLayers(const std::vector<std::string>& arguments) {
   bool json = false;
   Args args("attend layers [NAME] [OPTIONS]",
             "Lists the layers that the server holds, or the one of this name.");
-  args.Switch("json", "print all that the server tells of them, as JSON", &json);
+  args.Switch("json", "Print all that the server tells of them, as JSON.", &json);
   connection.AddTo(args);
   if (const auto exit = ParseOrExit(args, arguments, &names, 1)) return *exit;
   const auto client = connection.Connect();

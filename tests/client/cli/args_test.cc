@@ -102,13 +102,14 @@ TEST(ArgsTest, HelpListsEveryOption) {
   args.Section("Group");
   args.Switch("flag", "Do this.", &flag);
   args.Letter('f');
-  args.Option("with-a-very-long-name", "TEXT", "First.\nSecond.", &text);
+  args.Option("with-a-very-long-name", "TEXT",
+              "Long help that does not fit beside its name, and is wrapped.", &text);
   EXPECT_EQ(args.Help(),
             "usage: attend test\n\nAbout it.\n\nGroup:\n"
             "  -f, --flag                  Do this.\n"
             "  --with-a-very-long-name=TEXT\n"
-            "                              First.\n"
-            "                              Second.\n"
+            "                              Long help that does not fit beside its name, and\n"
+            "                              is wrapped.\n"
             "  -h, --help                  Print this text.\n");
   EXPECT_TRUE(Parse({"-h"}).help);
 }

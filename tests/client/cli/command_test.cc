@@ -16,6 +16,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "client/cli/arrays.h"
 #include "client/cli/random_tensor.h"
 #include "nlohmann/json.hpp"
@@ -368,6 +369,15 @@ TEST_F(CommandTest, HelpOfEveryCommand) {
     EXPECT_EQ(ran.exit, kOk);
     EXPECT_THAT(ran.out, HasSubstr("usage: attend "));
     EXPECT_THAT(ran.out, HasSubstr("--server=TARGET"));
+    // Each option is explained by sentences, in 80 columns.
+    const std::vector<std::string> lines = absl::StrSplit(ran.out, '\n');
+    for (size_t i = 0; i < lines.size(); ++i) {
+      EXPECT_LE(lines[i].size(), 80u) << lines[i];
+      const bool last = i + 1 == lines.size() || !absl::StartsWith(lines[i + 1], "          ");
+      if (absl::StartsWith(lines[i], "  ") && last) {
+        EXPECT_TRUE(absl::EndsWith(lines[i], ".")) << lines[i];
+      }
+    }
   }
 }
 

@@ -8,6 +8,7 @@
 #include "client/cli/bench_arguments.h"
 #include "client/cli/command.h"
 #include "client/cli/files.h"
+#include "client/cli/latency.h"
 #include "client/cli/load.h"
 #include "client/cli/report.h"
 #include "client/cli/sample_maker.h"

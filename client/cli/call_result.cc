@@ -7,8 +7,8 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "client/cli/command.h"
 #include "client/cli/json.h"
+#include "client/cli/latency.h"
 #include "client/cli/standard_streams.h"
 #include "client/cli/terminal.h"
 

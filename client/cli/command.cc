@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/json.h"
+#include "client/cli/latency.h"
 #include "client/cli/terminal.h"
 
 namespace attend::cli {
@@ -119,15 +119,6 @@ absl::StatusOr<client::DataType> ParseDataType(absl::string_view name) {
   }
   return absl::InvalidArgumentError(
       absl::StrCat("--dtype must be float32, bfloat16 or float16, got \"", name, "\""));
-}
-
-std::string FormatLatency(absl::Duration duration) {
-  const double seconds = absl::ToDoubleSeconds(duration);
-  const auto [value, unit] = seconds < 1e-3 ? std::pair(seconds * 1e6, "us")
-                             : seconds < 1  ? std::pair(seconds * 1e3, "ms")
-                                            : std::pair(seconds, "s");
-  const int digits = value < 10 ? 2 : value < 100 ? 1 : 0;
-  return absl::StrFormat("%.*f %s", digits, value, unit);
 }
 
 }  // namespace attend::cli

@@ -49,9 +49,6 @@ absl::StatusOr<v1::LayerInfo> FindLayer(client::Client& client, const std::strin
 
 absl::StatusOr<client::DataType> ParseDataType(absl::string_view name);
 
-// "1.23 ms": three significant digits and a unit that suits.
-std::string FormatLatency(absl::Duration duration);
-
 // The commands; `arguments` without the command's name. They return exit codes.
 int RunLayers(const std::vector<std::string>& arguments);
 int RunInfo(const std::vector<std::string>& arguments);

@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "client/cli/command.h"
 #include "client/cli/json.h"
+#include "client/cli/latency.h"
 #include "client/cli/terminal.h"
 
 namespace attend::cli {

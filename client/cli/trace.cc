@@ -3,7 +3,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
-#include "client/cli/command.h"
+#include "client/cli/latency.h"
 #include "client/cli/terminal.h"
 
 namespace attend::cli {

@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "client/cli/arrays.h"
+#include "client/cli/latency.h"
 #include "client/cli/random_tensor.h"
 #include "nlohmann/json.hpp"
 #include "tests/client/cli/command_runner.h"

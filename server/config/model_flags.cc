@@ -34,7 +34,7 @@ absl::Status CheckName(absl::string_view name) {
   if (fits) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("the name is ", Quoted(name), ", but must be 1 to ", kMaxNameBytes,
-                   " letters, digits, '.', '_', '-' or '/', with '/' neither first nor last"));
+                   " letters, digits, '.', '_', '-', or '/', and must not start or end with '/'"));
 }
 
 absl::StatusOr<Options> ParseOptions(absl::string_view text, const std::set<std::string>& allowed) {

@@ -16,7 +16,7 @@ namespace attend {
 //   NAME=PATH, NAME=PATH:num_heads=12,compute=bf16
 //   NAME:embed_dim=768,num_heads=12, NAME:embed_dim=768,num_heads=12,seed=1,qk_norm=on,...
 //
-// NAME has 1 to 128 letters, digits, '.', '_', '-' or '/', and '/' is neither first nor last.
+// NAME has 1 to 128 letters, digits, '.', '_', '-' or '/', and does not start or end with '/'.
 // The options are the fields of the specs; those of the rotary embedding are rotary_dim,
 // rotary_theta and rotary_interleaved, and any of them turns it on. Errors are INVALID_ARGUMENT
 // and name the wrong part and what is allowed.

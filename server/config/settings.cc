@@ -62,11 +62,11 @@ void AddServing(ServerConfig& config, std::vector<Setting>& settings) {
       StringSetting(Base("Serving", "port-file", "PATH",
                          "file that gets the addresses in use, as JSON, once the server serves"),
                     config.lifecycle.port_file));
-  settings.push_back(
-      DurationSetting(Base("Serving", "max-deadline", "DURATION",
-                           "the longest that a call may take, from its headers to the last byte of "
-                           "its answer; also of calls without a deadline"),
-                      config.lifecycle.max_deadline, absl::Milliseconds(1), kDay));
+  settings.push_back(DurationSetting(
+      Base("Serving", "max-deadline", "DURATION",
+           "upper limit for a call's deadline, from its headers to the last byte of "
+           "its answer; used for calls that set none"),
+      config.lifecycle.max_deadline, absl::Milliseconds(1), kDay));
   settings.push_back(
       DurationSetting(Base("Serving", "drain-delay", "DURATION",
                            "after SIGTERM: how long to report NOT_SERVING and still accept calls"),

@@ -44,8 +44,8 @@ void SetTransport(const TransportConfig& config, absl::Duration max_deadline,
   // Bounds what never becomes a call, as a message of which no more comes.
   set(GRPC_ARG_MAX_CONNECTION_AGE_MS, absl::ToInt64Milliseconds(config.max_connection_age));
   set(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, absl::ToInt64Milliseconds(max_deadline));
-  // Finds callers that are gone without a word within 80 s; lets callers ask as
-  // often as every 10 s, and ends a connection that asks more often a third time.
+  // Finds callers that vanished without closing their connection within 80 s. Callers may
+  // ping every 10 s; a connection that pings too often three times is closed.
   set(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
   set(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
   set(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);

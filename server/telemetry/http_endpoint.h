@@ -14,7 +14,7 @@ namespace attend {
 // Where Prometheus and orchestrators look, over plain HTTP:
 //   /metrics  everything that can be observed
 //   /healthz  200 while the process answers at all
-//   /readyz   200 while `ready()`, else 503: no new work, please
+//   /readyz   200 while `ready()`, else 503: send no new work
 // Serves on threads of its own until destroyed.
 class HttpEndpoint {
  public:

@@ -19,7 +19,7 @@ using prometheus::BuildCounter;
 using prometheus::BuildHistogram;
 using Buckets = prometheus::Histogram::BucketBoundaries;
 
-// From 10 us: the cost of the service itself is some tens of them.
+// From 10 us: the service itself costs several times that.
 const Buckets& SecondsBuckets() {
   static const Buckets buckets = {1e-5,   2.5e-5, 5e-5, 1e-4,   2.5e-4, 5e-4, 1e-3,
                                   2.5e-3, 5e-3,   1e-2, 2.5e-2, 5e-2,   0.1,  0.25,

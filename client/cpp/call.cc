@@ -4,17 +4,9 @@
 #include <utility>
 
 #include "client/cpp/status.h"
-#include "grpc/support/time.h"
+#include "client/cpp/timespec.h"
 
 namespace attend::client::internal {
-namespace {
-
-gpr_timespec MonotonicAfter(absl::Duration wait) {
-  return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
-                      gpr_time_from_nanos(absl::ToInt64Nanoseconds(wait), GPR_TIMESPAN));
-}
-
-}  // namespace
 
 void Call::StartAttempt() {
   MutexLock lock(mutex_);

@@ -13,11 +13,14 @@
 #include "attend/tensor_buffer.h"
 #include "google/protobuf/message_lite.h"
 #include "grpcpp/support/byte_buffer.h"
+#include "proto/wire/bytes.h"
 
 namespace attend::client::internal {
 
 // Numbers of the response's fields; the two responses differ in these only.
 struct ResponseFields {
+  uint32_t in_pipeline_request;  // the request's own field there
+  uint32_t in_pipeline_response;
   uint32_t output;
   uint32_t weights;
   uint32_t layer_sha256;  // 0: none
@@ -53,6 +56,11 @@ std::shared_ptr<void> AllocateAligned(size_t size_bytes);
 // RESOURCE_EXHAUSTED where memory is lacking.
 absl::StatusOr<AttentionResponse> Decode(const grpc::ByteBuffer& message,
                                          const ResponseFields& fields,
+                                         const ResponseBuffers& buffers = {},
+                                         Allocate allocate = AllocateAligned);
+
+// The same for a part of a message.
+absl::StatusOr<AttentionResponse> Decode(const WireBytes& message, const ResponseFields& fields,
                                          const ResponseBuffers& buffers = {},
                                          Allocate allocate = AllocateAligned);
 

@@ -163,12 +163,10 @@ absl::Status MakeTensor(const WireReader& wire, absl::string_view name,
   return absl::OkStatus();
 }
 
-absl::StatusOr<AttentionResponse> DecodeOrThrow(const grpc::ByteBuffer& message,
+absl::StatusOr<AttentionResponse> DecodeOrThrow(const WireBytes& message,
                                                 const ResponseFields& fields,
                                                 const ResponseBuffers& buffers, Allocate allocate) {
-  const std::optional<WireBytes> bytes = ReceivedBytes(message);
-  if (!bytes.has_value()) return UndecodableError();
-  WireReader wire(*bytes, kMaxFields);
+  WireReader wire(message, kMaxFields);
   ResponseParts parts;
   AttentionResponse response;
   if (!ReadResponse(wire, fields, parts, response) || !parts.output.has_value()) {
@@ -201,6 +199,12 @@ std::shared_ptr<void> AllocateAligned(size_t size_bytes) {
 
 absl::StatusOr<AttentionResponse> Decode(const grpc::ByteBuffer& message,
                                          const ResponseFields& fields,
+                                         const ResponseBuffers& buffers, Allocate allocate) {
+  const std::optional<WireBytes> bytes = ReceivedBytes(message);
+  return bytes.has_value() ? Decode(*bytes, fields, buffers, allocate) : UndecodableError();
+}
+
+absl::StatusOr<AttentionResponse> Decode(const WireBytes& message, const ResponseFields& fields,
                                          const ResponseBuffers& buffers, Allocate allocate) {
   // On the client's thread an exception would end the user's program.
   try {

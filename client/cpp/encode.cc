@@ -11,6 +11,8 @@
 namespace attend::client::internal {
 
 constexpr ResponseFields kMultiHeadAttentionFields = {
+    .in_pipeline_request = v1::PipelineRequest::kMultiHeadAttentionFieldNumber,
+    .in_pipeline_response = v1::PipelineResponse::kMultiHeadAttentionFieldNumber,
     .output = v1::MultiHeadAttentionResponse::kOutputFieldNumber,
     .weights = v1::MultiHeadAttentionResponse::kWeightsFieldNumber,
     .layer_sha256 = v1::MultiHeadAttentionResponse::kLayerSha256FieldNumber,
@@ -19,6 +21,8 @@ constexpr ResponseFields kMultiHeadAttentionFields = {
     .warnings = v1::MultiHeadAttentionResponse::kWarningsFieldNumber};
 
 constexpr ResponseFields kScaledDotProductAttentionFields = {
+    .in_pipeline_request = v1::PipelineRequest::kScaledDotProductAttentionFieldNumber,
+    .in_pipeline_response = v1::PipelineResponse::kScaledDotProductAttentionFieldNumber,
     .output = v1::ScaledDotProductAttentionResponse::kOutputFieldNumber,
     .weights = v1::ScaledDotProductAttentionResponse::kWeightsFieldNumber,
     .layer_sha256 = 0,

@@ -5,6 +5,7 @@
 
 #include "client/cpp/channel.h"
 #include "client/cpp/codec.h"
+#include "client/cpp/grpc_pipeline.h"
 #include "client/cpp/status.h"
 #include "client/cpp/wire_writer.h"
 
@@ -29,16 +30,6 @@ absl::StatusOr<AttentionResponse> ToResponse(CallResult result, const ResponseFi
   return response;
 }
 
-// The error of a request that is not sent because the server refused most of
-// the last ones for load.
-absl::Status Throttled(const RetryPolicy& retry) {
-  return WithDetails(
-      absl::StatusCode::kResourceExhausted,
-      "the client did not send the request, because the server refuses most "
-      "requests for its load; try again later",
-      {.reason = "CLIENT_THROTTLED", .domain = "attend", .pushback = retry.max_backoff});
-}
-
 }  // namespace
 
 GrpcClient::GrpcClient(std::vector<std::shared_ptr<grpc::Channel>> channels,
@@ -46,8 +37,9 @@ GrpcClient::GrpcClient(std::vector<std::shared_ptr<grpc::Channel>> channels,
                        Pacer& pacer)
     : retry_(retry),
       pacer_(pacer),
-      load_(retry, throttling, pacer),
-      transport_(std::move(channels), pacer, load_) {}
+      load_(std::make_shared<LoadControl>(retry, throttling, pacer)),
+      channels_(std::move(channels)),
+      transport_(channels_, pacer, *load_) {}
 
 absl::StatusOr<CallSpec> GrpcClient::MakeSpec(const char* method, const grpc::ByteBuffer& request,
                                               const CallOptions& options) {
@@ -57,7 +49,7 @@ absl::StatusOr<CallSpec> GrpcClient::MakeSpec(const char* method, const grpc::By
 absl::StatusOr<CallSpec> GrpcClient::Admit(const char* method, const grpc::ByteBuffer& request,
                                            const CallOptions& options) {
   absl::StatusOr<CallSpec> spec = MakeSpec(method, request, options);
-  if (spec.ok() && !load_.Admit()) return Throttled(retry_);
+  if (spec.ok() && !load_->Admit()) return ThrottledError(retry_.max_backoff);
   return spec;
 }
 
@@ -114,6 +106,11 @@ absl::StatusOr<PendingCall> GrpcClient::Start(const PreparedRequest& request,
   return PendingCall([running] {
     if (const std::shared_ptr<internal::Call> call = running.lock()) call->Cancel();
   });
+}
+
+absl::StatusOr<std::unique_ptr<Pipeline>> GrpcClient::OpenPipeline(const PipelineOptions& options) {
+  const size_t turn = pipelines_.fetch_add(1, std::memory_order_relaxed) % channels_.size();
+  return GrpcPipeline::Open(channels_[turn], options, {retry_, load_, pacer_});
 }
 
 absl::Status GrpcClient::CallMessage(const char* method,

@@ -2,6 +2,8 @@
 #ifndef ATTEND_CLIENT_CPP_GRPC_CLIENT_H_
 #define ATTEND_CLIENT_CPP_GRPC_CLIENT_H_
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -39,6 +41,8 @@ class GrpcClient final : public Client {
   absl::StatusOr<PendingCall> Start(const PreparedRequest& request, const CallOptions& options,
                                     Callback done) override;
 
+  absl::StatusOr<std::unique_ptr<Pipeline>> OpenPipeline(const PipelineOptions& options) override;
+
   absl::StatusOr<std::vector<v1::LayerInfo>> ListLayers(const CallOptions& options) override;
   absl::StatusOr<v1::LayerInfo> GetLayer(absl::string_view name,
                                          const CallOptions& options) override;
@@ -60,7 +64,9 @@ class GrpcClient final : public Client {
 
   const RetryPolicy retry_;
   Pacer& pacer_;
-  LoadControl load_;
+  const std::shared_ptr<LoadControl> load_;
+  const std::vector<std::shared_ptr<grpc::Channel>> channels_;
+  std::atomic<uint64_t> pipelines_ = 0;  // opened so far; they take turns over the channels
   Transport transport_;
 };
 

@@ -2,6 +2,7 @@
 #ifndef ATTEND_CLIENT_CPP_MUTEX_H_
 #define ATTEND_CLIENT_CPP_MUTEX_H_
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 
@@ -41,6 +42,13 @@ class CondVar {
   void Wait(Mutex& mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
     cv_.wait(lock);
+    lock.release();
+  }
+  // Returns after `timeout` at the latest.
+  void WaitFor(Mutex& mutex, std::chrono::nanoseconds timeout)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
+    cv_.wait_for(lock, timeout);
     lock.release();
   }
   void NotifyAll() { cv_.notify_all(); }

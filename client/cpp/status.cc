@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "client/cpp/read_message.h"
+#include "google/protobuf/duration.pb.h"
 #include "proto/wire/reader.h"
 
 namespace attend::client {
@@ -28,8 +29,10 @@ std::string Payload(const absl::Status& status, absl::string_view key) {
   return payload.has_value() ? std::string(*payload) : std::string();
 }
 
-// google.rpc.Status, google.protobuf.Any, google.rpc.ErrorInfo, and an entry of
-// its map `metadata`.
+// google.rpc.Status, google.protobuf.Any, google.rpc.ErrorInfo, an entry of its map
+// `metadata`, and google.rpc.RetryInfo.
+constexpr uint32_t kStatusCodeFieldNumber = 1;
+constexpr uint32_t kStatusMessageFieldNumber = 2;
 constexpr uint32_t kStatusDetailsFieldNumber = 3;
 constexpr uint32_t kAnyTypeUrlFieldNumber = 1;
 constexpr uint32_t kAnyValueFieldNumber = 2;
@@ -38,6 +41,7 @@ constexpr uint32_t kErrorInfoDomainFieldNumber = 2;
 constexpr uint32_t kErrorInfoMetadataFieldNumber = 3;
 constexpr uint32_t kEntryKeyFieldNumber = 1;
 constexpr uint32_t kEntryValueFieldNumber = 2;
+constexpr uint32_t kRetryInfoDelayFieldNumber = 1;
 
 // More than any text of ErrorInfo has; the trailers of a call have 8 KiB.
 constexpr size_t kMaxTextBytes = 8 << 10;
@@ -71,18 +75,68 @@ bool ReadInfo(absl::string_view info, ErrorDetails* details) {
   });
 }
 
-// The value of an Any that holds an ErrorInfo; empty where it holds another message.
-bool ReadAny(WireReader& wire, std::string& info) {
+struct AnyParts {
   std::string type;
   std::string value;
-  const bool read = internal::ReadSubmessage(wire, [&](WireTag tag) {
+};
+
+bool ReadAny(WireReader& wire, AnyParts& any) {
+  return internal::ReadSubmessage(wire, [&](WireTag tag) {
     if (tag.type != WireType::kLength) return wire.SkipField(tag);
-    if (tag.field == kAnyTypeUrlFieldNumber) return ReadText(wire, type);
-    if (tag.field == kAnyValueFieldNumber) return ReadText(wire, value);
+    if (tag.field == kAnyTypeUrlFieldNumber) return ReadText(wire, any.type);
+    if (tag.field == kAnyValueFieldNumber) return ReadText(wire, any.value);
     return wire.SkipField(tag);
   });
-  if (read && type == "type.googleapis.com/google.rpc.ErrorInfo") info = std::move(value);
+}
+
+bool ReadRetryInfo(absl::string_view info, std::optional<absl::Duration>& delay) {
+  using Duration = google::protobuf::Duration;
+  WireReader wire(WireBytes(absl::MakeConstSpan(&info, 1)), kMaxFields);
+  int64_t seconds = 0;
+  int64_t nanos = 0;
+  const bool read = internal::ReadMessage(wire, [&](WireTag tag) {
+    const bool is_delay = tag.field == kRetryInfoDelayFieldNumber && tag.type == WireType::kLength;
+    if (!is_delay) return wire.SkipField(tag);
+    return internal::ReadSubmessage(wire, [&](WireTag part) {
+      if (part.type != WireType::kVarint) return wire.SkipField(part);
+      if (part.field == Duration::kSecondsFieldNumber) return wire.ReadInt64(seconds);
+      if (part.field == Duration::kNanosFieldNumber) return wire.ReadInt64(nanos);
+      return wire.SkipField(part);
+    });
+  });
+  if (read) delay = absl::Seconds(seconds) + absl::Nanoseconds(nanos);
   return read;
+}
+
+void ReadDetail(const AnyParts& any, ErrorDetails* details) {
+  if (any.type == "type.googleapis.com/google.rpc.ErrorInfo" && details->reason.empty()) {
+    ErrorDetails found;
+    if (!ReadInfo(any.value, &found)) return;
+    details->reason = std::move(found.reason);
+    details->domain = std::move(found.domain);
+    details->field = std::move(found.field);
+  } else if (any.type == "type.googleapis.com/google.rpc.RetryInfo") {
+    ReadRetryInfo(any.value, details->pushback);
+  }
+}
+
+// A google.rpc.Status. A detail that cannot be read is left out.
+bool ReadStatus(absl::string_view status, int64_t* code, std::string* message,
+                ErrorDetails* details) {
+  WireReader wire(WireBytes(absl::MakeConstSpan(&status, 1)), kMaxFields);
+  return internal::ReadMessage(wire, [&](WireTag tag) {
+    if (tag.field == kStatusCodeFieldNumber && tag.type == WireType::kVarint) {
+      return wire.ReadInt64(*code);
+    }
+    if (tag.type != WireType::kLength) return wire.SkipField(tag);
+    if (tag.field == kStatusMessageFieldNumber)
+      return internal::ReadString(wire, status.size(), *message);
+    if (tag.field != kStatusDetailsFieldNumber) return wire.SkipField(tag);
+    AnyParts any;
+    if (!ReadAny(wire, any)) return false;
+    ReadDetail(any, details);
+    return true;
+  });
 }
 
 }  // namespace
@@ -136,22 +190,42 @@ absl::Status UndecodableError() {
   return absl::DataLossError("the response could not be decoded");
 }
 
+absl::Status WithAttempts(const absl::Status& status, int attempts) {
+  absl::Status result = status;
+  if (attempts > 0) result.SetPayload(kAttempts, absl::Cord(absl::StrCat(attempts)));
+  return result;
+}
+
+absl::Status ThrottledError(absl::Duration pushback) {
+  return WithDetails(absl::StatusCode::kResourceExhausted,
+                     "the client did not send the request, because the server refuses most "
+                     "requests for its load; try again later",
+                     {.reason = "CLIENT_THROTTLED", .domain = "attend", .pushback = pushback});
+}
+
 absl::Status OutOfMemoryError() {
   return absl::ResourceExhaustedError("the client has no memory for the response");
 }
 
 void ReadErrorInfo(absl::string_view serialized_status, ErrorDetails* details) {
-  WireReader wire(WireBytes(absl::MakeConstSpan(&serialized_status, 1)), kMaxFields);
-  std::string info;
-  const bool read = ReadMessage(wire, [&](WireTag tag) {
-    const bool is_detail = tag.field == kStatusDetailsFieldNumber && tag.type == WireType::kLength;
-    return is_detail && info.empty() ? ReadAny(wire, info) : wire.SkipField(tag);
-  });
+  int64_t code = 0;
+  std::string message;
   ErrorDetails found;
-  if (!read || !ReadInfo(info, &found)) return;
+  if (!ReadStatus(serialized_status, &code, &message, &found)) return;
   details->reason = std::move(found.reason);
   details->domain = std::move(found.domain);
   details->field = std::move(found.field);
+}
+
+bool ReadErrorStatus(absl::string_view serialized_status, absl::Status* error,
+                     ErrorDetails* details) {
+  int64_t code = 0;
+  std::string message;
+  if (!ReadStatus(serialized_status, &code, &message, details) || code == 0) return false;
+  const bool known = code > 0 && code <= static_cast<int64_t>(absl::StatusCode::kUnauthenticated);
+  *error = absl::Status(known ? static_cast<absl::StatusCode>(code) : absl::StatusCode::kUnknown,
+                        message);
+  return true;
 }
 
 ErrorDetails ReadTrailers(const grpc::ClientContext& context, const grpc::Status& status) {

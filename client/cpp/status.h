@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "attend/error.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/support/status.h"
@@ -31,6 +32,19 @@ absl::Status OutOfMemoryError();
 // not hide the error itself. Walks the bytes because linking googleapis' generated
 // classes would clash with a program that brings its own.
 void ReadErrorInfo(absl::string_view serialized_status, ErrorDetails* details);
+
+// Reads a serialized google.rpc.Status: its code and message into `error`, which is
+// never OK, and the ErrorInfo and the RetryInfo among its details into `details`,
+// as ReadErrorInfo does. False where the bytes are no Status with a code but OK.
+bool ReadErrorStatus(absl::string_view serialized_status, absl::Status* error,
+                     ErrorDetails* details);
+
+// The same status with the number of attempts among its details.
+absl::Status WithAttempts(const absl::Status& status, int attempts);
+
+// RESOURCE_EXHAUSTED, reason CLIENT_THROTTLED: a request is not sent because the
+// server refused most of the last ones for load. `pushback` is among its details.
+absl::Status ThrottledError(absl::Duration pushback);
 
 // What the trailers of a finished call say.
 ErrorDetails ReadTrailers(const grpc::ClientContext& context, const grpc::Status& status);

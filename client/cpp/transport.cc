@@ -5,11 +5,11 @@
 
 namespace attend::client::internal {
 
-Transport::Transport(std::vector<std::shared_ptr<grpc::Channel>> channels, Pacer& pacer,
+Transport::Transport(const std::vector<std::shared_ptr<grpc::Channel>>& channels, Pacer& pacer,
                      LoadControl& load)
     : pacer_(pacer), load_(load) {
-  for (std::shared_ptr<grpc::Channel>& channel : channels) {
-    stubs_.push_back(std::make_unique<grpc::GenericStub>(std::move(channel)));
+  for (const std::shared_ptr<grpc::Channel>& channel : channels) {
+    stubs_.push_back(std::make_unique<grpc::GenericStub>(channel));
   }
 }
 

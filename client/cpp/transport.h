@@ -21,7 +21,8 @@ class Transport {
   using Done = absl::AnyInvocable<void(CallResult) &&>;
 
   // `pacer` and `load` must outlive the transport.
-  Transport(std::vector<std::shared_ptr<grpc::Channel>> channels, Pacer& pacer, LoadControl& load);
+  Transport(const std::vector<std::shared_ptr<grpc::Channel>>& channels, Pacer& pacer,
+            LoadControl& load);
 
   // Cancels the asynchronous calls, also those that their callbacks still start,
   // and returns after the last callback has.

@@ -31,6 +31,27 @@ class FakeService : public v1::AttentionService::Service {
     std::lock_guard<std::mutex> lock(mutex_);
     hook_ = std::move(hook);
   }
+  // Serves a stream; not OK ends it. By default each request is answered at once, as a call is
+  // without a hook.
+  using Stream = grpc::ServerReaderWriter<v1::PipelineResponse, v1::PipelineRequest>;
+  using PipelineHook = std::function<grpc::Status(Stream& stream, grpc::ServerContext& context)>;
+  void set_pipeline_hook(PipelineHook hook) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    pipeline_hook_ = std::move(hook);
+  }
+  static v1::PipelineResponse Answer(const v1::PipelineRequest& request) {
+    v1::PipelineResponse answer;
+    answer.set_id(request.id());
+    if (request.has_multi_head_attention()) {
+      *answer.mutable_multi_head_attention()->mutable_output() =
+          request.multi_head_attention().query();
+    } else {
+      *answer.mutable_scaled_dot_product_attention()->mutable_output() =
+          request.scaled_dot_product_attention().query();
+    }
+    return answer;
+  }
+
   int calls() const { return calls_; }
   v1::AttentionOptions last_options() const {
     std::lock_guard lock(mutex_);
@@ -85,9 +106,24 @@ class FakeService : public v1::AttentionService::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status Pipeline(grpc::ServerContext* context, Stream* stream) override {
+    PipelineHook hook;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      hook = pipeline_hook_;
+    }
+    if (hook) return hook(*stream, *context);
+    v1::PipelineRequest request;
+    while (stream->Read(&request)) {
+      if (!request.has_cancel()) stream->Write(Answer(request));
+    }
+    return grpc::Status::OK;
+  }
+
  private:
   mutable std::mutex mutex_;
   Hook hook_;
+  PipelineHook pipeline_hook_;
   std::atomic<int> calls_ = 0;
   v1::AttentionOptions last_options_;                      // those of the last layer call
   v1::Priority last_priority_ = v1::PRIORITY_UNSPECIFIED;  // that of the last call

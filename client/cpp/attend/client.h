@@ -11,20 +11,20 @@
 //   request.query = {tokens, {1, 16, 384}};  // std::vector<float> tokens
 //   auto response = (*client)->Call(request);
 
-#include <functional>
 #include <future>
 #include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "attend/attention.h"
 #include "attend/error.h"
 #include "attend/health.h"
 #include "attend/options.h"
+#include "attend/pending_call.h"
+#include "attend/pipeline.h"
 #include "attend/prepared_request.h"
 #include "attend/v1/layer.pb.h"
 #include "attend/v1/server.pb.h"
@@ -35,23 +35,6 @@ class Channel;
 
 namespace attend::client {
 
-// A running asynchronous call. Copies are the same call. Dropping it does not
-// cancel. Thread-safe, if the function it is made with is.
-class PendingCall {
- public:
-  PendingCall() = default;  // of a call that has ended
-  explicit PendingCall(std::function<void()> cancel) : cancel_(std::move(cancel)) {}
-
-  // Ends the call soon with CANCELLED, unless it has ended already. The callback
-  // still runs, on the client's thread, never inside Cancel.
-  void Cancel() const {
-    if (cancel_) cancel_();
-  }
-
- private:
-  std::function<void()> cancel_;
-};
-
 // Abstract, so that users can test their own code (attend/mock_client.h).
 // Thread-safe. Errors of every call: the server's, with GetErrorDetails;
 // INVALID_ARGUMENT before sending where a tensor does not fit its shape or an
@@ -60,9 +43,8 @@ class PendingCall {
 // response cannot be decoded.
 class Client {
  public:
-  // Runs on the client's one thread for callbacks: must not block, must not
-  // destroy the client, must not throw; may start calls.
-  using Callback = absl::AnyInvocable<void(absl::StatusOr<AttentionResponse>) &&>;
+  // Runs on the client's one thread for callbacks.
+  using Callback = ResponseCallback;
 
   // Does not connect (the first call does) and blocks only to resolve host
   // names among several targets. INVALID_ARGUMENT: an option is wrong.
@@ -104,15 +86,14 @@ class Client {
   template <typename Request>
   std::future<absl::StatusOr<AttentionResponse>> AsyncCall(const Request& request,
                                                            const CallOptions& options = {}) {
-    const auto promise = std::make_shared<std::promise<absl::StatusOr<AttentionResponse>>>();
-    std::future<absl::StatusOr<AttentionResponse>> future = promise->get_future();
-    const absl::StatusOr<PendingCall> started =
-        Start(request, options, [promise](absl::StatusOr<AttentionResponse> response) {
-          promise->set_value(std::move(response));
-        });
-    if (!started.ok()) promise->set_value(started.status());
-    return future;
+    return internal::StartWithFuture(
+        [&](Callback done) { return Start(request, options, std::move(done)); });
   }
+
+  // Opens a stream for many requests in flight; they connect it, this does not
+  // block. INVALID_ARGUMENT: an option is wrong.
+  virtual absl::StatusOr<std::unique_ptr<Pipeline>> OpenPipeline(
+      const PipelineOptions& options = {}) = 0;
 
   // All layers, in order of name (reads every page; one deadline for all).
   // RESOURCE_EXHAUSTED: the server lists more than any server of ours can hold.

@@ -9,6 +9,7 @@
 //   EXPECT_CALL(client, MultiHeadAttention).WillOnce(testing::Return(absl::UnavailableError("")));
 //   CodeUnderTest(client);
 
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -17,10 +18,52 @@
 
 namespace attend::client {
 
-// Calls of any style (Call, Start, AsyncCall) arrive at the mocked method of
-// their request. Start runs the callback before it returns, on the same thread.
+// A pipeline whose requests are calls of `client`, with the item's timeout and
+// buffers. Finish is OK unless a test expects something else of it. The client must
+// outlive it.
+class MockPipeline : public Pipeline {
+ public:
+  explicit MockPipeline(Client& client) : client_(client) {
+    ON_CALL(*this, Finish).WillByDefault(testing::Return(absl::OkStatus()));
+  }
+
+  MOCK_METHOD(absl::Status, Finish, (absl::Duration), (override));
+
+  absl::StatusOr<PendingCall> Start(const MultiHeadAttentionRequest& request,
+                                    const ItemOptions& options, ResponseCallback done) override {
+    return client_.Start(request, CallOptionsOf(options), std::move(done));
+  }
+  absl::StatusOr<PendingCall> Start(const ScaledDotProductAttentionRequest& request,
+                                    const ItemOptions& options, ResponseCallback done) override {
+    return client_.Start(request, CallOptionsOf(options), std::move(done));
+  }
+  absl::StatusOr<PendingCall> Start(const PreparedRequest& request, const ItemOptions& options,
+                                    ResponseCallback done) override {
+    return client_.Start(request, CallOptionsOf(options), std::move(done));
+  }
+
+ private:
+  static CallOptions CallOptionsOf(const ItemOptions& options) {
+    return {.timeout = options.timeout, .buffers = options.buffers};
+  }
+
+  Client& client_;
+};
+
+// Calls of any style (Call, Start, AsyncCall), and requests of the pipelines that
+// OpenPipeline opens unless a test expects something else of it, arrive at the
+// mocked method of their request. Start runs the callback before it returns, on the
+// same thread.
 class MockClient : public Client {
  public:
+  MockClient() {
+    ON_CALL(*this, OpenPipeline).WillByDefault([this](const PipelineOptions& /*options*/) {
+      return std::make_unique<MockPipeline>(*this);
+    });
+  }
+
+  MOCK_METHOD(absl::StatusOr<std::unique_ptr<Pipeline>>, OpenPipeline, (const PipelineOptions&),
+              (override));
   MOCK_METHOD(absl::StatusOr<AttentionResponse>, MultiHeadAttention,
               (const MultiHeadAttentionRequest&, const CallOptions&));
   MOCK_METHOD(absl::StatusOr<AttentionResponse>, ScaledDotProductAttention,

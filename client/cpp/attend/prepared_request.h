@@ -12,6 +12,7 @@ namespace attend::client {
 
 namespace internal {
 class GrpcClient;
+class GrpcPipeline;
 struct Prepared;
 }  // namespace internal
 
@@ -32,6 +33,7 @@ class PreparedRequest {
 
  private:
   friend class internal::GrpcClient;
+  friend class internal::GrpcPipeline;
   explicit PreparedRequest(std::shared_ptr<const internal::Prepared> prepared);
 
   std::shared_ptr<const internal::Prepared> prepared_;

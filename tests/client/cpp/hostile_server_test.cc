@@ -30,6 +30,7 @@ struct Answer {
   std::vector<std::pair<std::string, std::string>> trailers = {};
   grpc_compression_algorithm compression = GRPC_COMPRESS_NONE;
   bool has_message = true;
+  int repeats = 1;  // of the message
 };
 
 // Answers every call of every method with the same bytes, one call at a time.
@@ -93,6 +94,10 @@ class HostileServer {
     context.set_compression_algorithm(answer_.compression);
     if (!answer_.status.ok() || !answer_.has_message) return stream.Finish(answer_.status, nullptr);
     grpc::Slice slice(answer_.bytes);
+    for (int i = 1; i < answer_.repeats; ++i) {
+      stream.Write(grpc::ByteBuffer(&slice, 1), nullptr);
+      Wait();
+    }
     stream.WriteAndFinish(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), grpc::Status::OK,
                           nullptr);
   }
@@ -157,6 +162,80 @@ TEST(HostileServerTest, AResponseThatIsNoneIsDataLoss) {
     server.set_answer({bytes});
     EXPECT_TRUE(absl::IsDataLoss(Call(*client))) << what;
   }
+}
+
+// The first answer to two requests of one pipeline, of which the first has the id 1; how the two
+// and the stream end.
+struct PipelineEnd {
+  absl::Status first, second, stream;
+};
+PipelineEnd CallPipeline(Client& client) {
+  const std::unique_ptr<Pipeline> pipeline = *client.OpenPipeline();
+  auto first = pipeline->AsyncCall(SmallRequest());
+  auto second = pipeline->AsyncCall(SmallRequest());
+  PipelineEnd end;
+  end.first = first.get().status();
+  end.second = second.get().status();
+  end.stream = pipeline->Finish();
+  return end;
+}
+
+TEST(HostileServerTest, AnAnswerOfAPipelineThatIsNobodysIsDataLossForAll) {
+  HostileServer server;
+  const auto client = server.Connect();
+  const std::string result = BytesField(2, BytesField(1, FloatTensor({1, 1}, 1)));
+  const std::pair<const char*, std::string> answers[] = {
+      {"empty", ""},
+      {"noise", std::string(1000, '\xff')},
+      {"no result", VarintField(1, 1)},
+      {"two results", VarintField(1, 1) + result + result},
+      {"an id that no request has", VarintField(1, 77) + result},
+      {"no id", result},
+      {"a status that is OK", VarintField(1, 1) + BytesField(4, "")},
+      {"a result of 4 GiB", VarintField(1, 1) + "\x12\xff\xff\xff\xff\x0f"},
+  };
+  for (const auto& [what, bytes] : answers) {
+    server.set_answer({bytes});
+    const PipelineEnd end = CallPipeline(*client);
+    EXPECT_TRUE(absl::IsDataLoss(end.first)) << what << end.first;
+    EXPECT_TRUE(absl::IsDataLoss(end.second)) << what << end.second;
+    EXPECT_TRUE(absl::IsDataLoss(end.stream)) << what << end.stream;
+  }
+}
+
+TEST(HostileServerTest, AResultOfAPipelineThatIsNoneIsDataLossForItsRequestAlone) {
+  HostileServer server;
+  const auto client = server.Connect();
+  const std::pair<const char*, std::string> results[] = {
+      {"the other kind of result", BytesField(3, BytesField(1, FloatTensor({1, 1}, 1)))},
+      {"an empty result", BytesField(2, "")},
+      {"noise", BytesField(2, std::string(1000, '\xff'))},
+      {"a shape larger than the data", BytesField(2, BytesField(1, FloatTensor({1ull << 40}, 1)))},
+  };
+  for (const auto& [what, bytes] : results) {
+    server.set_answer({VarintField(1, 1) + bytes});
+    const PipelineEnd end = CallPipeline(*client);
+    EXPECT_TRUE(absl::IsDataLoss(end.first)) << what << end.first;
+    EXPECT_TRUE(absl::IsUnavailable(end.second)) << what << end.second;  // the server said no more
+  }
+}
+
+TEST(HostileServerTest, ASecondAnswerToARequestEndsThePipeline) {
+  HostileServer server;
+  const std::string answer =
+      VarintField(1, 1) + BytesField(2, BytesField(1, FloatTensor({1, 1}, 1)));
+  server.set_answer({.bytes = answer, .repeats = 2});
+  const PipelineEnd end = CallPipeline(*server.Connect());
+  EXPECT_EQ(end.first, absl::OkStatus());
+  EXPECT_TRUE(absl::IsDataLoss(end.second)) << end.second;
+}
+
+TEST(HostileServerTest, AnAnswerOverTheLimitEndsThePipeline) {
+  HostileServer server;
+  server.set_answer({VarintField(1, 1) + BytesField(2, std::string(2 << 20, 'a'))});
+  const PipelineEnd end = CallPipeline(*server.Connect(1 << 20));
+  EXPECT_TRUE(absl::IsResourceExhausted(end.first)) << end.first;
+  EXPECT_TRUE(absl::IsResourceExhausted(end.stream)) << end.stream;
 }
 
 TEST(HostileServerTest, ACompressedResponseIsNotInflated) {

@@ -64,7 +64,13 @@ class TlsTest : public testing::Test {
     MultiHeadAttentionRequest request;
     request.layer = "l0";
     request.query = {rows, {1, 1, 1}};
-    return (*Client::Create(options))->Call(request).status();
+    const std::unique_ptr<Client> client = *Client::Create(options);
+    const absl::Status status = client->Call(request).status();
+    // A pipeline uses the same connections.
+    const std::unique_ptr<Pipeline> pipeline = *client->OpenPipeline();
+    EXPECT_EQ(pipeline->AsyncCall(request).get().status().code(), status.code());
+    EXPECT_EQ(pipeline->Finish().code(), status.code());
+    return status;
   }
 
   std::filesystem::path folder_;

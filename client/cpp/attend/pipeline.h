@@ -81,7 +81,7 @@ class Pipeline {
   // Blocks only for room in the window (WhenFull), and never inside a callback of
   // the pipeline, where kWait is kRefuse. OK: `done` runs exactly once, possibly
   // before this returns, on the pipeline's own thread, one callback at a time:
-  // a slow one delays the others. Else it never runs.
+  // a slow one delays the others, and what is to be sent. Else it never runs.
   // DEADLINE_EXCEEDED: no room in time. FAILED_PRECONDITION, reason
   // PIPELINE_FINISHED: after Finish.
   virtual absl::StatusOr<PendingCall> Start(const MultiHeadAttentionRequest& request,

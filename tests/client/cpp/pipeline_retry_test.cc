@@ -83,6 +83,16 @@ TEST(PipelineRetryTest, WithoutPushbackOrTimeThereIsNoRetry) {
   EXPECT_EQ(received, 1);
 }
 
+TEST(PipelineRetryTest, ARequestIsNotSentAgainToAServerThatDrains) {
+  FakeServer server;
+  std::atomic<int> received = 0;
+  server.service.set_pipeline_hook(RefuseFirst(1, grpc::StatusCode::UNAVAILABLE, -1, &received));
+  const auto client = Connect(server);
+  const auto pipeline = OpenPipeline(*client);
+  EXPECT_TRUE(absl::IsUnavailable(pipeline->AsyncCall(RequestOf(1)).get().status()));
+  EXPECT_EQ(received, 1);
+}
+
 TEST(PipelineRetryTest, CallsAndPipelinesShareOneRetryBudget) {
   FakeServer server;
   server.service.set_hook([](int, grpc::ServerContext&) {

@@ -81,9 +81,11 @@ void Rpc::Read(grpc::ByteBuffer& message) {
   stream_.Read(&message, &read_);
 }
 
-void Rpc::Write(const grpc::ByteBuffer& message) {
+void Rpc::Write(const grpc::ByteBuffer& message, bool more_follows) {
+  grpc::WriteOptions options;
+  if (more_follows) options.set_buffer_hint();
   operations_.fetch_add(1);
-  stream_.Write(message, &written_);
+  stream_.Write(message, options, &written_);
 }
 
 void Rpc::WriteAndFinish(const grpc::ByteBuffer& message, const grpc::Status& status) {

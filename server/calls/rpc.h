@@ -92,8 +92,9 @@ class Rpc {
   // OnReadDone. From here on the caller may send all of that message, however large.
   void Read(grpc::ByteBuffer& message);
 
-  // OnWriteDone follows.
-  void Write(const grpc::ByteBuffer& message);
+  // OnWriteDone follows. With `more_follows`, gRPC may keep the message until the next Write or the
+  // call's end, one of which must follow.
+  void Write(const grpc::ByteBuffer& message, bool more_follows = false);
 
   // Cancels the call, as a caller does: what is under way fails. Not after Finish.
   void Cancel() { grpc_call_cancel(context_.c_call(), nullptr); }

@@ -5,11 +5,11 @@
 #include <grpcpp/support/byte_buffer.h>
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/base/caller_table.h"
@@ -19,6 +19,7 @@
 #include "server/codec/pipeline_codec.h"
 #include "server/services/attention_context.h"
 #include "server/services/pipeline_calls.h"
+#include "server/services/pipeline_items.h"
 
 namespace attend {
 
@@ -26,7 +27,7 @@ namespace attend {
 //
 // The queue's thread reads messages, one at a time, and hands each request to the engine. Whoever
 // answers a request first (the engine, the timer, a cancel) does so alone, see Take. Answers wait
-// in `answers_`, from where one is written at a time. The next message is read only while there is
+// in `items_`, from where one is written at a time. The next message is read only while there is
 // room for one more request.
 //
 // Life: the Rpc owns the call until OnDone; requests in the engine and entries of the timer share
@@ -42,13 +43,7 @@ class PipelineCall final : public Call,
   void Drain() override;
 
  private:
-  class Item;  // a request, from its message until its answer has been written
-
-  struct Answer {
-    std::shared_ptr<Item> item;
-    EncodedAnswer encoded;
-    bool is_status = false;
-  };
+  class Item;
 
   void Start() override;
   void OnReadDone(bool ok) override;
@@ -58,23 +53,29 @@ class PipelineCall final : public Call,
 
   // Hands the request of `message_` to the engine, or executes a cancel. An error is that of the
   // request, if there is an `item` by then, or else of the stream.
-  absl::Status Handle(std::shared_ptr<Item>& item);
+  absl::Status Handle(std::shared_ptr<PipelineItem>& item);
   absl::Status Register(const PipelineFrame& frame, const std::shared_ptr<Item>& item);
   void Submit(const std::shared_ptr<Item>& item, Request request, MemoryCharge charge);
   void CancelItem(uint64_t id);
 
   // These answer the item, unless somebody has.
   void OnFinished(const std::shared_ptr<Item>& item, absl::StatusOr<Response> response);
-  void Fail(const std::shared_ptr<Item>& item, const absl::Status& status);
+  void Fail(const std::shared_ptr<PipelineItem>& item, const absl::Status& status);
   // Tells the engine, if it has the item, that nobody waits for it.
-  void Abandon(Item& item);
-  // Whether the one who calls this is the one that answers the item. Counts it.
-  bool Take(Item& item, absl::StatusCode code, const std::string& reason);
-  void Send(Answer answer);
+  void Abandon(PipelineItem& item);
+  // Whether the one who calls this is the one that answers the item.
+  bool Take(PipelineItem& item);
+  void Send(PipelineAnswer answer);
+  // Counts the item, once, by what its caller gets: when its answer begins to leave, or when
+  // nobody is left who could get one.
+  void Count(const PipelineItem& item, absl::StatusCode code, const std::string& reason);
 
   // The item's deadline has passed: before it is answered, or before its answer has left.
-  void OnDeadline(const std::shared_ptr<Item>& item);
-  void OnLateWrite(const std::shared_ptr<Item>& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnDeadline(const std::shared_ptr<PipelineItem>& item);
+  void OnLateWrite(const std::shared_ptr<PipelineItem>& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // EnsureReturn for all that gRPC should have sent by now.
+  void EnsureReturns() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Read() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -96,10 +97,11 @@ class PipelineCall final : public Call,
   grpc::ByteBuffer message_;  // the one that is read
 
   Mutex mutex_;
-  absl::flat_hash_map<uint64_t, std::shared_ptr<Item>> items_ ABSL_GUARDED_BY(mutex_);  // not sent
-  std::deque<Answer> answers_ ABSL_GUARDED_BY(mutex_);  // the first may be under way
+  PipelineItems items_ ABSL_GUARDED_BY(mutex_);
+  // Written since gRPC last sent all, with their deadlines.
+  std::vector<std::pair<std::weak_ptr<HeldResponse>, absl::Time>> buffered_ ABSL_GUARDED_BY(mutex_);
+  bool buffering_ ABSL_GUARDED_BY(mutex_) = false;  // gRPC may keep the last write for the next
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;
-  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;  // the caller sends no more
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // by Finish, which waits for the write under way

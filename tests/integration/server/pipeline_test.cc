@@ -299,6 +299,36 @@ TEST(PipelineTest, ReturnsTheMemoryOfAnUnreadAnswerAtItsDeadline) {
   EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_in_flight_bytes") == 0; }));
 }
 
+// The first answer fills the connection, and the second expires behind it: its caller would get
+// DEADLINE_EXCEEDED, so it is not counted as OK.
+TEST(PipelineTest, CountsAResultThatExpiresBeforeItLeavesAsItsCallerWouldSeeIt) {
+  ServerProcess server;
+  RawHttp2 connection(server.tcp());
+  connection.StartCall(kPipelinePath, "");
+  v1::PipelineRequest blocking;
+  blocking.set_id(1);
+  *blocking.mutable_scaled_dot_product_attention() = LargeAnswerRequest(1024);
+  const std::string bytes = blocking.SerializeAsString();
+  const auto size = static_cast<uint32_t>(bytes.size());
+  std::string prefix(5, '\0');
+  for (int i = 0; i < 4; ++i) prefix[static_cast<size_t>(4 - i)] = static_cast<char>(size >> 8 * i);
+  connection.SendData(prefix + bytes, false);
+  ASSERT_TRUE(Eventually([&] { return CountRequests(server, "OK") == 1; }));
+  v1::PipelineRequest expiring = Stream::Operator(2);
+  expiring.mutable_timeout()->set_seconds(2);
+  connection.SendMessage(expiring.SerializeAsString());
+  // It has been computed, and waits.
+  ASSERT_TRUE(Eventually([&] {
+    return Sum(server.Metrics(), "attend_stage_duration_seconds_count", {"stage=\"encode\""}) == 2;
+  }));
+  const double held = Sum(server.Metrics(), "attend_in_flight_bytes");
+  ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_in_flight_bytes") < held; }));
+  connection.OpenWindows();
+  EXPECT_TRUE(connection.WaitForEnd());
+  EXPECT_EQ(CountRequests(server, "DEADLINE_EXCEEDED"), 1);
+  EXPECT_EQ(CountRequests(server, "OK"), 1);
+}
+
 // A window of nothing lets not even a status pass, which must not keep the stream, and a server
 // that drains, for ever.
 TEST(PipelineTest, EndsAStreamWhoseCallerReadsNoStatus) {

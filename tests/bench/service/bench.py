@@ -80,7 +80,7 @@ class Bench:
         self.caller_cores = self.cores[:-1] or self.cores
         self.quick = quick
         self.bodies = bodies.Bodies(folder)
-        self.layer_samples = {}  # {(rows, priority): sample}; answers are the same of every server
+        self.layer_samples = {}  # {(rows, priority, layer): sample}; answers are the same of every server
 
     def seconds(self, full, quick):
         return quick if self.quick else full
@@ -98,13 +98,13 @@ class Bench:
                               cores or self.caller_cores, callers)
         return callers[0].records
 
-    def layer_caller(self, server, rows, priority=None, **plan):
-        """A caller of the layer with requests of so many rows."""
-        sample = self.layer_samples.get((rows, priority))
+    def layer_caller(self, server, rows, priority=None, layer=bodies.LAYER, **plan):
+        """A caller of a layer with requests of so many rows."""
+        sample = self.layer_samples.get((rows, priority, layer))
         if sample is None:
-            request = self.bodies.layer(rows, priority=priority)
+            request = self.bodies.layer(rows, layer, priority)
             sample = self.bodies.sample(server.target, bodies.LAYER_METHOD, request)
-            self.layer_samples[rows, priority] = sample
+            self.layer_samples[rows, priority, layer] = sample
         return processes.Caller(server.target, bodies.LAYER_METHOD, [sample], **plan)
 
     summary = staticmethod(samples.summary)

@@ -13,6 +13,11 @@ OPERATOR_METHOD = "/attend.v1.AttentionService/ScaledDotProductAttention"
 LAYER = "bench"
 EMBED = 768
 LAYER_FLAG = f"--random-layer={LAYER}:embed_dim={EMBED},num_heads=12,seed=1"
+# A layer that is computed in much less time than a request of it takes to be sent and answered.
+SMALL_LAYER = "small"
+SMALL_EMBED = 64
+SMALL_LAYER_FLAG = f"--random-layer={SMALL_LAYER}:embed_dim={SMALL_EMBED},num_heads=2,seed=1"
+WIDTHS = {LAYER: EMBED, SMALL_LAYER: SMALL_EMBED}
 # The numbers of a server whose priority is a plain number; by name where it is an enum.
 PRIORITY_NUMBERS = {"high": 0, "normal": 1, "low": 2}
 
@@ -40,7 +45,7 @@ class Bodies:
     def layer(self, rows, layer=LAYER, priority=None):
         """A call of a layer with one sequence of so many rows."""
         request = self.stubs.attention_pb2.MultiHeadAttentionRequest(
-            layer=layer, query=self._tensor(1, rows, EMBED))
+            layer=layer, query=self._tensor(1, rows, WIDTHS[layer]))
         if priority:
             set_priority(request, priority)
         return request.SerializeToString()

@@ -88,7 +88,9 @@ void StreamLoad::Submit(int64_t now) {
 void StreamLoad::WriteNext() {
   if (writing_ || unsent_.empty()) return;
   writing_ = true;
-  stream_->Write(unsent_.front(), Tag(kWritten));
+  grpc::WriteOptions options;
+  if (unsent_.size() > 1) options.set_buffer_hint();  // one system call sends several
+  stream_->Write(unsent_.front(), options, Tag(kWritten));
   unsent_.pop_front();
 }
 

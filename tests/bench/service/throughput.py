@@ -12,7 +12,11 @@ from bench import Group
 ROWS = 16
 CONCURRENCIES = (1, 4, 16, 64)
 BOTH = ("on", "off")
-KINDS, STREAM_CONCURRENCIES = ("unary", "Pipeline"), (1, 16, 64)
+KINDS = ("unary", "Pipeline")
+STREAM_ROWS = {f"{kind}, E={bodies.WIDTHS[layer]}, concurrency {concurrency}":
+               (layer, kind, concurrency)
+               for layer in (bodies.LAYER, bodies.SMALL_LAYER) for concurrency in (1, 16, 64)
+               for kind in KINDS}
 MIXED, EVERY_CORE = "4 to 512 tokens, concurrency 16", "all cores shared with the callers, concurrency 32"
 SIZES = {"64 B": 64, "1 KiB": 1 << 10, "16 KiB": 16 << 10, "128 KiB": 128 << 10, "1 MiB": 1 << 20,
          "8 MiB": 8 << 20}
@@ -80,13 +84,12 @@ def run_shapes(bench, names):
 
 def run_streams(bench, names):
     seconds = bench.seconds(4, 1.5)
-    with bench.server() as server:
-        for concurrency in STREAM_CONCURRENCIES:
-            for kind in KINDS:
-                if f"{kind}, concurrency {concurrency}" in names:
-                    caller = bench.layer_caller(server, ROWS, concurrency=concurrency,
-                                                seconds=seconds, stream=kind == KINDS[1])
-                    yield f"{kind}, concurrency {concurrency}", *loaded(bench, server, caller)
+    with bench.server(bodies.SMALL_LAYER_FLAG) as server:
+        for name, (layer, kind, concurrency) in STREAM_ROWS.items():
+            if name in names:
+                caller = bench.layer_caller(server, ROWS, layer=layer, concurrency=concurrency,
+                                            seconds=seconds, stream=kind == KINDS[1])
+                yield name, *loaded(bench, server, caller)
 
 
 def microseconds(records, share=0.5):
@@ -124,11 +127,12 @@ GROUPS = [
           "where the row does not say otherwise",
           {f"{batching}, {load}": () for load in (MIXED, EVERY_CORE) for batching in BOTH},
           run_shapes),
-    Group("one connection", f"{ROWS} tokens, E={bodies.EMBED}, closed loop on one connection, as "
-          "unary calls and over one Pipeline; server on one core, caller on another",
-          {f"{kind}, concurrency {concurrency}": () for concurrency in STREAM_CONCURRENCIES
-           for kind in KINDS}, run_streams,
-          note="Both have the same number of requests under way, on the same server, in turn."),
+    Group("one connection", f"{ROWS} tokens, closed loop on one connection, as unary calls and over "
+          "one Pipeline; server on one core, caller on another", dict.fromkeys(STREAM_ROWS, ()),
+          run_streams,
+          note="Both have the same number of requests under way, on the same server, in turn. With "
+               f"E={bodies.EMBED} computing takes most of the time, with E={bodies.SMALL_EMBED} and "
+               "2 heads what is around it."),
     Group("beyond gRPC", "Request time without compute, one caller, against a raw echo of the "
           "request's bytes; server on one core, caller on another",
           dict.fromkeys(SIZES, ()), run_beyond,

@@ -84,6 +84,14 @@ class LayerAnswer:
     received_bytes: int
 
 
+class RequestError(Exception):
+    """A request of a stream that failed; `code` is a number of grpc.StatusCode."""
+
+    def __init__(self, index, status):
+        super().__init__(f"request {index}: {status.message}")
+        self.index, self.code = index, status.code
+
+
 class Client:
     """Calls one server. Thread-safe; each call blocks until its answer or its deadline.
 
@@ -105,16 +113,50 @@ class Client:
         server once, on standard error. Raises TypeError for an array that no tensor can hold,
         and grpc.RpcError for a call that fails.
         """
+        request = self._request(layer, query, key, value, query_lengths, key_lengths, options)
+        response = self.attention.MultiHeadAttention(request, timeout=timeout_seconds)
+        return self._answer(request, response)
+
+    def call_layer_many(self, layer, queries, timeout_seconds=60, **options):
+        """Self-attention of many arrays over one stream, all of them in flight at once.
+
+        Yields (index of the query, LayerAnswer) in the order in which they are done. Raises
+        RequestError for a query that fails, and grpc.RpcError where the stream is lost; the others
+        are then cancelled. The server reads no more than it has room for, and so this reads
+        `queries` no faster than it computes.
+        """
+        requests = {}
+
+        def messages():
+            for index, query in enumerate(queries):
+                requests[index] = self._request(layer, query, None, None, (), (), options)
+                message = self.stubs.attention_pb2.PipelineRequest(
+                    id=index, multi_head_attention=requests[index])
+                message.timeout.FromMilliseconds(round(timeout_seconds * 1000))
+                yield message
+
+        stream = self.attention.Pipeline(messages())
+        try:
+            for response in stream:
+                if response.HasField("status"):
+                    raise RequestError(response.id, response.status)
+                yield response.id, self._answer(requests.pop(response.id),
+                                                response.multi_head_attention)
+        finally:
+            stream.cancel()
+
+    def _request(self, layer, query, key, value, query_lengths, key_lengths, options):
         pb = self.stubs.attention_pb2
         tensors = {"query": query, "key": key, "value": value}
-        request = pb.MultiHeadAttentionRequest(
+        return pb.MultiHeadAttentionRequest(
             layer=layer, query_lengths=query_lengths, key_lengths=key_lengths,
             options=pb.AttentionOptions(**{
                 name: to_tensor(self.stubs, option) if name in TENSOR_OPTIONS else option
                 for name, option in options.items()}),
             **{name: to_tensor(self.stubs, array)
                for name, array in tensors.items() if array is not None})
-        response = self.attention.MultiHeadAttention(request, timeout=timeout_seconds)
+
+    def _answer(self, request, response):
         for warning in response.warnings:
             if warning not in self.shown_warnings:
                 self.shown_warnings.add(warning)

@@ -45,7 +45,7 @@ class Bodies:
     def layer(self, rows, layer=LAYER, priority=None):
         """A call of a layer with one sequence of so many rows."""
         request = self.stubs.attention_pb2.MultiHeadAttentionRequest(
-            layer=layer, query=self._tensor(1, rows, WIDTHS[layer]))
+            layer=layer, query=self._tensor(1, rows, WIDTHS.get(layer, EMBED)))
         if priority:
             set_priority(request, priority)
         return request.SerializeToString()

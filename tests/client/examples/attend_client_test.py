@@ -4,6 +4,7 @@
 import json
 import os
 
+import grpc
 import ml_dtypes
 import numpy as np
 import pytest
@@ -57,6 +58,25 @@ def test_a_call_passes_every_argument_and_option(running):
     plain = client.call_layer("r", query, causal=True)
     assert plain.weights is None and plain.log_sum_exp is None
     assert not np.array_equal(plain.output, answer.output)
+
+
+def test_many_arrays_over_one_stream_give_the_bits_of_single_calls(running):
+    client = attend_client.Client(running.target)
+    queries = [draw(1 + index % 5, 8) * (1 + index) for index in range(300)]
+    answers = dict(client.call_layer_many("r", iter(queries), causal=True))
+    assert sorted(answers) == list(range(300))
+    for index in (0, 1, 2, 3, 4, 150, 299):
+        np.testing.assert_array_equal(
+            answers[index].output, client.call_layer("r", queries[index], causal=True).output)
+
+
+def test_a_request_of_a_stream_that_fails_is_named(running):
+    client = attend_client.Client(running.target)
+    with pytest.raises(attend_client.RequestError, match="request 1: .*layer") as failed:
+        for _ in client.call_layer_many("r", [draw(2, 8), draw(2, 7)]):
+            pass
+    assert failed.value.index == 1
+    assert failed.value.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
 
 
 def test_a_warning_of_the_server_is_printed_once(running, capsys):

@@ -49,6 +49,7 @@ void Rpc::OnArrived(bool ok) {
 void Rpc::FindCall() {
   absl::Status status = CatchFailures([this] {
     ATTEND_RETURN_IF_ERROR(Admit());
+    ATTEND_RETURN_IF_ERROR(CheckHeaders());
     const auto route = source_.routes.find(context_.method());
     if (route != source_.routes.end()) call_ = route->second(*this);
     return absl::OkStatus();
@@ -69,6 +70,19 @@ absl::Status Rpc::Admit() {
   ATTEND_RETURN_IF_ERROR(source_.bounds.open_calls->Enter(caller));
   caller_ = std::move(caller);
   return absl::OkStatus();
+}
+
+// gRPC 1.51 checks the size itself, but only once the caller has acknowledged its settings.
+absl::Status Rpc::CheckHeaders() {
+  constexpr size_t kFieldBytes = 32;
+  size_t bytes = 0;
+  for (const auto& [name, value] : context_.client_metadata()) {
+    bytes += name.size() + value.size() + kFieldBytes;
+  }
+  if (bytes <= kMaxHeaderBytes) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kResourceExhausted, "TOO_LARGE", "",
+                   absl::StrCat("the metadata has ", bytes, " bytes, with ", kFieldBytes,
+                                " for each field; this server takes ", kMaxHeaderBytes));
 }
 
 void Rpc::Read(grpc::ByteBuffer& message) {

@@ -54,6 +54,9 @@ using CallFactory = std::function<std::shared_ptr<Call>(Rpc& rpc)>;
 // By path: "/package.Service/Method".
 using Routes = absl::flat_hash_map<std::string, CallFactory>;
 
+// Of the headers of one call together: names, values, and 32 bytes for each.
+inline constexpr int kMaxHeaderBytes = 8 << 10;
+
 // What bounds calls. Outlives them.
 struct CallBounds {
   OpenCalls* open_calls = nullptr;  // nullptr: any number
@@ -119,8 +122,9 @@ class Rpc {
   void OnFinished(bool ok);
   void OnDone(bool ok);
   void FindCall();
-  // OpenCalls::Enter, and the meter of the call's connection.
+  // OpenCalls::Enter, the meter of the call's connection.
   absl::Status Admit();
+  absl::Status CheckHeaders();
   // One operation fewer is under way. The last one ends the Rpc.
   void Release();
 

@@ -18,9 +18,6 @@
 namespace attend {
 namespace {
 
-// Of the headers of one call together: names, values, and 32 bytes for each.
-constexpr int kMaxHeaderBytes = 8 << 10;
-
 void SetTransport(const TransportConfig& config, absl::Duration max_deadline,
                   grpc::ServerBuilder& builder) {
   // Services check the size themselves: gRPC would do it no earlier, after

@@ -31,7 +31,7 @@ constexpr size_t kMaxWarningBytes = 4096;
 
 // A tensor as it stands in the message; nothing is copied or trusted yet.
 struct TensorParts {
-  int64_t data_type = 0;
+  int32_t data_type = 0;
   Shape shape;
   WireSpan data;
 };
@@ -56,11 +56,16 @@ bool ReadShape(WireReader& wire, WireTag tag, Shape& shape) {
 }
 
 bool ReadTensor(WireReader& wire, std::optional<TensorParts>& tensor) {
-  TensorParts& parts = tensor.emplace();
+  // A second occurrence is merged into the first, as protobuf does.
+  if (!tensor.has_value()) tensor.emplace();
+  TensorParts& parts = *tensor;
   return ReadSubmessage(wire, [&](WireTag tag) {
     if (tag.field == v1::Tensor::kShapeFieldNumber) return ReadShape(wire, tag, parts.shape);
     if (tag.field == v1::Tensor::kDataTypeFieldNumber && tag.type == WireType::kVarint) {
-      return wire.ReadInt64(parts.data_type);
+      int64_t number = 0;
+      if (!wire.ReadInt64(number)) return false;
+      parts.data_type = static_cast<int32_t>(number);  // as protobuf reads an enum
+      return true;
     }
     if (tag.field == v1::Tensor::kDataFieldNumber && tag.type == WireType::kLength) {
       return wire.ReadSpan(parts.data);

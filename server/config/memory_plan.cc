@@ -48,7 +48,7 @@ absl::Status PlanMemory(const ProcessMemory& memory, ServerConfig& config) {
     const int64_t left = memory.limit - memory.held - kUncountedBytes - in_flight - receive;
     const double share = std::min(static_cast<double>(left) / static_cast<double>(wanted), 1.0);
     const auto fit = [share](int64_t bytes) {
-      return static_cast<int64_t>(share * static_cast<double>(bytes / kMiB)) * kMiB;
+      return static_cast<int64_t>(share * static_cast<double>(bytes)) / kMiB * kMiB;
     };
     int64_t least = kLeastBytes;
     for (const auto& [size, bytes] :

@@ -31,7 +31,7 @@ Rpc::Rpc(CallSource& source) : source_(source) {
 }
 
 Rpc::~Rpc() {
-  if (!caller_.empty()) source_.bounds.open_calls->Leave(caller_);
+  if (counted_) source_.bounds.open_calls->Leave(caller_);
   source_.live.Remove();
 }
 
@@ -64,11 +64,11 @@ void Rpc::FindCall() {
 
 absl::Status Rpc::Admit() {
   const std::string peer = context_.peer();
+  caller_ = CallerName(peer);
   if (source_.bounds.find_meter) meter_ = source_.bounds.find_meter(peer);
   if (source_.bounds.open_calls == nullptr) return absl::OkStatus();
-  std::string caller = CallerName(peer);
-  ATTEND_RETURN_IF_ERROR(source_.bounds.open_calls->Enter(caller));
-  caller_ = std::move(caller);
+  ATTEND_RETURN_IF_ERROR(source_.bounds.open_calls->Enter(caller_));
+  counted_ = true;
   return absl::OkStatus();
 }
 

@@ -91,6 +91,9 @@ class Rpc {
 
   grpc::ServerContextBase& context() { return context_; }
 
+  // Who calls, as CallerName tells callers apart.
+  const std::string& caller() const { return caller_; }
+
   // OnReadDone(true) follows when `message` holds the next message. `message` must live until
   // OnReadDone. From here on the caller may send all of that message, however large.
   void Read(grpc::ByteBuffer& message);
@@ -131,7 +134,8 @@ class Rpc {
   CallSource& source_;
   grpc::GenericServerContext context_;
   grpc::GenericServerAsyncReaderWriter stream_{&context_};
-  std::string caller_;                  // entered in open_calls; empty: not entered
+  std::string caller_;
+  bool counted_ = false;                // in CallBounds::open_calls
   std::shared_ptr<UploadMeter> meter_;  // of its connection, if that has one
   uint64_t awaited_ = 0;                // the message in `meter_`
   grpc::ByteBuffer* message_ = nullptr;

@@ -19,7 +19,7 @@ AttentionCall::AttentionCall(AttentionContext& shared, const AttentionMethod& me
       rpc_(rpc),
       record_(shared.metrics, method.method, rpc.context()),
       deadline_(record_.start() + TimeLeft(rpc.context(), shared.limits.max_deadline)),
-      caller_(shared.callers.Enter(CallerName(rpc.context().peer()))) {
+      caller_(shared.callers.Enter(rpc.caller())) {
   shared_.calls.Add();
 }
 

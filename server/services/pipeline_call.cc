@@ -28,8 +28,7 @@ PipelineCall::PipelineCall(AttentionContext& shared, Rpc& rpc)
       metrics_(shared.metrics),
       rpc_(rpc),
       request_id_(RequestId(rpc.context())),
-      caller_name_(CallerName(rpc.context().peer())),
-      caller_(shared.callers.Enter(caller_name_)),
+      caller_(shared.callers.Enter(rpc.caller())),
       start_(Clock::Steady().Now()) {
   shared_.calls.Add();
   metrics_.OnRpcStarted(Method::kPipeline);

@@ -91,7 +91,6 @@ class PipelineCall final : public Call,
   Metrics& metrics_;
   Rpc& rpc_;
   const std::string request_id_;  // of the stream
-  const std::string caller_name_;
   const CallerHandle caller_;
   const absl::Time start_;    // steady
   grpc::ByteBuffer message_;  // the one that is read

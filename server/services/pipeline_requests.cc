@@ -67,7 +67,7 @@ absl::Status PipelineCall::Register(const PipelineFrame& frame, const std::share
   item->id = frame.id;
   item->start = Clock::Steady().Now();
   item->deadline = item->start + std::min(frame.timeout.value_or(max), max);
-  item->caller = shared_.callers.Enter(caller_name_);
+  item->caller = shared_.callers.Enter(rpc_.caller());
   ATTEND_RETURN_IF_ERROR(frame.kind.status());
   item->kind = *frame.kind;
   item->method = MethodOf(item->kind).method;

@@ -4,24 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "core/base/read_file.h"
 
 namespace attend {
-namespace {
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-}  // namespace
-
 std::optional<int64_t> CgroupMemoryLimit(absl::string_view groups, const std::string& root) {
   std::string group;  // with a slash before it and none after it
   for (absl::string_view line : absl::StrSplit(groups, '\n')) {

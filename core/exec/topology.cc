@@ -4,8 +4,6 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <numeric>
 #include <tuple>
 #include <utility>
@@ -14,6 +12,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "core/base/read_file.h"
 #include "core/exec/cores.h"
 
 namespace attend {
@@ -50,12 +49,6 @@ std::optional<Place> FindPlace(int cpu, const std::vector<CacheTexts>& caches) {
   }
   if (place.last_level < kLeastSharedLevel) return std::nullopt;
   return place;
-}
-
-// Empty if the file cannot be read.
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path);
-  return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
 std::vector<CacheTexts> ReadCaches(int cpu) {

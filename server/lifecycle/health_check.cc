@@ -7,12 +7,11 @@
 #include <grpcpp/security/tls_credentials_options.h>
 
 #include <chrono>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/read_file.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "server/net/address.h"
 
@@ -20,11 +19,6 @@ namespace attend {
 namespace {
 
 namespace tls = grpc::experimental;
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
 
 std::shared_ptr<grpc::ChannelCredentials> Credentials(const TlsConfig& config, bool unix_socket) {
   if (config.cert_file.empty() || unix_socket) return grpc::InsecureChannelCredentials();

@@ -6,23 +6,17 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <string>
 #include <system_error>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
+#include "core/base/read_file.h"
 #include "server/telemetry/gauge_family.h"
 
 namespace attend {
 namespace {
-
-std::string ReadFile(const char* path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
 
 // Fields of /proc/self/stat by their number in proc(5). The second, the
 // program's name, may hold spaces: count from its closing bracket.

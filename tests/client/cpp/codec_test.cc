@@ -12,30 +12,12 @@
 #include "google/protobuf/util/message_differencer.h"
 #include "grpcpp/support/slice.h"
 #include "tests/client/cpp/wire_bytes.h"
+#include "tests/support/byte_buffers.h"
 
 namespace attend::client::internal {
 namespace {
 
 using google::protobuf::util::MessageDifferencer;
-
-std::string Flatten(const grpc::ByteBuffer& buffer) {
-  std::vector<grpc::Slice> slices;
-  EXPECT_TRUE(buffer.Dump(&slices).ok());
-  std::string bytes;
-  for (const grpc::Slice& slice : slices) {
-    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  }
-  return bytes;
-}
-
-// Divides bytes into slices of `size` bytes, as they may arrive from the network.
-grpc::ByteBuffer Split(const std::string& bytes, size_t size) {
-  std::vector<grpc::Slice> slices;
-  for (size_t i = 0; i < bytes.size(); i += size) {
-    slices.emplace_back(bytes.data() + i, std::min(size, bytes.size() - i));
-  }
-  return grpc::ByteBuffer(slices.data(), slices.size());
-}
 
 template <typename T>
 void SetTensor(v1::Tensor* tensor, v1::DataType type, const std::vector<T>& values,

@@ -11,29 +11,11 @@
 
 #include "attend/attention.h"
 #include "attend/v1/attention.pb.h"
-#include "grpcpp/support/slice.h"
 #include "tests/client/cpp/wire_bytes.h"
+#include "tests/support/byte_buffers.h"
 
 namespace attend::client::internal {
 namespace {
-
-std::string Bytes(const grpc::ByteBuffer& buffer) {
-  std::vector<grpc::Slice> slices;
-  EXPECT_TRUE(buffer.Dump(&slices).ok());
-  std::string bytes;
-  for (const grpc::Slice& slice : slices) {
-    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  }
-  return bytes;
-}
-
-// In slices of `size` bytes, as a network might cut it.
-grpc::ByteBuffer Cut(const std::string& bytes, size_t size) {
-  std::vector<grpc::Slice> slices;
-  for (size_t i = 0; i < bytes.size(); i += size) slices.emplace_back(bytes.substr(i, size));
-  if (slices.empty()) slices.emplace_back();
-  return {slices.data(), slices.size()};
-}
 
 TEST(PipelineFrameTest, ARequestIsReadByTheGeneratedClass) {
   const std::vector<float> rows = {1, 2, 3, 4, 5, 6};
@@ -46,7 +28,7 @@ TEST(PipelineFrameTest, ARequestIsReadByTheGeneratedClass) {
   for (const uint64_t id : ids) {
     v1::PipelineRequest request;
     ASSERT_TRUE(request.ParseFromString(
-        Bytes(EncodePipelineRequest(id, absl::Milliseconds(1500), *Encode(layer)))));
+        Flatten(EncodePipelineRequest(id, absl::Milliseconds(1500), *Encode(layer)))));
     EXPECT_EQ(request.id(), id);
     EXPECT_EQ(request.timeout().seconds(), 1);
     EXPECT_EQ(request.timeout().nanos(), 500'000'000);
@@ -54,12 +36,12 @@ TEST(PipelineFrameTest, ARequestIsReadByTheGeneratedClass) {
     EXPECT_EQ(request.multi_head_attention().query().data().size(), 24u);
 
     ASSERT_TRUE(request.ParseFromString(
-        Bytes(EncodePipelineRequest(id, absl::ZeroDuration(), *Encode(bare)))));
+        Flatten(EncodePipelineRequest(id, absl::ZeroDuration(), *Encode(bare)))));
     EXPECT_TRUE(request.has_timeout());  // without one it would be the server's longest
     EXPECT_EQ(request.timeout().seconds(), 0);
     EXPECT_EQ(request.scaled_dot_product_attention().value().data().size(), 24u);
 
-    ASSERT_TRUE(request.ParseFromString(Bytes(EncodePipelineCancel(id))));
+    ASSERT_TRUE(request.ParseFromString(Flatten(EncodePipelineCancel(id))));
     EXPECT_EQ(request.id(), id);
     EXPECT_TRUE(request.has_cancel());
   }
@@ -82,7 +64,7 @@ TEST(PipelineFrameTest, AnswersOfTheGeneratedClassAreReadHoweverTheyAreCut) {
   retry.set_value(BytesField(1, VarintField(1, 2) + VarintField(2, 5'000'000)));
   for (const size_t size : {1, 2, 3, 7, 1000}) {
     PipelineAnswer answer;
-    const grpc::ByteBuffer message = Cut(result.SerializeAsString(), size);
+    const grpc::ByteBuffer message = Split(result.SerializeAsString(), size);
     ASSERT_TRUE(ReadPipelineAnswer(message, answer));
     EXPECT_EQ(answer.id, result.id());
     EXPECT_EQ(answer.error, absl::OkStatus());
@@ -92,7 +74,7 @@ TEST(PipelineFrameTest, AnswersOfTheGeneratedClassAreReadHoweverTheyAreCut) {
     EXPECT_EQ(body, result.multi_head_attention().SerializeAsString());
 
     PipelineAnswer error;
-    ASSERT_TRUE(ReadPipelineAnswer(Cut(failed.SerializeAsString(), size), error));
+    ASSERT_TRUE(ReadPipelineAnswer(Split(failed.SerializeAsString(), size), error));
     EXPECT_EQ(error.id, 7u);
     EXPECT_EQ(error.error, absl::ResourceExhaustedError("busy"));
     EXPECT_EQ(error.details.reason, "QUEUE_FULL");
@@ -122,18 +104,18 @@ TEST(PipelineFrameTest, WhatIsNoAnswerIsNotRead) {
   };
   for (const auto& [what, bytes] : cases) {
     PipelineAnswer answer;
-    EXPECT_FALSE(ReadPipelineAnswer(Cut(bytes, 64), answer)) << what;
+    EXPECT_FALSE(ReadPipelineAnswer(Split(bytes, 64), answer)) << what;
   }
   PipelineAnswer answer;
   EXPECT_FALSE(ReadPipelineAnswer(grpc::ByteBuffer(), answer));
   // What a newer server may add is skipped.
   EXPECT_TRUE(
-      ReadPipelineAnswer(Cut(result + BytesField(99, "new") + VarintField(98, 1), 64), answer));
+      ReadPipelineAnswer(Split(result + BytesField(99, "new") + VarintField(98, 1), 64), answer));
 }
 
 TEST(PipelineFrameTest, AnErrorOfAnUnknownCodeOrWithBrokenDetailsIsStillAnError) {
   PipelineAnswer answer;
-  ASSERT_TRUE(ReadPipelineAnswer(Cut(BytesField(4, VarintField(1, 99)), 64), answer));
+  ASSERT_TRUE(ReadPipelineAnswer(Split(BytesField(4, VarintField(1, 99)), 64), answer));
   EXPECT_EQ(answer.error.code(), absl::StatusCode::kUnknown);
   const std::string any = BytesField(1, "type.googleapis.com/google.rpc.ErrorInfo") +
                           BytesField(2, std::string(10, '\xff'));
@@ -141,7 +123,7 @@ TEST(PipelineFrameTest, AnErrorOfAnUnknownCodeOrWithBrokenDetailsIsStillAnError)
                             BytesField(2, std::string(10, '\xff'));
   answer = {};
   ASSERT_TRUE(ReadPipelineAnswer(
-      Cut(BytesField(4, VarintField(1, 3) + BytesField(3, any) + BytesField(3, retry)), 64),
+      Split(BytesField(4, VarintField(1, 3) + BytesField(3, any) + BytesField(3, retry)), 64),
       answer));
   EXPECT_EQ(answer.error.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(answer.details.reason, "");

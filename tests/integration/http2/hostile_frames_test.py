@@ -10,15 +10,13 @@ import random
 import socket
 import struct
 import threading
-import time
-import urllib.request
 
 import numpy as np
 import pytest
 import server
+from pages import get, wait_until
 
 SEED = 20260728
-PATIENCE_SECONDS = 60
 BLOCKED_SECONDS = 2  # a server that reads no more has won
 MEMORY_BYTES = 256 << 20  # that a flood may add to a server which has served before
 
@@ -26,7 +24,6 @@ DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH, PING, GOAWAY, WINDOW_UPDATE
     range(10))
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def frame(kind, flags, stream, payload=b""):
@@ -225,18 +222,10 @@ class Connection:
 
 
 def metric(running, name):
-    with OPENER.open(running.metrics_url, timeout=30) as answer:
-        for line in answer.read().decode().splitlines():
-            if line.startswith(name + " "):
-                return float(line.split()[1])
+    for line in get(running.metrics_url).splitlines():
+        if line.startswith(name + " "):
+            return float(line.split()[1])
     raise AssertionError(f"no metric {name}")
-
-
-def wait_until(what, probe):
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not probe():
-        assert time.monotonic() < end, f"not in {PATIENCE_SECONDS} s: {what}"
-        time.sleep(0.02)
 
 
 def call(running, timeout=30):

@@ -6,11 +6,11 @@ import os
 import pathlib
 import socket
 import subprocess
-import urllib.request
 
 import attend_client
 import grpc
 import numpy as np
+import pages
 import pytest
 import server
 
@@ -19,8 +19,6 @@ CONTAINER = ROOT / "deploy" / "container"
 IMAGE = "attend:latest"
 LAYER = "--random-layer=r:embed_dim=64,num_heads=4,seed=7"
 PATIENCE_SECONDS = 60
-
-OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def engine(*arguments):
@@ -61,8 +59,7 @@ class Running:
             pytest.fail(self.log.read_text())
 
     def get(self, path):
-        with OPENER.open(f"http://{self.metrics}{path}", timeout=10) as answer:
-            return answer.read().decode()
+        return pages.get(f"http://{self.metrics}{path}")
 
     def stop(self):
         """The exit code after SIGTERM."""

@@ -6,39 +6,18 @@ import os
 import pathlib
 import re
 import subprocess
-import time
 import urllib.parse
-import urllib.request
 
 import attend_client
 import grpc
 import numpy as np
 import pytest
 import server
+from pages import get, wait_until
 
 TOOLS = pathlib.Path(os.environ["ATTEND_TOOLS"])
 RULES = pathlib.Path(__file__).resolve().parents[3] / "deploy" / "rules.yml"
 GOOD_CALLS = 5
-PATIENCE_SECONDS = 60
-
-# Connects straight to loopback, whatever proxies the machine is configured for.
-OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def get(url):
-    with OPENER.open(url, timeout=10) as answer:
-        return answer.read().decode()
-
-
-def wait_until(what, probe):
-    """Polls probe() until it is true, because Prometheus decides when it scrapes."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < end:
-        found = probe()
-        if found:
-            return found
-        time.sleep(0.05)
-    pytest.fail(f"not in {PATIENCE_SECONDS} s: {what}")
 
 
 def send(running):

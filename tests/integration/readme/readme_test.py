@@ -4,10 +4,10 @@
 import fnmatch
 import re
 import subprocess
-import urllib.request
 
 import attend_client
 import server
+from pages import get
 
 README = (attend_client.ROOT / "README.md").read_text()
 NO_SETTINGS = {"print-config", "healthcheck", "version", "help"}
@@ -41,9 +41,7 @@ def test_the_configuration_table_has_every_setting_with_its_default():
 
 def test_the_metrics_table_has_every_family():
     with server.Server("--random-layer=r:embed_dim=8,num_heads=2") as running:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(running.metrics_url, timeout=10) as answer:
-            families = set(re.findall(r"^# TYPE (\S+)", answer.read().decode(), re.MULTILINE))
+        families = set(re.findall(r"^# TYPE (\S+)", get(running.metrics_url), re.MULTILINE))
     table = {name for names, _ in first_cells("Metrics") for name in re.findall(r"`(\S+?)`", names)}
     for family in families:
         assert any(fnmatch.fnmatch(family, name) for name in table), family

@@ -7,6 +7,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/integration/server/server_process.h"
+#include "tests/support/byte_buffers.h"
 
 namespace attend {
 
@@ -40,12 +41,7 @@ const CallResult& Call::Wait() {
     result_.trailers.emplace(std::string(key.data(), key.size()),
                              std::string(value.data(), value.size()));
   }
-  std::vector<grpc::Slice> slices;
-  if (result_.status.ok() && response_.Dump(&slices).ok()) {
-    for (const grpc::Slice& slice : slices) {
-      result_.response.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-    }
-  }
+  if (result_.status.ok()) result_.response = Flatten(response_);
   return result_;
 }
 

@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "tests/integration/server/calls.h"
 #include "tests/integration/server/server_process.h"
+#include "tests/support/byte_buffers.h"
 
 namespace attend {
 namespace {
@@ -46,14 +47,7 @@ std::string Ask(const ServerProcess& server, const std::string& request,
   stream->Finish(&status, nullptr);
   EXPECT_TRUE(next());
   EXPECT_TRUE(status.ok()) << status.error_message();
-  std::string bytes;
-  std::vector<grpc::Slice> slices;
-  if (response.Dump(&slices).ok()) {
-    for (const grpc::Slice& s : slices) {
-      bytes.append(reinterpret_cast<const char*>(s.begin()), s.size());
-    }
-  }
-  return bytes;
+  return Flatten(response);
 }
 
 TEST(ReflectionTest, ListsEveryService) {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "grpcpp/support/slice.h"
 #include "proto/wire/reader.h"
+#include "tests/support/byte_buffers.h"
 
 namespace {
 thread_local size_t allocations = 0;
@@ -31,20 +31,12 @@ void operator delete(void* memory, size_t) noexcept {
 namespace attend {
 namespace {
 
-grpc::ByteBuffer InSlices(const std::string& bytes, size_t slice_bytes) {
-  std::vector<grpc::Slice> slices;
-  for (size_t i = 0; i < bytes.size(); i += slice_bytes) {
-    slices.emplace_back(bytes.data() + i, std::min(slice_bytes, bytes.size() - i));
-  }
-  return grpc::ByteBuffer(slices.data(), slices.size());
-}
-
 TEST(ReceivedBytesTest, SeesTheBytesOfEverySliceInOrder) {
   std::string sent;
   for (int i = 0; i < 1000; ++i) sent += static_cast<char>(i);
   // gRPC keeps up to 23 bytes in the slice itself and more behind a pointer.
   for (const size_t slice_bytes : {1, 23, 24, 999, 1000}) {
-    const grpc::ByteBuffer buffer = InSlices(sent, slice_bytes);
+    const grpc::ByteBuffer buffer = Split(sent, slice_bytes);
     const std::optional<WireBytes> bytes = ReceivedBytes(buffer);
     ASSERT_TRUE(bytes.has_value());
     std::string received(bytes->size(), '\0');
@@ -58,7 +50,7 @@ TEST(ReceivedBytesTest, SeesTheBytesOfEverySliceInOrder) {
 TEST(ReceivedBytesTest, ReadsAMessageInManySlicesWithoutAnAllocation) {
   constexpr size_t kSize = 1 << 20;
   const std::string sent = std::string("\x0a\xfb\xff\x3f", 4) + std::string(kSize - 5, 'x');
-  const grpc::ByteBuffer buffer = InSlices(sent, 1);
+  const grpc::ByteBuffer buffer = Split(sent, 1);
   const size_t before = allocations;
   const std::optional<WireBytes> bytes = ReceivedBytes(buffer);
   ASSERT_TRUE(bytes.has_value());

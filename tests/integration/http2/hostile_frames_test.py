@@ -184,6 +184,7 @@ class Connection:
         host, port = target.rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)))
         self.socket.settimeout(BLOCKED_SECONDS)
+        self.received = bytearray()
         self.reader = threading.Thread(target=self._read) if reads else None
         if self.reader:
             self.reader.start()
@@ -213,8 +214,10 @@ class Connection:
     def _read(self):
         while True:
             try:
-                if not self.socket.recv(1 << 16):
+                part = self.socket.recv(1 << 16)
+                if not part:
                     return
+                self.received += part
             except TimeoutError:
                 continue
             except OSError:
@@ -261,3 +264,12 @@ def test_serves_others_beside(running, attack, reads):
     wait_until("the connection ends", lambda: metric(running, "attend_connections") == 1)
     if not os.environ.get("ATTEND_SANITIZE"):
         assert after - before < MEMORY_BYTES
+
+
+def test_refuses_large_headers_before_its_settings_are_acknowledged(running):
+    hostile = Connection(running.target, reads=True)
+    hostile.send([frame(HEADERS, END_HEADERS, 1, BOMB)])
+    wait_until("the refusal", lambda: b"this server takes 8192" in hostile.received)
+    wait_until("the call ends", lambda: metric(running, "attend_calls") == 0)
+    hostile.close()
+    wait_until("the connection ends", lambda: metric(running, "attend_connections") == 1)

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "absl/strings/str_cat.h"
 #include "core/weights/files/file.h"
 #include "core/weights/load.h"
 #include "core/weights/models/families.h"

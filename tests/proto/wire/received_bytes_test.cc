@@ -3,30 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
 #include <string>
 #include <vector>
 
 #include "proto/wire/reader.h"
+#include "tests/support/allocation_count.h"
 #include "tests/support/byte_buffers.h"
-
-namespace {
-thread_local size_t allocations = 0;
-}  // namespace
-
-void* operator new(size_t size) {
-  ++allocations;
-  void* memory = std::malloc(size);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, size_t) noexcept {
-  std::free(memory);
-}
 
 namespace attend {
 namespace {
@@ -51,14 +33,14 @@ TEST(ReceivedBytesTest, ReadsAMessageInManySlicesWithoutAnAllocation) {
   constexpr size_t kSize = 1 << 20;
   const std::string sent = std::string("\x0a\xfb\xff\x3f", 4) + std::string(kSize - 5, 'x');
   const grpc::ByteBuffer buffer = Split(sent, 1);
-  const size_t before = allocations;
+  const size_t before = AllocationCount();
   const std::optional<WireBytes> bytes = ReceivedBytes(buffer);
   ASSERT_TRUE(bytes.has_value());
   WireReader wire(*bytes, 1);
   WireTag tag;
   WireSpan span;
   const bool read = wire.ReadTag(tag) && wire.ReadSpan(span);
-  EXPECT_EQ(allocations - before, 0u);
+  EXPECT_EQ(AllocationCount() - before, 0u);
   EXPECT_TRUE(read);
   EXPECT_EQ(span.size, kSize - 5);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/weights/files/checkpoint.h"
 
+#include "absl/strings/str_cat.h"
 #include "core/base/sha256.h"
 #include "core/weights/files/file.h"
 #include "gmock/gmock.h"

@@ -14,6 +14,7 @@
 #include "server/lifecycle/health_check.h"
 #include "server/lifecycle/server.h"
 #include "server/lifecycle/signals.h"
+#include "server/telemetry/grpc_log.h"
 #include "server/telemetry/log.h"
 #include "server/version.h"
 
@@ -31,6 +32,7 @@ int Serve(const ServerConfig& config) {
   BlockShutdownSignals();
   BoundFreedMemory();
   SetUpLog(config.telemetry.log_format, config.telemetry.log_level);
+  TakeGrpcLog();
   Log(LogLevel::kInfo, "starting", {{"version", kVersion}});
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config);
   if (!server.ok()) return Fail(server.status());

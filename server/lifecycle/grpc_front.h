@@ -37,9 +37,10 @@ class GrpcFront {
   // As configured, with the ports in use.
   const std::vector<std::string>& addresses() const { return addresses_; }
 
-  // Connections::Close and Connections::stats.
+  // Connections::Close, stats and CanAccept.
   void CloseConnection(absl::string_view peer) { connections_->Close(peer); }
   ConnectionStats connection_stats() const { return connections_->stats(); }
+  absl::Status CanAccept() const { return connections_->CanAccept(); }
 
   OpenCallStats call_stats() const { return open_calls_.stats(); }
 

@@ -98,7 +98,7 @@ class ServerImpl final : public Server {
   explicit ServerImpl(const ServerConfig& config) : config_(config) {}
 
   ~ServerImpl() override {
-    ready_ = false;
+    phase_ = Phase::kDraining;
     if (engine_ != nullptr && !drained_) engine_->Drain(Clock::Steady().Now());
     if (grpc_ != nullptr) grpc_->Shutdown();
     services_.reset();  // its timer may close connections
@@ -113,7 +113,7 @@ class ServerImpl final : public Server {
       ATTEND_ASSIGN_OR_RETURN(http_,
                               HttpEndpoint::Start(
                                   telemetry.metrics_listen, [this] { return metrics_.Text(); },
-                                  [this] { return ready_ && !engine_->stats().batch_overdue; }));
+                                  [this] { return Ready(); }));
       Log(LogLevel::kInfo, "serving metrics", {{"address", http_->address()}});
     }
     // All are measured here and not by the first call.
@@ -139,7 +139,7 @@ class ServerImpl final : public Server {
     metrics_.SetConnections([this] { return grpc_->connection_stats(); });
     metrics_.SetOpenCalls([this] { return grpc_->call_stats(); });
     ATTEND_RETURN_IF_ERROR(grpc_->Serve());
-    ready_ = true;
+    phase_ = Phase::kServing;
     for (const std::string& address : grpc_->addresses()) {
       Log(LogLevel::kInfo, "listening", {{"address", address}});
     }
@@ -155,7 +155,7 @@ class ServerImpl final : public Server {
     Log(LogLevel::kInfo, "draining",
         {{"delay", absl::FormatDuration(lifecycle.drain_delay)},
          {"timeout", absl::FormatDuration(lifecycle.drain_timeout)}});
-    ready_ = false;
+    phase_ = Phase::kDraining;
     services_->health.SetServing(false);
     std::this_thread::sleep_for(absl::ToChronoNanoseconds(lifecycle.drain_delay));
     const absl::Time deadline = Clock::Steady().Now() + lifecycle.drain_timeout;
@@ -170,6 +170,19 @@ class ServerImpl final : public Server {
   }
 
  private:
+  enum class Phase { kStarting, kServing, kDraining };
+
+  // What /readyz says: OK while layers, engine and listener can serve one more caller.
+  absl::Status Ready() const {
+    const Phase phase = phase_;
+    if (phase == Phase::kStarting) return absl::UnavailableError("the server is starting");
+    if (phase == Phase::kDraining) return absl::UnavailableError("the server is draining");
+    if (engine_->stats().batch_overdue) {
+      return absl::UnavailableError("a batch runs many times as long as predicted");
+    }
+    return grpc_->CanAccept();
+  }
+
   // Chooses the sizes that are not set, now that the layers are in memory.
   absl::Status DivideMemory() {
     const ProcessMemory memory = {MemoryLimit(), HeldMemory()};
@@ -187,7 +200,7 @@ class ServerImpl final : public Server {
   }
 
   ServerConfig config_;
-  std::atomic<bool> ready_{false};
+  std::atomic<Phase> phase_{Phase::kStarting};
   bool drained_ = false;
   Metrics metrics_;
   LayerRegistry registry_;

@@ -320,4 +320,21 @@ ConnectionStats Connections::stats() const {
   return stats_;
 }
 
+absl::Status Connections::CanAccept() const {
+  if (stopping_.load()) return absl::UnavailableError("the server takes no more connections");
+  if (const int64_t open = stats().open; open >= limits_.connections) {
+    return absl::UnavailableError(absl::StrCat("all of ", open, " connections are in use"));
+  }
+  // A connection takes two.
+  const std::array<int, 2> probes = {fcntl(stop_, F_DUPFD_CLOEXEC, 0),
+                                     fcntl(stop_, F_DUPFD_CLOEXEC, 0)};
+  bool left = true;
+  for (const int probe : probes) {
+    left = left && probe >= 0;
+    if (probe >= 0) close(probe);
+  }
+  if (left) return absl::OkStatus();
+  return absl::UnavailableError("the process has no file descriptor left for a connection");
+}
+
 }  // namespace attend

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "core/base/mutex.h"
 #include "server/net/listener.h"
@@ -74,6 +75,10 @@ class Connections {
   void End();
 
   ConnectionStats stats() const;
+
+  // OK while one more connection would be taken. UNAVAILABLE that says why not: End was called, as
+  // many are open as may be, or the process has no file descriptor left.
+  absl::Status CanAccept() const;
 
  private:
   struct Connection {

@@ -30,7 +30,7 @@ class CivetEndpoint final : public HttpEndpoint {
  public:
   // Throws CivetException.
   CivetEndpoint(absl::string_view host, const std::vector<std::string>& options,
-                std::function<std::string()> metrics, std::function<bool()> ready)
+                std::function<std::string()> metrics, std::function<absl::Status()> ready)
       : metrics_(std::move(metrics)),
         ready_(std::move(ready)),
         server_(options, &Callbacks(), this),
@@ -91,12 +91,13 @@ class CivetEndpoint final : public HttpEndpoint {
     if (path != "/readyz") {
       return {404, "text/plain; charset=utf-8", "there are /metrics, /healthz and /readyz\n"};
     }
-    if (ready_()) return {200, "text/plain; charset=utf-8", "ready\n"};
-    return {503, "text/plain; charset=utf-8", "not ready\n"};
+    const absl::Status ready = ready_();
+    if (ready.ok()) return {200, "text/plain; charset=utf-8", "ready\n"};
+    return {503, "text/plain; charset=utf-8", absl::StrCat("not ready: ", ready.message(), "\n")};
   }
 
   const std::function<std::string()> metrics_;
-  const std::function<bool()> ready_;
+  const std::function<absl::Status()> ready_;
   CivetServer server_;  // its threads use the above
   const HostPort bound_;
 };
@@ -104,7 +105,8 @@ class CivetEndpoint final : public HttpEndpoint {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<HttpEndpoint>> HttpEndpoint::Start(
-    absl::string_view address, std::function<std::string()> metrics, std::function<bool()> ready) {
+    absl::string_view address, std::function<std::string()> metrics,
+    std::function<absl::Status()> ready) {
   absl::StatusOr<HostPort> target = ParseHostPort(address);
   if (!target.ok()) return target.status();
   const std::vector<std::string> options = {

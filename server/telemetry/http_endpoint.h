@@ -14,7 +14,7 @@ namespace attend {
 // Where Prometheus and orchestrators look, over plain HTTP:
 //   /metrics  everything that can be observed
 //   /healthz  200 while the process answers at all
-//   /readyz   200 while `ready()`, else 503: send no new work
+//   /readyz   200 while `ready()` is OK, else 503 and its message: send no new work
 // Serves on threads of its own until destroyed.
 class HttpEndpoint {
  public:
@@ -23,7 +23,7 @@ class HttpEndpoint {
   // cannot be had.
   static absl::StatusOr<std::unique_ptr<HttpEndpoint>> Start(absl::string_view address,
                                                              std::function<std::string()> metrics,
-                                                             std::function<bool()> ready);
+                                                             std::function<absl::Status()> ready);
   virtual ~HttpEndpoint() = default;
 
   // HOST:PORT with the port in use.

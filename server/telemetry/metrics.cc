@@ -9,6 +9,7 @@
 
 #include "core/base/mutex.h"
 #include "server/telemetry/gauge_family.h"
+#include "server/telemetry/grpc_log.h"
 #include "server/telemetry/process_metrics.h"
 #include "server/version.h"
 
@@ -59,18 +60,28 @@ bool IsRejection(absl::StatusCode code) {
          code != absl::StatusCode::kInternal;
 }
 
-// Counters of what was refused, by the limit that it was over.
-prometheus::MetricFamily Refused(
-    const char* name, const char* help,
-    std::initializer_list<std::pair<const char*, int64_t>> counts_by_limit) {
+using Counts = std::vector<std::pair<const char*, int64_t>>;
+
+// Counters that one label tells apart.
+prometheus::MetricFamily CountersBy(const char* label, const char* name, const char* help,
+                                    const Counts& counts) {
   prometheus::MetricFamily family = {name, help, prometheus::MetricType::Counter, {}};
-  for (const auto& [limit, count] : counts_by_limit) {
+  for (const auto& [value, count] : counts) {
     prometheus::ClientMetric metric;
-    metric.label.push_back({"limit", limit});
+    metric.label.push_back({label, value});
     metric.counter.value = static_cast<double>(count);
     family.metric.push_back(std::move(metric));
   }
   return family;
+}
+
+Counts GrpcRefusalsByName() {
+  Counts counts;
+  const auto refusals = GrpcRefusals();
+  for (size_t i = 0; i < refusals.size(); ++i) {
+    counts.push_back({kGrpcRefusalNames[i], refusals[i]});
+  }
+  return counts;
 }
 
 }  // namespace
@@ -126,20 +137,25 @@ class Metrics::Gauges {
                     static_cast<double>(connections.open)),
         CounterFamily("attend_connections_accepted_total", "Connections that were taken.",
                       static_cast<double>(connections.accepted)),
-        Refused("attend_connections_refused_total",
-                "Connections that were closed as soon as they were taken, by the limit that they "
-                "were over.",
-                {{"connections", connections.refused_total},
-                 {"caller_connections", connections.refused_caller},
-                 {"open_files", connections.refused_descriptors}}),
+        CountersBy(
+            "limit", "attend_connections_refused_total",
+            "Connections that were closed as soon as they were taken, by the limit that they "
+            "were over.",
+            {{"connections", connections.refused_total},
+             {"caller_connections", connections.refused_caller},
+             {"open_files", connections.refused_descriptors}}),
         CounterFamily("attend_connections_ended_for_uploads_total",
                       "Connections that were ended because unfinished messages held too much "
                       "memory.",
                       static_cast<double>(connections.ended_uploads)),
         GaugeFamily("attend_calls", "Calls that are open.", static_cast<double>(calls.open)),
-        Refused("attend_calls_refused_total",
-                "Calls that were refused as soon as they began, by the limit that they were over.",
-                {{"calls", calls.refused_total}, {"caller_calls", calls.refused_caller}}),
+        CountersBy(
+            "limit", "attend_calls_refused_total",
+            "Calls that were refused as soon as they began, by the limit that they were over.",
+            {{"calls", calls.refused_total}, {"caller_calls", calls.refused_caller}}),
+        CountersBy("what", "attend_grpc_refusals_total",
+                   "What gRPC refused on its own, before any service saw a call.",
+                   GrpcRefusalsByName()),
         GaugeFamily("attend_layers", "Layers that the server holds.", static_cast<double>(layers)),
     };
     for (prometheus::MetricFamily& family : ProcessMetrics()) families.push_back(std::move(family));

@@ -266,6 +266,22 @@ def test_serves_others_beside(running, attack, reads):
         assert after - before < MEMORY_BYTES
 
 
+def no_headers():
+    yield frame(SETTINGS, ACK, 0) + frame(HEADERS, END_HEADERS, 1, literal(b"te", b"trailers"))
+
+
+@pytest.mark.parametrize("what, attack", (
+    ("pings", pings), ("headers", header_bombs), ("call", no_headers)))
+def test_counts_what_grpc_refuses_on_its_own(running, what, attack):
+    name = f'attend_grpc_refusals_total{{what="{what}"}}'
+    before = metric(running, name)
+    hostile = Connection(running.target, reads=True)
+    hostile.send(attack())
+    wait_until("the refusal is counted", lambda: metric(running, name) > before)
+    hostile.close()
+    wait_until("the connection ends", lambda: metric(running, "attend_connections") == 1)
+
+
 def test_refuses_large_headers_before_its_settings_are_acknowledged(running):
     hostile = Connection(running.target, reads=True)
     hostile.send([frame(HEADERS, END_HEADERS, 1, BOMB)])

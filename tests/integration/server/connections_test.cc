@@ -56,6 +56,7 @@ TEST(ConnectionsTest, ServesOthersBesideTwoThousandSilentSockets) {
   }));
   // Those that were taken are closed once their handshake takes too long.
   EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_connections") == 0; }));
+  EXPECT_GT(Sum(server.Metrics(), "attend_grpc_refusals_total", {"handshake_timeout"}), 0);
   ExpectAnswer(server.tcp());
 }
 

@@ -17,6 +17,7 @@
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "gtest/gtest.h"
 #include "tests/integration/server/calls.h"
+#include "tests/integration/server/raw_http2.h"
 #include "tests/integration/server/server_process.h"
 
 namespace attend {
@@ -231,6 +232,17 @@ TEST(LifecycleTest, SaysWhetherItIsReadyOverHttp) {
   server.process().Signal(SIGTERM);
   EXPECT_TRUE(Eventually([&] { return HttpGet(server.metrics_address(), "/readyz").code == 503; }));
   EXPECT_EQ(HttpGet(server.metrics_address(), "/healthz").code, 200);
+}
+
+TEST(LifecycleTest, IsNotReadyWhileNoConnectionIsLeft) {
+  ServerProcess server({"--max-connections=1"});
+  const auto ready = [&] { return HttpGet(server.metrics_address(), "/readyz"); };
+  {
+    const RawHttp2 only(server.tcp());
+    EXPECT_TRUE(Eventually([&] { return ready().code == 503; }));
+    EXPECT_THAT(ready().body, HasSubstr("all of 1 connections are in use"));
+  }
+  EXPECT_TRUE(Eventually([&] { return ready().code == 200; }));
 }
 
 TEST(LifecycleTest, KeepsAnsweringWhileItSaysNotServing) {

@@ -72,7 +72,15 @@ TEST_F(TlsTest, LeavesUnixSocketsPlain) {
 TEST_F(TlsTest, DemandsACertificateOfTheClientCa) {
   ServerProcess server({cert_flag_, key_flag_, client_ca_flag_});
   EXPECT_TRUE(CallWith(server, own_.certificate, own_).ok());
+  const auto refusals = [&] {
+    return Sum(server.Metrics(), "attend_grpc_refusals_total", {"\"handshake\""});
+  };
+  EXPECT_EQ(refusals(), 0);
   EXPECT_FALSE(CallWith(server, own_.certificate).ok());
+  EXPECT_TRUE(Eventually([&] { return refusals() > 0; }));
+  EXPECT_THAT(server.process().Output(),
+              HasSubstr("warning gRPC refused what=\"handshake\" "
+                        "cause=\"peer did not return a certificate\""));
   EXPECT_FALSE(CallWith(server, own_.certificate, MakeCertificate()).ok());
 }
 

@@ -99,11 +99,13 @@ TEST_F(ConnectionsTest, ClosesWhatIsOverTheLimitAndTakesMoreOnceOneHasEnded) {
   Start({/*connections=*/2, /*per_caller=*/2});
   const ClientSocket first(tcp_), second(unix_);
   WaitForServed(2);
+  EXPECT_EQ(connections_->CanAccept().message(), "all of 2 connections are in use");
   const ClientSocket third(tcp_);
   EXPECT_TRUE(third.WaitForEnd());
   EXPECT_EQ(connections_->stats().refused_total, 1);
   LetGo(0);
   WaitForOpen(1);
+  EXPECT_TRUE(connections_->CanAccept().ok());
   const ClientSocket fourth(tcp_);
   WaitForServed(3);
   EXPECT_EQ(connections_->stats().refused_total, 1);
@@ -176,8 +178,11 @@ TEST_F(ConnectionsTest, TakesConnectionsAgainAfterTheProcessHadNoDescriptorLeft)
   EXPECT_EQ(connect(pending, reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0);
   char byte = 0;
   EXPECT_LE(recv(pending, &byte, 1, 0), 0) << "the connection was not turned away";
+  const absl::Status none = connections_->CanAccept();
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
   close(pending);
+  EXPECT_EQ(none.message(), "the process has no file descriptor left for a connection");
+  EXPECT_TRUE(connections_->CanAccept().ok());
   EXPECT_EQ(connections_->stats().refused_descriptors, 1);
   clients.emplace_back(tcp_);
   WaitForServed(2);
@@ -215,6 +220,7 @@ TEST_F(ConnectionsTest, EndsAfterAllThatWasWrittenAndTakesNoMore) {
   ASSERT_GT(to_tcp, 0u);
   ASSERT_GT(to_local, 0u);
   connections_->End();
+  EXPECT_EQ(connections_->CanAccept().message(), "the server takes no more connections");
   EXPECT_EQ(send(tcp_served, "y", 1, MSG_NOSIGNAL), -1);
   EXPECT_EQ(send(unix_served, "y", 1, MSG_NOSIGNAL), -1);
   EXPECT_EQ(ReadAll(tcp.fd()), to_tcp);

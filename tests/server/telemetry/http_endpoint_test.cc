@@ -26,7 +26,7 @@ using testing::StartsWith;
 
 TEST(HttpEndpointTest, RefusesAPortInUseAndNamesIt) {
   const auto text = [] { return std::string(); };
-  const auto yes = [] { return true; };
+  const auto yes = [] { return absl::OkStatus(); };
   const auto first = HttpEndpoint::Start("127.0.0.1:0", text, yes);
   ASSERT_TRUE(first.ok()) << first.status();
   const auto second = HttpEndpoint::Start((*first)->address(), text, yes);
@@ -79,7 +79,7 @@ std::string Request(const std::string& address, const std::string& line) {
   return connection.ReadAll();
 }
 
-std::unique_ptr<HttpEndpoint> StartEndpoint(bool ready) {
+std::unique_ptr<HttpEndpoint> StartEndpoint(const absl::Status& ready = absl::OkStatus()) {
   auto endpoint = HttpEndpoint::Start(
       "127.0.0.1:0", [] { return std::string("a 1\n"); }, [ready] { return ready; });
   EXPECT_TRUE(endpoint.ok()) << endpoint.status();
@@ -87,7 +87,8 @@ std::unique_ptr<HttpEndpoint> StartEndpoint(bool ready) {
 }
 
 TEST(HttpEndpointTest, ServesItsThreePagesAndNoOther) {
-  const auto ready = StartEndpoint(true), starting = StartEndpoint(false);
+  const auto ready = StartEndpoint();
+  const auto starting = StartEndpoint(absl::UnavailableError("the server is starting"));
   const std::string address = ready->address();
   const std::string metrics = Request(address, "GET /metrics");
   EXPECT_THAT(metrics, StartsWith("HTTP/1.1 200 "));
@@ -95,7 +96,9 @@ TEST(HttpEndpointTest, ServesItsThreePagesAndNoOther) {
   EXPECT_THAT(metrics, EndsWith("\r\n\r\na 1\n"));
   EXPECT_THAT(Request(address, "GET /healthz"), EndsWith("\r\n\r\nok\n"));
   EXPECT_THAT(Request(address, "GET /readyz"), EndsWith("\r\n\r\nready\n"));
-  EXPECT_THAT(Request(starting->address(), "GET /readyz"), StartsWith("HTTP/1.1 503 "));
+  const std::string not_ready = Request(starting->address(), "GET /readyz");
+  EXPECT_THAT(not_ready, StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(not_ready, EndsWith("\r\n\r\nnot ready: the server is starting\n"));
   EXPECT_THAT(Request(address, "GET /"), StartsWith("HTTP/1.1 404 "));
   EXPECT_THAT(Request(address, "GET /metrics/"), StartsWith("HTTP/1.1 404 "));
   EXPECT_THAT(Request(address, "GET /../etc/passwd"), Not(HasSubstr("root:")));
@@ -103,14 +106,14 @@ TEST(HttpEndpointTest, ServesItsThreePagesAndNoOther) {
 }
 
 TEST(HttpEndpointTest, AnswersHeadWithoutABody) {
-  const auto endpoint = StartEndpoint(true);
+  const auto endpoint = StartEndpoint();
   const std::string head = Request(endpoint->address(), "HEAD /metrics");
   EXPECT_THAT(head, HasSubstr("Content-Length: 4\r\n"));
   EXPECT_THAT(head, EndsWith("\r\n\r\n"));
 }
 
 TEST(HttpEndpointTest, AnswersBesideAHundredHalfSentRequests) {
-  const auto endpoint = StartEndpoint(true);
+  const auto endpoint = StartEndpoint();
   std::vector<RawConnection> half_sent;
   for (int i = 0; i < 100; ++i) {
     half_sent.emplace_back(endpoint->address());

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/telemetry/grpc_log.h"
+
+#include <grpc/support/log.h>
+
+#include <atomic>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "server/telemetry/log.h"
+#include "server/telemetry/log_limit.h"
+
+namespace attend {
+namespace {
+
+std::array<std::atomic<int64_t>, kGrpcRefusalNames.size()> refusals{};
+
+LogLimit& Limit() {
+  static LogLimit limit(/*per_second=*/5, Clock::Steady());
+  return limit;
+}
+
+// The innermost cause out of "UNKNOWN:Ssl handshake failed: ...:SSL routines::CAUSE {file:...}".
+std::string Cause(absl::string_view text) {
+  text = text.substr(0, text.find(" {"));
+  if (const size_t library = text.rfind("::"); library != absl::string_view::npos) {
+    text.remove_prefix(library + 2);
+  } else if (const size_t code = text.find("UNKNOWN:"); code != absl::string_view::npos) {
+    text.remove_prefix(code + 8);
+  }
+  return std::string(text);
+}
+
+void Take(gpr_log_func_args* args) {
+  const bool is_error = args->severity == GPR_LOG_SEVERITY_ERROR;
+  const auto refusal = ReadGrpcLogLine(args->message, is_error);
+  if (!refusal) {
+    Log(LogLevel::kDebug, "gRPC", {{"line", args->message}});
+    return;
+  }
+  const auto kind = static_cast<size_t>(refusal->first);
+  ++refusals[kind];
+  const std::optional<int64_t> left_out = Limit().Admit();
+  if (!left_out) return;
+  Log(LogLevel::kWarning, "gRPC refused",
+      {{"what", kGrpcRefusalNames[kind]},
+       {"cause", refusal->second},
+       {"lines_left_out", absl::StrCat(*left_out)}});
+}
+
+}  // namespace
+
+std::optional<std::pair<GrpcRefusal, std::string>> ReadGrpcLogLine(absl::string_view line,
+                                                                   bool is_error) {
+  const auto tells = [&](absl::string_view what) { return absl::StrContains(line, what); };
+  // Both come before "Handshaking failed", which is the whole of the handshake.
+  if (tells("Handshake failed with ") || tells("Security handshake failed")) return std::nullopt;
+  if (tells("Handshaking failed: ")) {
+    const std::string cause = Cause(line);
+    const bool late = absl::StrContains(cause, "timed out");
+    return {{late ? GrpcRefusal::kHandshakeTimeout : GrpcRefusal::kHandshake, cause}};
+  }
+  if (tells("settings before handshake timeout")) {
+    return {{GrpcRefusal::kHandshakeTimeout, Cause(line)}};
+  }
+  if (tells("too_many_pings")) return {{GrpcRefusal::kPings, Cause(line)}};
+  if (tells("metadata size exceeds limit")) return {{GrpcRefusal::kHeaders, Cause(line)}};
+  if (tells("Failed call creation")) return {{GrpcRefusal::kCall, Cause(line)}};
+  if (is_error) return {{GrpcRefusal::kError, Cause(line)}};
+  return std::nullopt;
+}
+
+void TakeGrpcLog() {
+  gpr_set_log_verbosity(GPR_LOG_SEVERITY_DEBUG);
+  gpr_set_log_function(Take);
+}
+
+std::array<int64_t, kGrpcRefusalNames.size()> GrpcRefusals() {
+  std::array<int64_t, kGrpcRefusalNames.size()> counts{};
+  for (size_t i = 0; i < counts.size(); ++i) counts[i] = refusals[i].load();
+  return counts;
+}
+
+}  // namespace attend

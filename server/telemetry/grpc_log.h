@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef ATTEND_SERVER_TELEMETRY_GRPC_LOG_H_
+#define ATTEND_SERVER_TELEMETRY_GRPC_LOG_H_
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/string_view.h"
+
+namespace attend {
+
+// What gRPC refuses on its own, before a service sees a call. It tells nobody but its log.
+enum class GrpcRefusal {
+  kHandshake,         // of TLS, or of a peer that does not speak it
+  kHandshakeTimeout,  // of TLS or HTTP/2
+  kPings,             // more than SetTransport allows
+  kHeaders,           // of a call, over GRPC_ARG_MAX_METADATA_SIZE
+  kCall,              // without the headers that a call must have
+  kError,             // anything else that it reports as an error
+};
+inline constexpr std::array<const char*, 6> kGrpcRefusalNames = {
+    "handshake", "handshake_timeout", "pings", "headers", "call", "error"};
+
+// What a line of gRPC's log tells of, if of any refusal, and why it was. The texts are those of
+// gRPC 1.51 and tested against it.
+std::optional<std::pair<GrpcRefusal, std::string>> ReadGrpcLogLine(absl::string_view line,
+                                                                   bool is_error);
+
+// From here on gRPC's lines go to Log: refusals as warnings, five in a second at most, all others
+// at level debug. To be called before gRPC is used; for the whole process.
+void TakeGrpcLog();
+
+// How often each was seen since TakeGrpcLog, by the enum's order.
+std::array<int64_t, kGrpcRefusalNames.size()> GrpcRefusals();
+
+}  // namespace attend
+
+#endif  // ATTEND_SERVER_TELEMETRY_GRPC_LOG_H_

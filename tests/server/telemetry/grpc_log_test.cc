@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/telemetry/grpc_log.h"
+
+#include <string>
+
+#include "gtest/gtest.h"
+
+namespace attend {
+namespace {
+
+using Reading = std::optional<std::pair<GrpcRefusal, std::string>>;
+
+// Lines of gRPC 1.51.1, shortened in the middle. That it still writes them is tested over the wire.
+TEST(GrpcLogTest, ReadsWhatGrpcRefusedAndWhy) {
+  EXPECT_EQ(ReadGrpcLogLine("Handshaking failed: UNKNOWN:Ssl handshake failed: SSL_ERROR_SSL: "
+                            "error:0A0000C7:SSL routines::peer did not return a certificate "
+                            "{file:\"x.cc\", file_line:393, tsi_code:10}",
+                            false),
+            Reading({GrpcRefusal::kHandshake, "peer did not return a certificate"}));
+  EXPECT_EQ(
+      ReadGrpcLogLine("Handshaking failed: UNKNOWN:Cannot check peer: missing selected ALPN "
+                      "property. {file:\"x.cc\"}",
+                      false),
+      Reading({GrpcRefusal::kHandshake, "Cannot check peer: missing selected ALPN property."}));
+  EXPECT_EQ(ReadGrpcLogLine("ipv4:127.0.0.1:1: Sending goaway err=UNKNOWN:Did not receive HTTP/2 "
+                            "settings before handshake timeout {file:\"x.cc\"}",
+                            false),
+            Reading({GrpcRefusal::kHandshakeTimeout,
+                     "Did not receive HTTP/2 settings before handshake timeout"}));
+  EXPECT_EQ(ReadGrpcLogLine("ipv4:127.0.0.1:1: Sending goaway err=UNKNOWN:too_many_pings "
+                            "{http2_error:11}",
+                            false),
+            Reading({GrpcRefusal::kPings, "too_many_pings"}));
+  const std::string headers = "received initial metadata size exceeds limit (12349 vs. 8192).";
+  EXPECT_EQ(ReadGrpcLogLine(headers, false), Reading({GrpcRefusal::kHeaders, headers}));
+  EXPECT_EQ(ReadGrpcLogLine("Failed call creation: UNKNOWN:Missing :authority or :path {file:\"\"}",
+                            false),
+            Reading({GrpcRefusal::kCall, "Missing :authority or :path"}));
+}
+
+TEST(GrpcLogTest, TakesOtherLinesForRefusalsOnlyWhereTheyAreErrors) {
+  EXPECT_EQ(ReadGrpcLogLine("Using polling engine: epoll1", false), std::nullopt);
+  EXPECT_EQ(ReadGrpcLogLine("no socket left", true),
+            Reading({GrpcRefusal::kError, "no socket left"}));
+}
+
+TEST(GrpcLogTest, CountsAHandshakeThatFailedOnce) {
+  EXPECT_EQ(
+      ReadGrpcLogLine("Handshake failed with fatal error SSL_ERROR_SSL: error:0A0000C7", true),
+      std::nullopt);
+  EXPECT_EQ(ReadGrpcLogLine("Security handshake failed: UNKNOWN:Ssl handshake failed", false),
+            std::nullopt);
+}
+
+}  // namespace
+}  // namespace attend

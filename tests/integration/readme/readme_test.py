@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README's tables list what the server reports of itself, no more and no less."""
+"""The tables of the README and the comments of the contract say what the server reports of itself."""
 
 import fnmatch
 import re
@@ -47,3 +47,12 @@ def test_the_metrics_table_has_every_family():
         assert any(fnmatch.fnmatch(family, name) for name in table), family
     for name in table:
         assert fnmatch.filter(families, name), name
+
+
+def test_the_contract_says_what_sets_each_limit():
+    limits = (attend_client.ROOT / "proto/attend/v1/server.proto").read_text()
+    limits = limits.split("\nmessage Limits {", 1)[1]
+    assert set(re.findall(r"--([a-z-]+)", limits)) <= set(settings())
+    # A comment stands above one field or several.
+    for comment, fields in re.findall(r"((?:  //.*\n)+)((?:  int64.*\n)+)", limits):
+        assert re.search("--|on every server|as max_rows", comment), fields

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/exec/cores.h"
+#include "core/exec/memory_limit.h"
 #include "server/net/listener.h"
 #include "server/security/credentials.h"
 #include "server/telemetry/log.h"
@@ -52,13 +53,13 @@ void SetTransport(const TransportConfig& config, absl::Duration max_deadline,
 
 // Raises the limit on open files as far as is needed and allowed. Where that is too little, some of
 // it is left for files.
-ConnectionLimits LimitConnections(const TransportConfig& config) {
+ConnectionLimits LimitConnections(const TransportConfig& config, int64_t memory_bytes) {
   constexpr rlim_t kOtherFiles = 100;
   constexpr rlim_t kFilesPerConnection = 2;
   // The rest of the quota is for what comes before the meters are looked at, and for gRPC itself:
   // once its quota is used up, gRPC ends streams of anybody.
   ConnectionLimits limits = {config.max_connections, config.max_caller_connections,
-                             config.max_receive_bytes / 4 * 3};
+                             config.max_receive_bytes / 4 * 3, memory_bytes};
   const rlim_t needed =
       static_cast<rlim_t>(config.max_connections) * kFilesPerConnection + kOtherFiles;
   rlimit files = {};
@@ -85,7 +86,8 @@ int NetworkThreads(const ServerConfig& config) {
 
 absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Listen(const ServerConfig& config,
                                                              Routes routes,
-                                                             std::function<bool()> overloaded) {
+                                                             std::function<bool()> overloaded,
+                                                             int64_t memory_bytes) {
   ATTEND_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
                           MakeServerCredentials(config.tls));
   std::unique_ptr<GrpcFront> front(new GrpcFront(
@@ -113,13 +115,14 @@ absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Listen(const ServerConfig&
   front->server_ = builder.BuildAndStart();
   if (front->server_ == nullptr) return absl::InternalError("gRPC cannot start its server");
   front->connections_ = std::make_unique<Connections>(
-      std::move(listeners), LimitConnections(config.transport),
+      std::move(listeners), LimitConnections(config.transport, memory_bytes),
       [front = front.get()](const Listener& listener, int fd) {
         grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
         connection.listener_fd = listener.fd();
         connection.fd = fd;
         (listener.is_unix() ? front->unix_ : front->tcp_)->HandleNewConnection(&connection);
-      });
+      },
+      HeldMemory);
   return front;
 }
 

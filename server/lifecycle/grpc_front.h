@@ -24,11 +24,12 @@ namespace attend {
 class GrpcFront {
  public:
   // Listens, and serves `routes` once Serve is called. What they and `overloaded`, which must be
-  // thread-safe and not block, refer to outlives the front. UNAVAILABLE that names the address that
-  // cannot be had.
+  // thread-safe and not block, refer to outlives the front. `memory_bytes` is
+  // ConnectionLimits::memory_bytes. UNAVAILABLE that names the address that cannot be had.
   static absl::StatusOr<std::unique_ptr<GrpcFront>> Listen(const ServerConfig& config,
                                                            Routes routes,
-                                                           std::function<bool()> overloaded);
+                                                           std::function<bool()> overloaded,
+                                                           int64_t memory_bytes);
   ~GrpcFront() { Shutdown(); }
 
   // Takes connections and calls from here on. To be called once.

@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
+#include <limits>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -134,8 +135,9 @@ class ServerImpl final : public Server {
         config_, registry_, *engine_, metrics_,
         [this](absl::string_view peer) { grpc_->CloseConnection(peer); });
     services_->health.SetServing(true);
-    ATTEND_ASSIGN_OR_RETURN(grpc_, GrpcFront::Listen(config_, services_->routes,
-                                                     [this] { return engine_->Overloaded(); }));
+    ATTEND_ASSIGN_OR_RETURN(grpc_, GrpcFront::Listen(
+                                       config_, services_->routes,
+                                       [this] { return engine_->Overloaded(); }, planned_bytes_));
     metrics_.SetConnections([this] { return grpc_->connection_stats(); });
     metrics_.SetOpenCalls([this] { return grpc_->call_stats(); });
     ATTEND_RETURN_IF_ERROR(grpc_->Serve());
@@ -187,6 +189,10 @@ class ServerImpl final : public Server {
   absl::Status DivideMemory() {
     const ProcessMemory memory = {MemoryLimit(), HeldMemory()};
     ATTEND_RETURN_IF_ERROR(PlanMemory(memory, config_));
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they hold more memory
+    planned_bytes_ = memory.held + kUncountedBytes + config_.max_in_flight_bytes +
+                     config_.transport.max_receive_bytes;
+#endif
     const bool fits = FitsMemory(memory, config_);
     Log(fits ? LogLevel::kInfo : LogLevel::kWarning,
         fits ? "divided memory" : "the memory budgets are more than the memory limit leaves",
@@ -200,6 +206,8 @@ class ServerImpl final : public Server {
   }
 
   ServerConfig config_;
+  // Of memory, by all budgets and what they do not count.
+  int64_t planned_bytes_ = std::numeric_limits<int64_t>::max();
   std::atomic<Phase> phase_{Phase::kStarting};
   bool drained_ = false;
   Metrics metrics_;

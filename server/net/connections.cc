@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -39,6 +40,9 @@ constexpr int kPauseMs = 10;
 // How often meters are looked at. At 2 GB/s, more than gRPC receives on a core, 100 MB come in
 // between.
 constexpr int kMeterMs = 50;
+
+// How long the memory of a connection that was ended may take to be free.
+constexpr std::chrono::seconds kFreeing{2};
 
 // How the end of a connection is waited for: so many times so long.
 constexpr int kEndPolls = 100;
@@ -96,8 +100,11 @@ int OpenSpare() {
 }  // namespace
 
 Connections::Connections(std::vector<Listener> listeners, const ConnectionLimits& limits,
-                         Serve serve)
-    : listeners_(std::move(listeners)), limits_(limits), serve_(std::move(serve)) {}
+                         Serve serve, Held held)
+    : listeners_(std::move(listeners)),
+      limits_(limits),
+      serve_(std::move(serve)),
+      held_(std::move(held)) {}
 
 Connections::~Connections() {
   End();
@@ -171,8 +178,11 @@ void Connections::BoundUploads() {
     uploading.push_back(&connection);
     duplicates.push_back(duplicate);
   }
-  if (total <= limits_.upload_bytes) return;
-  for (const size_t index : ChooseUploadsToEnd(uploads, limits_.upload_bytes)) {
+  if (total == 0) return;
+  const bool lacks_memory = LacksMemory();
+  const int64_t limit =
+      lacks_memory ? std::min(limits_.upload_bytes, total - 1) : limits_.upload_bytes;
+  for (const size_t index : ChooseUploadsToEnd(uploads, limit)) {
     ++stats_.ended_uploads;
     uploading[index]->meter->Close();
     shutdown(duplicates[index], SHUT_RDWR);
@@ -180,8 +190,25 @@ void Connections::BoundUploads() {
         {{"peer", uploading[index]->peer},
          {"bytes", absl::StrCat(uploads[index].bytes)},
          {"all_bytes", absl::StrCat(total)},
-         {"limit", absl::StrCat(limits_.upload_bytes)}});
+         {"limit", absl::StrCat(limits_.upload_bytes)},
+         {"memory", absl::StrCat(lacks_memory ? held_then_ : 0)},
+         {"memory_limit", absl::StrCat(limits_.memory_bytes)}});
   }
+}
+
+bool Connections::LacksMemory() {
+  int64_t held = held_();
+  if (held <= limits_.memory_bytes) return false;
+  // It takes a while until the memory of a connection that was ended is free.
+  const auto now = std::chrono::steady_clock::now();
+  if (held <= held_then_ && now < lacked_ + kFreeing) return false;
+#ifdef __GLIBC__
+  malloc_trim(0);  // what was freed before may still be held between blocks in use
+  held = held_();
+#endif
+  lacked_ = now;
+  held_then_ = held;
+  return held > limits_.memory_bytes;
 }
 
 void Connections::AcceptFrom(const Listener& listener) {

@@ -3,8 +3,10 @@
 #define ATTEND_SERVER_NET_CONNECTIONS_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <thread>
@@ -22,8 +24,12 @@ namespace attend {
 struct ConnectionLimits {
   int64_t connections = 1024;  // open at once
   int64_t per_caller = 256;    // likewise, of one caller as CallerName tells them apart
-  // Of messages that are not complete, over TCP and all connections together.
+  // Of messages that are not complete, over TCP and all connections together, as UploadMeter
+  // estimates them.
   int64_t upload_bytes = int64_t{576} << 20;
+  // Of memory that the process holds while such messages are under way. gRPC holds up to 40 bytes
+  // for a byte that comes in a frame of its own, and no meter sees that.
+  int64_t memory_bytes = std::numeric_limits<int64_t>::max();
 };
 
 // Counts since the start, and the connections that are open now.
@@ -33,7 +39,7 @@ struct ConnectionStats {
   int64_t refused_total = 0;        // ConnectionLimits::connections
   int64_t refused_caller = 0;       // ConnectionLimits::per_caller
   int64_t refused_descriptors = 0;  // the process has no file descriptor left
-  int64_t ended_uploads = 0;        // ConnectionLimits::upload_bytes
+  int64_t ended_uploads = 0;        // ConnectionLimits::upload_bytes and memory_bytes
 };
 
 // Takes the connections of a server, hands each on, and can end it later. A connection over a limit
@@ -44,13 +50,19 @@ struct ConnectionStats {
 // uses the first one.
 //
 // While messages are under way, the same thread looks at the meters of all TCP connections. If they
-// hold more than they may together, connections end as ChooseUploadsToEnd says. Thread-safe.
+// hold more than they may together, connections end as ChooseUploadsToEnd says. If the process
+// holds too much memory, the first of these connections ends. Thread-safe.
 class Connections {
  public:
   // Takes over a connection and its descriptor. Called on the thread that accepts.
   using Serve = std::function<void(const Listener& listener, int fd)>;
 
-  Connections(std::vector<Listener> listeners, const ConnectionLimits& limits, Serve serve);
+  // Returns the bytes of memory that the process holds. Called on the thread that accepts.
+  using Held = std::function<int64_t()>;
+
+  Connections(
+      std::vector<Listener> listeners, const ConnectionLimits& limits, Serve serve,
+      Held held = [] { return int64_t{0}; });
   ~Connections();  // as End; who serves has let go of every connection before
   Connections(const Connections&) = delete;
   Connections& operator=(const Connections&) = delete;
@@ -100,10 +112,13 @@ class Connections {
   bool IsIdle() const;
   // Ends the connections whose unfinished messages hold too much.
   void BoundUploads();
+  // Whether the process holds more memory than it may, and no connection was just ended for that.
+  bool LacksMemory() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   std::vector<Listener> listeners_;
   const ConnectionLimits limits_;
   const Serve serve_;
+  const Held held_;
   int epoll_ = -1;
   int stop_ = -1;   // an eventfd
   int spare_ = -1;  // is given up to take, and turn away, a connection where no other is left
@@ -114,6 +129,9 @@ class Connections {
   absl::flat_hash_map<int, Connection> connections_ ABSL_GUARDED_BY(mutex_);   // by duplicate
   absl::flat_hash_map<std::string, int64_t> callers_ ABSL_GUARDED_BY(mutex_);  // their connections
   absl::flat_hash_map<std::string, int> peers_ ABSL_GUARDED_BY(mutex_);        // their duplicates
+  // When LacksMemory was last true, and what was held then.
+  std::chrono::steady_clock::time_point lacked_ ABSL_GUARDED_BY(mutex_);
+  int64_t held_then_ ABSL_GUARDED_BY(mutex_) = 0;
   std::thread thread_;
 };
 

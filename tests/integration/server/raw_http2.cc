@@ -45,7 +45,8 @@ uint32_t Number(const std::string& bytes, size_t at, size_t size) {
 
 }  // namespace
 
-RawHttp2::RawHttp2(const std::string& address) : fd_(ConnectTcp(address)) {
+RawHttp2::RawHttp2(const std::string& address, const std::string& source)
+    : fd_(ConnectTcp(address, source)) {
   const std::string preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   send(fd_, preface.data(), preface.size(), MSG_NOSIGNAL);
   SendFrame(kSettings, 0, 0, "");
@@ -89,7 +90,7 @@ void RawHttp2::SendMessage(const std::string& message) {
   SendData(framed + message, true);
 }
 
-bool RawHttp2::SendBeginning(uint32_t size, int64_t sent) {
+bool RawHttp2::SendBeginning(uint32_t size, int64_t sent, int64_t frame_bytes) {
   std::string head(1, '\0');
   for (const int shift : {24, 16, 8, 0}) head.push_back(static_cast<char>(size >> shift));
   SendData(head, false);
@@ -98,7 +99,12 @@ bool RawHttp2::SendBeginning(uint32_t size, int64_t sent) {
   while (sent > 0) {
     const int64_t bytes = std::min({sent, int64_t{16'384}, connection_window_, stream_window_});
     if (bytes > 0) {
-      SendData(std::string(static_cast<size_t>(bytes), 'x'), false);
+      std::string frames;
+      for (int64_t left = bytes; left > 0; left -= frame_bytes) {
+        const auto piece = static_cast<size_t>(std::min(left, frame_bytes));
+        frames += FrameText(kData, 0, 1, std::string(piece, 'x'));
+      }
+      if (send(fd_, frames.data(), frames.size(), MSG_NOSIGNAL) < 0) return false;
       connection_window_ -= bytes;
       stream_window_ -= bytes;
       sent -= bytes;
@@ -142,13 +148,18 @@ bool RawHttp2::ReadFrame(Frame& frame) {
   return true;
 }
 
-void RawHttp2::SendFrame(uint8_t type, uint8_t flags, uint32_t stream, const std::string& payload) {
+std::string RawHttp2::FrameText(uint8_t type, uint8_t flags, uint32_t stream,
+                                const std::string& payload) {
   std::string frame;
   for (const int shift : {16, 8, 0}) frame.push_back(static_cast<char>(payload.size() >> shift));
   frame.push_back(static_cast<char>(type));
   frame.push_back(static_cast<char>(flags));
   for (const int shift : {24, 16, 8, 0}) frame.push_back(static_cast<char>(stream >> shift));
-  frame += payload;
+  return frame + payload;
+}
+
+void RawHttp2::SendFrame(uint8_t type, uint8_t flags, uint32_t stream, const std::string& payload) {
+  const std::string frame = FrameText(type, flags, stream, payload);
   send(fd_, frame.data(), frame.size(), MSG_NOSIGNAL);
 }
 

@@ -11,8 +11,8 @@ namespace attend {
 // by hand, headers as literals without Huffman coding.
 class RawHttp2 {
  public:
-  // Connects and sends the preface with empty settings.
-  explicit RawHttp2(const std::string& address);
+  // Connects, as ConnectTcp does, and sends the preface with empty settings.
+  explicit RawHttp2(const std::string& address, const std::string& source = "");
   ~RawHttp2();
 
   // Lets the server send as much as it likes, whether it is read or not.
@@ -31,9 +31,9 @@ class RawHttp2 {
   // into one frame, which holds 16,384 bytes.
   void SendMessage(const std::string& message);
 
-  // Sends the beginning of a message of `size` bytes, `sent` of them, as fast as the server grants
-  // windows; false if the connection closes before.
-  bool SendBeginning(uint32_t size, int64_t sent);
+  // Sends the beginning of a message of `size` bytes, `sent` of them in frames of `frame_bytes`, as
+  // fast as the server grants windows; false if the connection closes before.
+  bool SendBeginning(uint32_t size, int64_t sent, int64_t frame_bytes = 16'384);
 
   // Reads frames until stream 1 ends, answering SETTINGS and PING; false if the connection
   // closes before.
@@ -47,6 +47,8 @@ class RawHttp2 {
     std::string payload;
   };
 
+  static std::string FrameText(uint8_t type, uint8_t flags, uint32_t stream,
+                               const std::string& payload);
   void SendFrame(uint8_t type, uint8_t flags, uint32_t stream, const std::string& payload);
   // Answers SETTINGS and PING, and adds to the windows; false: the connection is closed.
   bool ReadFrame(Frame& frame);

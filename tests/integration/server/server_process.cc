@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/integration/server/server_process.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <grpcpp/grpcpp.h>
 #include <netdb.h>
@@ -196,7 +197,7 @@ double Sum(const std::map<std::string, double>& metrics, const std::string& name
   return sum;
 }
 
-int ConnectTcp(const std::string& address) {
+int ConnectTcp(const std::string& address, const std::string& source) {
   const absl::StatusOr<HostPort> target = ParseHostPort(address);
   addrinfo hints = {};
   hints.ai_socktype = SOCK_STREAM;
@@ -206,7 +207,11 @@ int ConnectTcp(const std::string& address) {
     return -1;
   }
   int fd = socket(found->ai_family, found->ai_socktype, found->ai_protocol);
-  if (fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen) != 0) {
+  sockaddr_in own = {};
+  own.sin_family = AF_INET;
+  if ((inet_pton(AF_INET, source.c_str(), &own.sin_addr) == 1 &&
+       bind(fd, reinterpret_cast<sockaddr*>(&own), sizeof(own)) != 0) ||
+      connect(fd, found->ai_addr, found->ai_addrlen) != 0) {
     close(fd);
     fd = -1;
   }

@@ -100,8 +100,9 @@ struct HttpAnswer {
 };
 HttpAnswer HttpGet(const std::string& address, const std::string& path);
 
-// A blocking TCP connection to HOST:PORT; -1 if it is refused.
-int ConnectTcp(const std::string& address);
+// A blocking TCP connection to HOST:PORT, from `source` if that is set, which is one of the
+// loopback's IPv4 addresses; -1 if it is refused.
+int ConnectTcp(const std::string& address, const std::string& source = "");
 
 // Sanitizers keep freed memory and shadow it, so that figures of RSS are meaningless, and
 // compute many times slower.

@@ -78,9 +78,8 @@ TEST_F(TlsTest, DemandsACertificateOfTheClientCa) {
   EXPECT_EQ(refusals(), 0);
   EXPECT_FALSE(CallWith(server, own_.certificate).ok());
   EXPECT_TRUE(Eventually([&] { return refusals() > 0; }));
-  EXPECT_THAT(server.process().Output(),
-              HasSubstr("warning gRPC refused what=\"handshake\" "
-                        "cause=\"peer did not return a certificate\""));
+  EXPECT_THAT(server.process().Output(), HasSubstr("warning gRPC refused what=\"handshake\" "
+                                                   "cause=\"peer did not return a certificate\""));
   EXPECT_FALSE(CallWith(server, own_.certificate, MakeCertificate()).ok());
 }
 

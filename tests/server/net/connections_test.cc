@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -31,7 +32,7 @@ class ConnectionsTest : public testing::Test {
     std::filesystem::remove_all(directory_);
   }
 
-  void Start(const ConnectionLimits& limits = {}) {
+  void Start(const ConnectionLimits& limits = {}, int64_t held = 0) {
     std::vector<Listener> listeners;
     for (const std::string& address : {std::string("127.0.0.1:0"), "unix:" + directory_ + "/s"}) {
       auto opened = Listener::Open(address);
@@ -40,13 +41,16 @@ class ConnectionsTest : public testing::Test {
     }
     tcp_ = listeners[0].address();
     unix_ = listeners[1].address();
-    connections_ = std::make_unique<Connections>(std::move(listeners), limits,
-                                                 [this](const Listener& listener, int fd) {
-                                                   MutexLock lock(mutex_);
-                                                   served_.push_back(fd);
-                                                   from_unix_ += listener.is_unix();
-                                                   changed_.NotifyAll();
-                                                 });
+    connections_ = std::make_unique<Connections>(
+        std::move(listeners), limits,
+        [this](const Listener& listener, int fd) {
+          MutexLock lock(mutex_);
+          served_.push_back(fd);
+          from_unix_ += listener.is_unix();
+          changed_.NotifyAll();
+        },
+        [this] { return held_.load(); });
+    held_ = held;
     ASSERT_TRUE(connections_->Start().ok());
   }
 
@@ -70,6 +74,7 @@ class ConnectionsTest : public testing::Test {
   }
 
   std::string directory_, tcp_, unix_;
+  std::atomic<int64_t> held_{0};  // memory of the process
   std::unique_ptr<Connections> connections_;
   Mutex mutex_;
   CondVar changed_;
@@ -186,6 +191,36 @@ TEST_F(ConnectionsTest, TakesConnectionsAgainAfterTheProcessHadNoDescriptorLeft)
   EXPECT_EQ(connections_->stats().refused_descriptors, 1);
   clients.emplace_back(tcp_);
   WaitForServed(2);
+}
+
+TEST_F(ConnectionsTest, EndsTheLargestUploadWhileTheProcessHoldsTooMuchMemory) {
+  ConnectionLimits limits;
+  limits.memory_bytes = 1000;
+  Start(limits, /*held=*/1000);
+  const ClientSocket idle(tcp_), large(tcp_), small(tcp_), largest(tcp_);
+  WaitForServed(4);
+  const auto upload = [&](const ClientSocket& client, size_t bytes) {
+    connections_->FindMeter(client.PeerName())->Begin();
+    const std::string piece(bytes, 'x');
+    ASSERT_EQ(send(client.fd(), piece.data(), bytes, 0), static_cast<ssize_t>(bytes));
+  };
+  upload(large, 2000);
+  upload(small, 10);
+  upload(largest, 3000);
+  const auto wait_for_ended = [&](int64_t count) {
+    while (connections_->stats().ended_uploads != count) std::this_thread::yield();
+  };
+  held_ = 1001;
+  EXPECT_TRUE(largest.WaitForEnd());
+  // The memory of that connection takes a while to be free; only if more is held, another ends.
+  held_ = 1002;
+  EXPECT_TRUE(large.WaitForEnd());
+  wait_for_ended(2);
+  held_ = 1000;
+  const char byte = 'y';
+  ASSERT_EQ(send(WaitForServed(3), &byte, 1, MSG_NOSIGNAL), 1);
+  EXPECT_FALSE(small.WaitForEnd());
+  EXPECT_EQ(connections_->stats().ended_uploads, 2);
 }
 
 // Sends more than the peer has room for, so that some bytes wait on this side.

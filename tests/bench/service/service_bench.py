@@ -28,7 +28,8 @@ import grpc
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 sys.path[:0] = [str(ROOT / "client" / "examples")]
-import beside_long_calls  # noqa: E402  (its own imports are found on the path above)
+import beside_connections  # noqa: E402  (its own imports are found on the path above)
+import beside_long_calls  # noqa: E402
 import overload  # noqa: E402
 import samples  # noqa: E402
 import service_report  # noqa: E402
@@ -36,7 +37,8 @@ import throughput  # noqa: E402
 from bench import Bench, judge, medians, wrong  # noqa: E402
 from processes import Failure  # noqa: E402
 
-GROUPS = [*beside_long_calls.GROUPS, *overload.GROUPS, *throughput.GROUPS]
+GROUPS = [*beside_long_calls.GROUPS, *beside_connections.GROUPS, *overload.GROUPS,
+          *throughput.GROUPS]
 BUSY_LOAD = 0.5
 
 

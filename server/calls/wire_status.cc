@@ -8,7 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "core/base/status.h"
+#include "absl/strings/strip.h"
 #include "proto/wire/writer.h"
 
 namespace attend {
@@ -46,6 +46,30 @@ std::string MakeAny(absl::string_view type, absl::string_view value) {
   return any;
 }
 
+// google/rpc/error_details.proto: reason 1, domain 2, map metadata 3.
+std::string EncodeErrorInfo(const ErrorInfo& error) {
+  std::string info;
+  wire_writer::AppendMessage(1, error.reason, info);
+  wire_writer::AppendMessage(2, "attend", info);
+  if (!error.field.empty()) {
+    std::string entry;
+    wire_writer::AppendMessage(1, "field", entry);
+    wire_writer::AppendMessage(2, error.field, entry);
+    wire_writer::AppendMessage(3, entry, info);
+  }
+  return info;
+}
+
+// google/rpc/error_details.proto: field_violations 1, and in each field 1, description 2.
+std::string EncodeBadRequest(absl::string_view field, absl::string_view message) {
+  if (absl::ConsumePrefix(&message, field)) absl::ConsumePrefix(&message, ": ");
+  std::string violation, request;
+  wire_writer::AppendMessage(1, field, violation);
+  wire_writer::AppendMessage(2, message, violation);
+  wire_writer::AppendMessage(1, violation, request);
+  return request;
+}
+
 // google/rpc/error_details.proto: retry_delay 1; google/protobuf/duration.proto: seconds 1,
 // nanos 2.
 std::string EncodeRetryInfo(absl::Duration delay) {
@@ -61,24 +85,18 @@ std::string EncodeRetryInfo(absl::Duration delay) {
 
 }  // namespace
 
-std::string EncodeErrorDetails(int code, const std::string& message, const std::string& reason,
-                               const std::string& field, absl::Duration retry_pushback) {
+std::string EncodeErrorDetails(grpc::StatusCode code, const std::string& message,
+                               const ErrorInfo& error, absl::Duration retry_pushback) {
   using wire_writer::AppendMessage;
-  // google/rpc/error_details.proto: reason 1, domain 2, map metadata 3.
-  std::string info;
-  AppendMessage(1, reason, info);
-  AppendMessage(2, "attend", info);
-  if (!field.empty()) {
-    std::string entry;
-    AppendMessage(1, "field", entry);
-    AppendMessage(2, field, entry);
-    AppendMessage(3, entry, info);
-  }
   // google/rpc/status.proto: code 1, message 2, repeated details 3.
   std::string status;
   wire_writer::AppendVarintField(1, static_cast<uint64_t>(code), status);
   AppendMessage(2, message, status);
-  AppendMessage(3, MakeAny("google.rpc.ErrorInfo", info), status);
+  AppendMessage(3, MakeAny("google.rpc.ErrorInfo", EncodeErrorInfo(error)), status);
+  if (code == grpc::StatusCode::INVALID_ARGUMENT && !error.field.empty()) {
+    AppendMessage(3, MakeAny("google.rpc.BadRequest", EncodeBadRequest(error.field, message)),
+                  status);
+  }
   if (retry_pushback >= absl::ZeroDuration()) {
     AppendMessage(3, MakeAny("google.rpc.RetryInfo", EncodeRetryInfo(retry_pushback)), status);
   }
@@ -110,11 +128,11 @@ WireStatus ToWireStatus(const absl::Status& status, std::string request_id) {
     info = {};
     wire.retry_pushback = absl::Milliseconds(-1);
   }
-  wire.reason = info.reason.empty() ? absl::StatusCodeToString(code) : info.reason;
+  if (info.reason.empty()) info.reason = absl::StatusCodeToString(code);
+  wire.reason = info.reason;
   const auto grpc_code = static_cast<grpc::StatusCode>(code);
-  wire.status = grpc::Status(
-      grpc_code, message,
-      EncodeErrorDetails(grpc_code, message, wire.reason, info.field, wire.retry_pushback));
+  wire.status = grpc::Status(grpc_code, message,
+                             EncodeErrorDetails(grpc_code, message, info, wire.retry_pushback));
   return wire;
 }
 

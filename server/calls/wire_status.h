@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "core/base/status.h"
 
 namespace attend {
 
@@ -46,12 +47,13 @@ void AddTrailers(const WireStatus& status, grpc::ServerContextBase& context);
 // Translates and adds the trailers; what to end the call with.
 grpc::Status PrepareEnd(const absl::Status& status, grpc::ServerContextBase& context);
 
-// google.rpc.Status with a google.rpc.ErrorInfo (domain "attend") and, where the
-// pushback is not negative, a google.rpc.RetryInfo, in protobuf's wire format, as the metadata
-// grpc-status-details-bin carries it. Written by hand: generated classes under google.rpc's names
-// would clash with those of a program that has its own.
-std::string EncodeErrorDetails(int code, const std::string& message, const std::string& reason,
-                               const std::string& field, absl::Duration retry_pushback);
+// google.rpc.Status in protobuf's wire format, as the metadata grpc-status-details-bin carries it.
+// Its details are a google.rpc.ErrorInfo (domain "attend"); with INVALID_ARGUMENT and a field, a
+// google.rpc.BadRequest of that one field, whose description is the message without the field's
+// name; and where the pushback is not negative, a google.rpc.RetryInfo. Written by hand: generated
+// classes under google.rpc's names would clash with those of a program that has its own.
+std::string EncodeErrorDetails(grpc::StatusCode code, const std::string& message,
+                               const ErrorInfo& error, absl::Duration retry_pushback);
 
 }  // namespace attend
 

@@ -53,6 +53,24 @@ TEST(WireStatusTest, TranslatesCodeMessageAndDetails) {
   EXPECT_EQ(Bytes(metadata, 2), "options.mask");
 }
 
+TEST(WireStatusTest, NamesAWrongFieldInABadRequest) {
+  const auto details = [](const absl::Status& error) {
+    v1::Status status;
+    EXPECT_TRUE(status.ParseFromString(ToWireStatus(error, "id").status.error_details()));
+    return status.details();
+  };
+  const auto wrong = details(InvalidField("options.mask", "is wrong", "SHAPE_MISMATCH"));
+  ASSERT_EQ(wrong.size(), 2);
+  EXPECT_EQ(wrong[1].type_url(), "type.googleapis.com/google.rpc.BadRequest");
+  const std::string violation = Bytes(wrong[1].value(), 1);
+  EXPECT_EQ(Bytes(violation, 1), "options.mask");
+  EXPECT_EQ(Bytes(violation, 2), "is wrong");
+  // Other codes have none, nor has an error that no field is to blame for.
+  EXPECT_EQ(details(MakeError(absl::StatusCode::kNotFound, "UNKNOWN_LAYER", "layer", "")).size(),
+            1);
+  EXPECT_EQ(details(MakeError(absl::StatusCode::kInvalidArgument, "TOO_COSTLY", "", "")).size(), 1);
+}
+
 TEST(WireStatusTest, CarriesThePushback) {
   const WireStatus wire =
       ToWireStatus(Overloaded("QUEUE_FULL", "the queue is full", absl::Milliseconds(30)), "");

@@ -62,10 +62,7 @@ bool ReadTensor(WireReader& wire, std::optional<TensorParts>& tensor) {
   return ReadSubmessage(wire, [&](WireTag tag) {
     if (tag.field == v1::Tensor::kShapeFieldNumber) return ReadShape(wire, tag, parts.shape);
     if (tag.field == v1::Tensor::kDataTypeFieldNumber && tag.type == WireType::kVarint) {
-      int64_t number = 0;
-      if (!wire.ReadInt64(number)) return false;
-      parts.data_type = static_cast<int32_t>(number);  // as protobuf reads an enum
-      return true;
+      return ReadInt32(wire, parts.data_type);
     }
     if (tag.field == v1::Tensor::kDataFieldNumber && tag.type == WireType::kLength) {
       return wire.ReadSpan(parts.data);

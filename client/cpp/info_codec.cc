@@ -45,10 +45,10 @@ absl::StatusOr<HealthStatus> DecodeHealth(const grpc::ByteBuffer& message) {
   const std::optional<WireBytes> bytes = ReceivedInfo(message);
   if (!bytes.has_value()) return UndecodableError();
   WireReader wire(*bytes, kMaxInfoFields);
-  int64_t status = 0;
+  int32_t status = 0;
   const bool read = ReadMessage(wire, [&](WireTag tag) {
     const bool known = tag.field == kHealthStatusFieldNumber && tag.type == WireType::kVarint;
-    return known ? wire.ReadInt64(status) : wire.SkipField(tag);
+    return known ? ReadInt32(wire, status) : wire.SkipField(tag);
   });
   if (!read) return UndecodableError();
   return status >= 0 && status <= 3 ? static_cast<HealthStatus>(status) : HealthStatus::kUnknown;

@@ -3,6 +3,7 @@
 #define ATTEND_CLIENT_CPP_READ_MESSAGE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "proto/wire/reader.h"
@@ -31,6 +32,14 @@ bool ReadSubmessage(WireReader& wire, Field field) {
   const size_t old_limit = wire.PushLimit(size);
   if (!ReadMessage(wire, field)) return false;
   wire.PopLimit(old_limit);
+  return true;
+}
+
+// Reads an int32 or an enum as protobuf does, which drops the bits above.
+inline bool ReadInt32(WireReader& wire, int32_t& value) {
+  int64_t wide = 0;
+  if (!wire.ReadInt64(wide)) return false;
+  value = static_cast<int32_t>(wide);
   return true;
 }
 

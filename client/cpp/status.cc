@@ -93,14 +93,14 @@ bool ReadRetryInfo(absl::string_view info, std::optional<absl::Duration>& delay)
   using Duration = google::protobuf::Duration;
   WireReader wire(WireBytes(absl::MakeConstSpan(&info, 1)), kMaxFields);
   int64_t seconds = 0;
-  int64_t nanos = 0;
+  int32_t nanos = 0;
   const bool read = internal::ReadMessage(wire, [&](WireTag tag) {
     const bool is_delay = tag.field == kRetryInfoDelayFieldNumber && tag.type == WireType::kLength;
     if (!is_delay) return wire.SkipField(tag);
     return internal::ReadSubmessage(wire, [&](WireTag part) {
       if (part.type != WireType::kVarint) return wire.SkipField(part);
       if (part.field == Duration::kSecondsFieldNumber) return wire.ReadInt64(seconds);
-      if (part.field == Duration::kNanosFieldNumber) return wire.ReadInt64(nanos);
+      if (part.field == Duration::kNanosFieldNumber) return internal::ReadInt32(wire, nanos);
       return wire.SkipField(part);
     });
   });
@@ -121,12 +121,12 @@ void ReadDetail(const AnyParts& any, ErrorDetails* details) {
 }
 
 // A google.rpc.Status. A detail that cannot be read is left out.
-bool ReadStatus(absl::string_view status, int64_t* code, std::string* message,
+bool ReadStatus(absl::string_view status, int32_t* code, std::string* message,
                 ErrorDetails* details) {
   WireReader wire(WireBytes(absl::MakeConstSpan(&status, 1)), kMaxFields);
   return internal::ReadMessage(wire, [&](WireTag tag) {
     if (tag.field == kStatusCodeFieldNumber && tag.type == WireType::kVarint) {
-      return wire.ReadInt64(*code);
+      return internal::ReadInt32(wire, *code);
     }
     if (tag.type != WireType::kLength) return wire.SkipField(tag);
     if (tag.field == kStatusMessageFieldNumber)
@@ -208,7 +208,7 @@ absl::Status OutOfMemoryError() {
 }
 
 void ReadErrorInfo(absl::string_view serialized_status, ErrorDetails* details) {
-  int64_t code = 0;
+  int32_t code = 0;
   std::string message;
   ErrorDetails found;
   if (!ReadStatus(serialized_status, &code, &message, &found)) return;
@@ -219,10 +219,10 @@ void ReadErrorInfo(absl::string_view serialized_status, ErrorDetails* details) {
 
 bool ReadErrorStatus(absl::string_view serialized_status, absl::Status* error,
                      ErrorDetails* details) {
-  int64_t code = 0;
+  int32_t code = 0;
   std::string message;
   if (!ReadStatus(serialized_status, &code, &message, details) || code == 0) return false;
-  const bool known = code > 0 && code <= static_cast<int64_t>(absl::StatusCode::kUnauthenticated);
+  const bool known = code > 0 && code <= static_cast<int32_t>(absl::StatusCode::kUnauthenticated);
   *error = absl::Status(known ? static_cast<absl::StatusCode>(code) : absl::StatusCode::kUnknown,
                         message);
   return true;

@@ -45,7 +45,9 @@ absl::Status PlanMemory(const ProcessMemory& memory, ServerConfig& config) {
   int64_t& request = config.transport.max_request_bytes;
   const int64_t wanted = (in_flight == 0 ? kInFlightBytes : 0) + (receive == 0 ? kReceiveBytes : 0);
   if (wanted > 0) {
-    const int64_t left = memory.limit - memory.held - kUncountedBytes - in_flight - receive;
+    // At least one of the two is 0. They may be set to more than there is.
+    const int64_t available = std::max<int64_t>(memory.limit - memory.held - kUncountedBytes, 0);
+    const int64_t left = available - std::min(in_flight + receive, available);
     const double share = std::min(static_cast<double>(left) / static_cast<double>(wanted), 1.0);
     const auto fit = [share](int64_t bytes) {
       return static_cast<int64_t>(share * static_cast<double>(bytes)) / kMiB * kMiB;
@@ -57,9 +59,9 @@ absl::Status PlanMemory(const ProcessMemory& memory, ServerConfig& config) {
     }
     if (least < kLeastBytes) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "the memory limit of ", memory.limit / kMiB, " MiB leaves ",
-          std::max<int64_t>(left, 0) / kMiB, " MiB for requests: the server holds ",
-          memory.held / kMiB, " MiB with its layers, and ", kUncountedBytes / kMiB,
+          "the memory limit of ", memory.limit / kMiB, " MiB leaves ", left / kMiB,
+          " MiB for requests: the server holds ", memory.held / kMiB, " MiB with its layers, and ",
+          kUncountedBytes / kMiB,
           " MiB are kept for what no budget counts; raise the limit, or set --max-in-flight-bytes "
           "and --max-receive-bytes"));
     }

@@ -3,17 +3,22 @@
 // Both responses of the operator, as the client decodes them from a server that it need not trust.
 // The first byte chooses the response.
 
+#include <algorithm>
 #include <cstring>
 #include <string>
+#include <type_traits>
 
 #include "attend/v1/attention.pb.h"
 #include "client/cpp/codec.h"
 #include "client/cpp/status.h"
 #include "grpcpp/support/slice.h"
+#include "tests/fuzz/targets/any_text.h"
 #include "tests/fuzz/targets/fuzz_input.h"
 
 namespace attend::client::internal {
 namespace {
+
+constexpr size_t kMostWarnings = 16;
 
 grpc::ByteBuffer ToBuffer(const ChunkedInput& input) {
   std::vector<grpc::Slice> slices;
@@ -42,8 +47,10 @@ void Check(const ChunkedInput& input, const ResponseFields& fields) {
             response.status().ToString());
     return;
   }
-  Proto proto;
   // Protobuf refuses text that is not UTF-8, which the client hands on as it is.
+  static auto& parser = *new AnyTextParser<Proto>;
+  Require(parser.Parse(input.bytes()) != nullptr, "protobuf parses what the client accepts");
+  Proto proto;
   if (!proto.ParseFromString(input.bytes())) return;
   RequireEqual(response->output, proto.output());
   Require(response->weights.has_value() == proto.has_weights(), "weights are there or not");
@@ -51,9 +58,20 @@ void Check(const ChunkedInput& input, const ResponseFields& fields) {
   Require(response->log_sum_exp.has_value() == proto.has_log_sum_exp(),
           "a log-sum-exp is there or not");
   if (proto.has_log_sum_exp()) RequireEqual(*response->log_sum_exp, proto.log_sum_exp());
-  Require(response->timing.queue == absl::Nanoseconds(proto.timing().queue_ns()) &&
-              response->timing.compute == absl::Nanoseconds(proto.timing().compute_ns()),
-          "the times are protobuf's", proto.DebugString());
+  const v1::Timing& timing = proto.timing();
+  Require(response->timing.queue == absl::Nanoseconds(timing.queue_ns()) &&
+              response->timing.compute == absl::Nanoseconds(timing.compute_ns()) &&
+              response->timing.batch_requests == timing.batch_requests() &&
+              response->timing.batch_tokens == timing.batch_tokens(),
+          "the timing is protobuf's", proto.DebugString());
+  if constexpr (std::is_same_v<Proto, v1::MultiHeadAttentionResponse>) {
+    Require(response->layer_sha256 == proto.layer_sha256(), "the hash is protobuf's");
+    // More than a server of ours sends are left out.
+    const auto& warnings = proto.warnings();
+    Require(response->warnings.size() == std::min<size_t>(warnings.size(), kMostWarnings) &&
+                std::equal(response->warnings.begin(), response->warnings.end(), warnings.begin()),
+            "the warnings are protobuf's", proto.DebugString());
+  }
 }
 
 }  // namespace

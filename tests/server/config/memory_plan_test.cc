@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/config/memory_plan.h"
 
+#include <limits>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -39,6 +41,15 @@ TEST(MemoryPlanTest, DividesWhatIsLeft) {
   EXPECT_EQ(config.max_in_flight_bytes, 300 * kMiB);
   EXPECT_EQ(config.transport.max_receive_bytes, 100 * kMiB);
   EXPECT_TRUE(FitsMemory(memory, config));
+}
+
+// A sum of sizes overflowed, so that memory was divided that was not there.
+TEST(MemoryPlanTest, RefusesToDivideWhenTheRestIsSetToMoreThanThereIs) {
+  ServerConfig config;
+  config.max_in_flight_bytes = std::numeric_limits<int64_t>::max();
+  const absl::Status status = PlanMemory({64 * kMiB, 0}, config);
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_THAT(status.message(), testing::HasSubstr("leaves 0 MiB for requests"));
 }
 
 TEST(MemoryPlanTest, FitsEveryLimitOrSaysWhyNot) {

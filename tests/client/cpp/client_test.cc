@@ -519,6 +519,9 @@ TEST(ClientTest, ATokenIsNotSentInPlainText) {
       client->Call(SmallRequest(), {.credentials = grpc::AccessTokenCredentials("t")}).status();
   EXPECT_TRUE(absl::IsUnauthenticated(status)) << status;
   EXPECT_EQ(server.service.calls(), 0);
+  const auto pipeline = client->OpenPipeline({.credentials = grpc::AccessTokenCredentials("t")});
+  ASSERT_TRUE(pipeline.ok()) << pipeline.status();
+  EXPECT_TRUE(absl::IsUnauthenticated((*pipeline)->Finish()));
 }
 
 TEST(ClientTest, FuturesReceiveResponsesAndErrors) {

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The openssl command makes the certificates for this run only.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <sstream>
 
 #include "attend/client.h"
+#include "grpcpp/security/credentials.h"
 #include "tests/client/fake_service.h"
 
 namespace attend::client {
@@ -97,6 +100,44 @@ TEST_F(TlsTest, ShowsItsOwnCertificate) {
   tls.certificate_pem = Read("client.pem");
   tls.private_key_pem = Read("client.key");
   EXPECT_EQ(Call(server, tls), absl::OkStatus());
+}
+
+// A token belongs to the call that names it; in plain text it is refused (client_test.cc).
+TEST_F(TlsTest, SendsABearerTokenOverTls) {
+  FakeServer server("", ServerCredentials(false));
+  std::mutex mutex;
+  std::vector<std::string> tokens;
+  const auto keep_token = [&](grpc::ServerContext& context) {
+    std::lock_guard lock(mutex);
+    const auto [begin, end] = context.client_metadata().equal_range("authorization");
+    for (auto it = begin; it != end; ++it) {
+      tokens.emplace_back(it->second.data(), it->second.size());
+    }
+  };
+  server.service.set_hook([&](int, grpc::ServerContext& context) {
+    keep_token(context);
+    return grpc::Status::OK;
+  });
+  server.service.set_pipeline_hook([&](FakeService::Stream&, grpc::ServerContext& context) {
+    keep_token(context);
+    return grpc::Status::OK;
+  });
+  const TlsOptions tls = {.root_certificates_pem = Read("ca.pem"), .server_name = "attend.test"};
+  const std::unique_ptr<Client> client =
+      *Client::Create({.targets = {server.address()}, .tls = tls});
+  const std::vector<float> rows = {1};
+  MultiHeadAttentionRequest request;
+  request.layer = "l0";
+  request.query = {rows, {1, 1, 1}};
+
+  EXPECT_EQ(client->Call(request, {.credentials = grpc::AccessTokenCredentials("t1")}).status(),
+            absl::OkStatus());
+  EXPECT_EQ(client->Call(request).status(), absl::OkStatus());
+  const std::unique_ptr<Pipeline> pipeline =
+      *client->OpenPipeline({.credentials = grpc::AccessTokenCredentials("t2")});
+  EXPECT_EQ(pipeline->Finish(), absl::OkStatus());
+  std::lock_guard lock(mutex);
+  EXPECT_THAT(tokens, testing::ElementsAre("Bearer t1", "Bearer t2"));
 }
 
 }  // namespace

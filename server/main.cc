@@ -21,6 +21,13 @@
 namespace attend {
 namespace {
 
+// Of the start, for whoever reads the log.
+int FailToStart(const absl::Status& status) {
+  Log(LogLevel::kError, "cannot start", {{"reason", std::string(status.message())}});
+  return EXIT_FAILURE;
+}
+
+// Of a command, for whoever typed it.
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "attend-server: %s\n", std::string(status.message()).c_str());
   return EXIT_FAILURE;
@@ -35,7 +42,7 @@ int Serve(const ServerConfig& config) {
   TakeGrpcLog();
   Log(LogLevel::kInfo, "starting", {{"version", kVersion}});
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config);
-  if (!server.ok()) return Fail(server.status());
+  if (!server.ok()) return FailToStart(server.status());
   const int signal = WaitForShutdownSignal();
   Log(LogLevel::kInfo, "signal received", {{"signal", absl::StrCat(signal)}});
   (*server)->Drain();
@@ -43,10 +50,17 @@ int Serve(const ServerConfig& config) {
 }
 
 int Main(int argc, char** argv) {
-  const absl::StatusOr<CommandLine> line = ParseCommandLine(
-      absl::MakeConstSpan(argv + 1, static_cast<size_t>(argc > 0 ? argc - 1 : 0)),
-      [](const std::string& name) -> const char* { return std::getenv(name.c_str()); });
-  if (!line.ok()) return Fail(line.status());
+  const auto arguments =
+      absl::MakeConstSpan(argv + 1, static_cast<size_t>(argc > 0 ? argc - 1 : 0));
+  const Environment environment = [](const std::string& name) -> const char* {
+    return std::getenv(name.c_str());
+  };
+  const absl::StatusOr<CommandLine> line = ParseCommandLine(arguments, environment);
+  if (!line.ok()) {
+    if (FindLogFormat(arguments, environment) == LogFormat::kText) return Fail(line.status());
+    SetUpLog(LogFormat::kJson, LogLevel::kInfo);
+    return FailToStart(line.status());
+  }
   switch (line->action) {
     case CommandLine::Action::kHelp:
       std::fputs(HelpText().c_str(), stdout);

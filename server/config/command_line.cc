@@ -122,6 +122,17 @@ absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const char* const> argum
   return line;
 }
 
+LogFormat FindLogFormat(absl::Span<const char* const> arguments, const Environment& environment) {
+  const char* const variable = environment(EnvironmentName("log-format"));
+  absl::string_view format = variable == nullptr ? "" : variable;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    absl::string_view argument = arguments[i];
+    if (argument == "--log-format" && i + 1 < arguments.size()) format = arguments[i + 1];
+    if (absl::ConsumePrefix(&argument, "--log-format=")) format = argument;
+  }
+  return format == "json" ? LogFormat::kJson : LogFormat::kText;
+}
+
 std::string HelpText() {
   std::string text =
       "attend-server serves attention over gRPC.\n\n"

@@ -31,6 +31,9 @@ using Environment = std::function<const char*(const std::string& name)>;
 absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const char* const> arguments,
                                              const Environment& environment);
 
+// The format of the log that is asked for, also where ParseCommandLine fails; text where none is.
+LogFormat FindLogFormat(absl::Span<const char* const> arguments, const Environment& environment);
+
 // What --help and --print-config print.
 std::string HelpText();
 std::string ConfigText(const ServerConfig& config);

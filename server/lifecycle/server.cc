@@ -112,9 +112,9 @@ class ServerImpl final : public Server {
     const TelemetryConfig& telemetry = config_.telemetry;
     if (!telemetry.metrics_listen.empty()) {
       ATTEND_ASSIGN_OR_RETURN(http_,
-                              HttpEndpoint::Start(
-                                  telemetry.metrics_listen, [this] { return metrics_.Text(); },
-                                  [this] { return Ready(); }));
+                              HttpEndpoint::Start(telemetry.metrics_listen,
+                                                  {.metrics = [this] { return metrics_.Text(); },
+                                                   .ready = [this] { return Ready(); }}));
       Log(LogLevel::kInfo, "serving metrics", {{"address", http_->address()}});
     }
     // All are measured here and not by the first call.

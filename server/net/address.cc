@@ -52,37 +52,6 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
   return address;
 }
 
-std::string BindError(const HostPort& address) {
-  addrinfo* found = nullptr;
-  const int error = Resolve(address, &found);
-  if (error != 0) return gai_strerror(error);
-  std::string reason = "the address is not available";
-  const int fd = socket(found->ai_family, found->ai_socktype, found->ai_protocol);
-  if (fd >= 0) {
-    // Servers set it too: ports that only wait for old connections count as free.
-    const int on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, 1) != 0) {
-      reason = std::strerror(errno);
-    }
-    close(fd);
-  }
-  freeaddrinfo(found);
-  return reason;
-}
-
-void Knock(const HostPort& address) {
-  addrinfo* found = nullptr;
-  if (Resolve(address, &found) != 0) return;
-  const int fd = socket(found->ai_family, found->ai_socktype | SOCK_NONBLOCK, found->ai_protocol);
-  if (fd >= 0) {
-    // "In progress" is as good as done; so is a refusal.
-    static_cast<void>(connect(fd, found->ai_addr, found->ai_addrlen));
-    close(fd);
-  }
-  freeaddrinfo(found);
-}
-
 absl::string_view UnixPath(absl::string_view address) {
   if (!absl::ConsumePrefix(&address, "unix:")) return absl::string_view();
   // As an URI has it: an empty host before the path.

@@ -27,14 +27,6 @@ bool IsLoopback(absl::string_view address);
 // getaddrinfo: 0, or the error that gai_strerror explains. The caller frees what was found.
 int Resolve(const HostPort& address, addrinfo** found);
 
-// Why an address could not be listened on, found out by trying once more: CivetWeb
-// does not tell.
-std::string BindError(const HostPort& address);
-
-// Begins to connect to it and lets go, so that a thread that waits for a
-// connection there wakes. Does not wait for an answer.
-void Knock(const HostPort& address);
-
 // "unix:PATH" has the path, other addresses an empty one.
 absl::string_view UnixPath(absl::string_view address);
 

@@ -2,28 +2,42 @@
 #ifndef ATTEND_SERVER_TELEMETRY_HTTP_ENDPOINT_H_
 #define ATTEND_SERVER_TELEMETRY_HTTP_ENDPOINT_H_
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace attend {
 
-// Where Prometheus and orchestrators look, over plain HTTP:
+// What the endpoint shows. Called on its thread, which serves nobody else meanwhile.
+struct HttpPages {
+  std::function<std::string()> metrics;
+  std::function<absl::Status()> ready;
+};
+
+// Beyond either of them, connections are ended, the oldest first.
+struct HttpLimits {
+  size_t connections = 512;
+  absl::Duration time = absl::Seconds(10);  // from a connection's start to its end
+};
+
+// Where Prometheus and orchestrators look, over plain HTTP/1.1, one request per connection:
 //   /metrics  everything that can be observed
 //   /healthz  200 while the process answers at all
 //   /readyz   200 while `ready()` is OK, else 503 and its message: send no new work
-// Serves on threads of its own until destroyed.
+// Serves on a thread of its own until destroyed. A peer that sends or reads nothing holds up no
+// other.
 class HttpEndpoint {
  public:
-  // `address` is HOST:PORT, port 0 for any free one. The functions are called
-  // on the endpoint's threads. UNAVAILABLE that names the address where it
+  // `address` is HOST:PORT, port 0 for any free one. UNAVAILABLE that names the address where it
   // cannot be had.
-  static absl::StatusOr<std::unique_ptr<HttpEndpoint>> Start(absl::string_view address,
-                                                             std::function<std::string()> metrics,
-                                                             std::function<absl::Status()> ready);
+  static absl::StatusOr<std::unique_ptr<HttpEndpoint>> Start(const std::string& address,
+                                                             HttpPages pages,
+                                                             const HttpLimits& limits = {});
   virtual ~HttpEndpoint() = default;
 
   // HOST:PORT with the port in use.

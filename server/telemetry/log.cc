@@ -8,30 +8,12 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "server/telemetry/log_quoted.h"
 
 namespace attend {
 namespace {
 
 std::atomic<LogFormat> log_format{LogFormat::kText};
-
-// As JSON demands (RFC 8259, section 7); text lines quote the same way.
-std::string Quoted(absl::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      absl::StrAppendFormat(&out, "\\u%04x", static_cast<unsigned>(c));
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
-}
 
 std::shared_ptr<spdlog::logger> MakeLogger(LogFormat format) {
   auto logger =
@@ -70,17 +52,22 @@ void SetUpLog(LogFormat format, LogLevel level) {
   Logger()->set_level(ToSpdlog(level));
 }
 
-std::string FormatLine(LogFormat format, absl::string_view message, LogFields fields) {
+std::string FormatLine(LogFormat format, absl::string_view message,
+                       absl::Span<const LogField> fields) {
   const bool json = format == LogFormat::kJson;
-  std::string line = json ? absl::StrCat("\"message\":", Quoted(message)) : std::string(message);
+  std::string line = json ? absl::StrCat("\"message\":", LogQuoted(message)) : std::string(message);
   for (const auto& [key, value] : fields) {
-    absl::StrAppend(&line, json ? "," : " ", json ? Quoted(key) : std::string(key),
-                    json ? ":" : "=", Quoted(value));
+    absl::StrAppend(&line, json ? "," : " ", json ? LogQuoted(key) : std::string(key),
+                    json ? ":" : "=", LogQuoted(value));
   }
   return line;
 }
 
-void Log(LogLevel level, absl::string_view message, LogFields fields) {
+void Log(LogLevel level, absl::string_view message, std::initializer_list<LogField> fields) {
+  Log(level, message, absl::Span<const LogField>(fields.begin(), fields.size()));
+}
+
+void Log(LogLevel level, absl::string_view message, absl::Span<const LogField> fields) {
   const auto spdlog_level = ToSpdlog(level);
   if (!Logger()->should_log(spdlog_level)) return;
   Logger()->log(spdlog_level, spdlog::string_view_t(FormatLine(log_format, message, fields)));

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace attend {
 
@@ -21,11 +22,13 @@ void SetUpLog(LogFormat format, LogLevel level);
 //   2024-05-01T12:00:00.000Z info listening address="0.0.0.0:50051"
 // or as one JSON object with the keys time, level, message and the fields'.
 // Thread-safe. Never holds a caller's data.
-using LogFields = std::initializer_list<std::pair<absl::string_view, std::string>>;
-void Log(LogLevel level, absl::string_view message, LogFields fields = {});
+using LogField = std::pair<absl::string_view, std::string>;
+void Log(LogLevel level, absl::string_view message, std::initializer_list<LogField> fields = {});
+void Log(LogLevel level, absl::string_view message, absl::Span<const LogField> fields);
 
 // The line without time and level; for Log and its tests.
-std::string FormatLine(LogFormat format, absl::string_view message, LogFields fields);
+std::string FormatLine(LogFormat format, absl::string_view message,
+                       absl::Span<const LogField> fields);
 
 }  // namespace attend
 

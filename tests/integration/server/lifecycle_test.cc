@@ -2,15 +2,24 @@
 
 // Starting, refusing to start, draining and ending, seen from outside.
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "attend/v1/attention.grpc.pb.h"
 #include "attend/v1/server.grpc.pb.h"
 #include "gmock/gmock.h"
@@ -214,6 +223,32 @@ TEST(LifecycleTest, LogsJsonLinesWhereAsked) {
               HasSubstr("\"level\":\"info\",\"message\":\"listening\",\"address\":\"127.0.0.1:"));
 }
 
+// Every line of the output as JSON; fails where one is not.
+std::vector<nlohmann::json> ReadJsonLines(const std::string& output) {
+  std::vector<nlohmann::json> lines;
+  for (const absl::string_view line : absl::StrSplit(output, '\n', absl::SkipEmpty())) {
+    lines.push_back(nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false));
+    EXPECT_TRUE(lines.back().is_object()) << line;
+  }
+  return lines;
+}
+
+TEST(LifecycleTest, LogsWhyItCannotStartAsJsonWhereAsked) {
+  const Ended setting = RunProgram({"--workers=\x1b[2J\xff", "--log-format", "json"});
+  EXPECT_EQ(setting.code, 1);
+  const std::vector<nlohmann::json> refused = ReadJsonLines(setting.output);
+  ASSERT_EQ(refused.size(), 1u) << setting.output;
+  EXPECT_EQ(refused[0]["level"], "error");
+  EXPECT_THAT(refused[0]["reason"].get<std::string>(), HasSubstr("--workers"));
+  const Ended model = RunProgram({"--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0",
+                                  "--log-format=json", "--model=m=/does/not/exist"});
+  EXPECT_EQ(model.code, 1);
+  const std::vector<nlohmann::json> started = ReadJsonLines(model.output);
+  ASSERT_FALSE(started.empty());
+  EXPECT_EQ(started.back()["message"], "cannot start");
+  EXPECT_THAT(started.back()["reason"].get<std::string>(), HasSubstr("/does/not/exist"));
+}
+
 TEST(LifecycleTest, AnswersTheHealthCheckOfTheProgramItself) {
   ServerProcess server;
   EXPECT_EQ(RunProgram({absl::StrCat("--healthcheck=", server.tcp())}).code, 0);
@@ -222,6 +257,34 @@ TEST(LifecycleTest, AnswersTheHealthCheckOfTheProgramItself) {
   server.process().Signal(SIGTERM);
   server.process().Wait();
   EXPECT_EQ(RunProgram({absl::StrCat("--healthcheck=", server.tcp())}).code, 1);
+}
+
+// The engine measures each layer before the server listens, and that is held here.
+TEST(LifecycleTest, AnswersOverHttpWhileItStarts) {
+  const std::string path = TestPath("held-start");
+  const int lock = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  ASSERT_EQ(flock(lock, LOCK_EX), 0);
+  Process process(ATTEND_HOLDABLE_SERVER,
+                  {path, "--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0", "--drain-delay=0s",
+                   "--random-layer=a:embed_dim=64,num_heads=2"});
+  ASSERT_TRUE(Eventually([&] { return absl::StrContains(process.Output(), "divided memory"); }))
+      << process.Output();
+  const std::string start = "serving metrics address=\"";
+  std::string address = process.Output();
+  address = address.substr(address.find(start) + start.size());
+  address = address.substr(0, address.find('"'));
+  EXPECT_EQ(HttpGet(address, "/healthz").code, 200);
+  const HttpAnswer starting = HttpGet(address, "/readyz");
+  EXPECT_EQ(starting.code, 503);
+  EXPECT_THAT(starting.body, HasSubstr("starting"));
+  const HttpAnswer metrics = HttpGet(address, "/metrics");
+  EXPECT_EQ(metrics.code, 200);
+  EXPECT_THAT(metrics.body, HasSubstr("\nattend_queue_requests 0\n"));
+  EXPECT_FALSE(absl::StrContains(process.Output(), "listening"));
+  close(lock);
+  EXPECT_TRUE(Eventually([&] { return HttpGet(address, "/readyz").code == 200; }));
+  process.Signal(SIGTERM);
+  EXPECT_EQ(process.Wait(), 0);
 }
 
 TEST(LifecycleTest, SaysWhetherItIsReadyOverHttp) {

@@ -15,6 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/net/address.h"
+#include "server/telemetry/http_request.h"
 
 namespace attend {
 namespace {
@@ -25,11 +26,10 @@ using testing::Not;
 using testing::StartsWith;
 
 TEST(HttpEndpointTest, RefusesAPortInUseAndNamesIt) {
-  const auto text = [] { return std::string(); };
-  const auto yes = [] { return absl::OkStatus(); };
-  const auto first = HttpEndpoint::Start("127.0.0.1:0", text, yes);
+  const HttpPages pages = {[] { return std::string(); }, [] { return absl::OkStatus(); }};
+  const auto first = HttpEndpoint::Start("127.0.0.1:0", pages);
   ASSERT_TRUE(first.ok()) << first.status();
-  const auto second = HttpEndpoint::Start((*first)->address(), text, yes);
+  const auto second = HttpEndpoint::Start((*first)->address(), pages);
   ASSERT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr((*first)->address()));
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("in use"));
@@ -79,9 +79,11 @@ std::string Request(const std::string& address, const std::string& line) {
   return connection.ReadAll();
 }
 
-std::unique_ptr<HttpEndpoint> StartEndpoint(const absl::Status& ready = absl::OkStatus()) {
+std::unique_ptr<HttpEndpoint> StartEndpoint(const absl::Status& ready = absl::OkStatus(),
+                                            const HttpLimits& limits = {},
+                                            const std::string& metrics = "a 1\n") {
   auto endpoint = HttpEndpoint::Start(
-      "127.0.0.1:0", [] { return std::string("a 1\n"); }, [ready] { return ready; });
+      "127.0.0.1:0", {[metrics] { return metrics; }, [ready] { return ready; }}, limits);
   EXPECT_TRUE(endpoint.ok()) << endpoint.status();
   return std::move(*endpoint);
 }
@@ -112,16 +114,76 @@ TEST(HttpEndpointTest, AnswersHeadWithoutABody) {
   EXPECT_THAT(head, EndsWith("\r\n\r\n"));
 }
 
-TEST(HttpEndpointTest, AnswersBesideAHundredHalfSentRequests) {
-  const auto endpoint = StartEndpoint();
-  std::vector<RawConnection> half_sent;
-  for (int i = 0; i < 100; ++i) {
-    half_sent.emplace_back(endpoint->address());
-    half_sent.back().Send("GET /healthz HT");
+// Sends `bytes` on each of so many connections, and no more.
+std::vector<RawConnection> OpenMany(const std::string& address, int count,
+                                    const std::string& bytes) {
+  std::vector<RawConnection> opened;
+  for (int i = 0; i < count; ++i) {
+    opened.emplace_back(address);
+    opened.back().Send(bytes);
   }
+  return opened;
+}
+
+TEST(HttpEndpointTest, AnswersBesideThreeHundredSilentOrHalfSentRequests) {
+  const auto endpoint = StartEndpoint();
+  for (const std::string bytes : {"", "GET /healthz HT", "GET /healthz HTTP/1.1\r\nHost: x\r\n"}) {
+    const std::vector<RawConnection> unfinished = OpenMany(endpoint->address(), 150, bytes);
+    EXPECT_THAT(Request(endpoint->address(), "GET /healthz"), EndsWith("ok\n"));
+    // None of them had to be given up for that.
+    for (const RawConnection& connection : unfinished) EXPECT_TRUE(connection.is_open());
+  }
+  const std::vector<RawConnection> silent = OpenMany(endpoint->address(), 150, "");
+  const std::vector<RawConnection> half_sent = OpenMany(endpoint->address(), 150, "GET /he");
   EXPECT_THAT(Request(endpoint->address(), "GET /healthz"), EndsWith("ok\n"));
-  // None of them had to be given up for that.
+  for (const RawConnection& connection : silent) EXPECT_TRUE(connection.is_open());
   for (const RawConnection& connection : half_sent) EXPECT_TRUE(connection.is_open());
+}
+
+TEST(HttpEndpointTest, EndsTheOldestConnectionForANewOneBeyondTheLimit) {
+  const auto endpoint = StartEndpoint(absl::OkStatus(), {.connections = 2});
+  const RawConnection oldest(endpoint->address());
+  const RawConnection second(endpoint->address());
+  // The endpoint has taken both once it answers a third, for which it ends the first.
+  EXPECT_THAT(Request(endpoint->address(), "GET /healthz"), EndsWith("ok\n"));
+  EXPECT_EQ(oldest.ReadAll(), "");
+  EXPECT_TRUE(second.is_open());
+}
+
+TEST(HttpEndpointTest, EndsAConnectionWhoseTimeIsOver) {
+  const auto endpoint = StartEndpoint(absl::OkStatus(), {.time = absl::Milliseconds(1)});
+  const RawConnection silent(endpoint->address());
+  EXPECT_EQ(silent.ReadAll(), "");
+}
+
+TEST(HttpEndpointTest, AnswersBesideAPeerThatReadsNothing) {
+  const std::string large(32 << 20, 'x');  // more than sockets hold
+  const auto endpoint = StartEndpoint(absl::OkStatus(), {}, large);
+  const RawConnection reader(endpoint->address());
+  reader.Send("GET /metrics HTTP/1.1\r\n\r\n");
+  EXPECT_THAT(Request(endpoint->address(), "GET /healthz"), EndsWith("ok\n"));
+  // Once it reads, it gets all of it.
+  const std::string all = reader.ReadAll();
+  EXPECT_EQ(all.size() - all.find("\r\n\r\n") - 4, large.size());
+}
+
+TEST(HttpEndpointTest, RefusesWhatIsNoRequestAndHeadersWithoutEnd) {
+  const auto endpoint = StartEndpoint();
+  const RawConnection binary(endpoint->address());
+  binary.Send("\x16\x03\x01 hello\r\n\r\n");
+  EXPECT_THAT(binary.ReadAll(), StartsWith("HTTP/1.1 400 "));
+  const RawConnection endless(endpoint->address());
+  endless.Send("GET /metrics HTTP/1.1\r\nA: " + std::string(kMaxHttpHeadBytes, 'a'));
+  EXPECT_THAT(endless.ReadAll(), StartsWith("HTTP/1.1 431 "));
+}
+
+TEST(HttpEndpointTest, AnswersARequestThatComesByteByByte) {
+  const auto endpoint = StartEndpoint();
+  const RawConnection slow(endpoint->address());
+  for (const char c : std::string("GET /healthz?x=1 HTTP/1.1\r\nHost: a\r\n\r\n")) {
+    slow.Send(std::string(1, c));
+  }
+  EXPECT_THAT(slow.ReadAll(), EndsWith("ok\n"));
 }
 
 }  // namespace

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/telemetry/log_quoted.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+
+#include "absl/strings/str_format.h"
+
+namespace attend {
+namespace {
+
+struct Range {
+  uint32_t first, last;
+};
+
+// Code points that are never written as they are, in ascending order.
+constexpr Range kEscaped[] = {
+    {0x0000, 0x001f},    // C0: escape sequences begin with 1b
+    {0x007f, 0x009f},    // DEL and C1: 9b begins escape sequences, too
+    {0x061c, 0x061c},    // Arabic letter mark
+    {0x180e, 0x180e},    // Mongolian vowel separator, invisible
+    {0x200b, 0x200f},    // invisible characters, left-to-right and right-to-left mark
+    {0x2028, 0x202e},    // separators of lines and paragraphs, embeddings and overrides
+    {0x2060, 0x206f},    // invisible characters and isolates
+    {0xfeff, 0xfeff},    // byte order mark
+    {0xfff9, 0xfffb},    // interlinear annotations
+    {0xe0000, 0xe007f},  // tags, invisible
+};
+
+bool IsEscaped(uint32_t code_point) {
+  return std::any_of(std::begin(kEscaped), std::end(kEscaped), [=](const Range& range) {
+    return code_point >= range.first && code_point <= range.last;
+  });
+}
+
+// Bytes of the well-formed UTF-8 character that the text, which is not empty, begins with
+// (RFC 3629, section 4); 0 where there is none.
+size_t ReadCodePoint(absl::string_view text, uint32_t& code_point) {
+  const auto lead = static_cast<unsigned char>(text.front());
+  size_t length = 1;
+  uint32_t smallest = 0;
+  if (lead < 0x80) {
+    code_point = lead;
+  } else if (lead >= 0xc2 && lead <= 0xdf) {
+    length = 2, smallest = 0x80, code_point = lead & 0x1f;
+  } else if (lead >= 0xe0 && lead <= 0xef) {
+    length = 3, smallest = 0x800, code_point = lead & 0x0f;
+  } else if (lead >= 0xf0 && lead <= 0xf4) {
+    length = 4, smallest = 0x10000, code_point = lead & 0x07;
+  } else {
+    return 0;
+  }
+  if (text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    const auto next = static_cast<unsigned char>(text[i]);
+    if ((next & 0xc0) != 0x80) return 0;
+    code_point = code_point << 6 | (next & 0x3f);
+  }
+  const bool surrogate = code_point >= 0xd800 && code_point <= 0xdfff;
+  return code_point < smallest || code_point > 0x10ffff || surrogate ? 0 : length;
+}
+
+void AppendEscaped(uint32_t code_point, std::string& out) {
+  if (code_point == '\n') {
+    out += "\\n";
+  } else if (code_point < 0x10000) {
+    absl::StrAppendFormat(&out, "\\u%04x", code_point);
+  } else {  // a surrogate pair
+    const uint32_t offset = code_point - 0x10000;
+    absl::StrAppendFormat(&out, "\\u%04x\\u%04x", 0xd800 + (offset >> 10),
+                          0xdc00 + (offset & 0x3ff));
+  }
+}
+
+}  // namespace
+
+std::string LogQuoted(absl::string_view text) {
+  std::string out = "\"";
+  while (!text.empty()) {
+    uint32_t code_point = 0;
+    size_t length = ReadCodePoint(text, code_point);
+    if (length == 0) {
+      length = 1;
+      absl::StrAppendFormat(&out, "\\\\x%02x", static_cast<unsigned char>(text.front()));
+    } else if (code_point == '"' || code_point == '\\') {
+      out += '\\';
+      out += text.front();
+    } else if (IsEscaped(code_point)) {
+      AppendEscaped(code_point, out);
+    } else {
+      out.append(text.data(), length);
+    }
+    text.remove_prefix(length);
+  }
+  return out + '"';
+}
+
+}  // namespace attend

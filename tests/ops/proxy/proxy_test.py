@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Three servers behind HAProxy, behind nginx, and called in turn: each is stopped, then killed, and
+started again under load, and no call fails with the retries that the C++ client has by default."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+
+import pytest
+import yaml
+from fleet import Fleet, free_port
+from pages import wait_until
+
+CONFIGURATIONS = pathlib.Path(__file__).resolve().parents[3] / "deploy" / "proxy"
+TOOLS = pathlib.Path(os.environ["ATTEND_TOOLS"])
+DEFAULT_ATTEMPTS = 5  # RetryPolicy::max_attempts of client/cpp/attend/options.h; bench's own is 1
+CALLS_PER_SECOND = 50
+
+
+def replaced(text, old, new):
+    assert old in text
+    return text.replace(old, new)
+
+
+def configuration(name, fleet, port):
+    """The file that users get, with the servers of the fleet and a free port."""
+    text = replaced((CONFIGURATIONS / name).read_text(), "50050", f"127.0.0.1:{port}")
+    text = text.replace(f":127.0.0.1:{port}", f"127.0.0.1:{port}")
+    for number, node in enumerate(fleet.nodes, 1):
+        text = replaced(text, f"attend-{number}:50051", node.target)
+    return text
+
+
+def haproxy(fleet, folder, port):
+    text = configuration("haproxy.cfg", fleet, port)
+    # On the loopback each server has a metrics port of its own.
+    for node in fleet.nodes:
+        text = replaced(text, f"{node.target} check check-proto h1 port 9090",
+                        f"{node.target} check check-proto h1 port {node.place.metrics_port}")
+    (folder / "haproxy.cfg").write_text(text)
+    checked = subprocess.run([TOOLS / "haproxy", "-c", "-f", folder / "haproxy.cfg"], check=False,
+                             capture_output=True, text=True)
+    assert checked.returncode == 0 and "WARNING" not in checked.stderr, checked.stderr
+    return [TOOLS / "haproxy", "-db", "-f", folder / "haproxy.cfg"]
+
+
+def nginx(fleet, folder, port):
+    # Debian's places for its files are those of the installed service.
+    places = "".join(f"    {kind}_temp_path {folder}/{kind};\n"
+                     for kind in ("client_body", "proxy", "fastcgi", "scgi", "uwsgi"))
+    text = replaced(configuration("nginx.conf", fleet, port), "http {\n", "http {\n" + places)
+    (folder / "nginx.conf").write_text(text)
+    user = "user root; " if os.geteuid() == 0 else ""
+    return [TOOLS / "nginx", "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf",
+            "-g", f"{user}daemon off; pid {folder}/nginx.pid;"]
+
+
+@contextlib.contextmanager
+def behind(proxy, fleet, folder):
+    """The target of a proxy in front of the fleet."""
+    port = free_port()
+    with open(folder / "proxy.log", "wb") as log:
+        process = subprocess.Popen(proxy(fleet, folder, port), stdin=subprocess.DEVNULL, stdout=log,
+                                   stderr=log)
+    try:
+        def listens():
+            assert process.poll() is None, (folder / "proxy.log").read_text()
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+        wait_until("the proxy listens", listens)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+class Load:
+    """Calls at a steady rate, of sizes below and above what a proxy keeps to send again."""
+
+    def __init__(self, target, folder, attempts=DEFAULT_ATTEMPTS):
+        self.report = folder / "report.json"
+        self.process = subprocess.Popen(
+            [os.environ["ATTEND_CLI_PROGRAM"], "bench", f"--server={target}", "--layer=demo",
+             f"--rate={CALLS_PER_SECOND}", "--tokens=1..256", "--duration=1h", "--warmup=0s",
+             "--timeout=30s", f"--max-attempts={attempts}", f"--json={self.report}", "--quiet"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def finish(self):
+        """What bench reports."""
+        self.process.send_signal(signal.SIGINT)
+        printed, _ = self.process.communicate(timeout=60)
+        assert self.report.exists(), printed
+        return json.loads(self.report.read_text())
+
+    def abandon(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+
+
+def restart_each(fleet):
+    for node in fleet.nodes:
+        node.wait_for_calls()
+    for end in ("stop", "kill"):
+        for node in fleet.nodes:
+            getattr(node, end)()
+            node.start()
+            node.wait_for_calls()
+
+
+def no_call_fails(fleet, target, folder):
+    load = Load(target, folder)
+    try:
+        restart_each(fleet)
+        report = load.finish()
+    finally:
+        load.abandon()
+    print("good:", report["good"], "latency in ms:", report["latency_ms"])
+    assert report["errors"] == {}
+    assert (report["unsent"], report["wrong"]) == (0, 0)
+    assert report["good"] > CALLS_PER_SECOND
+
+
+@pytest.mark.parametrize("proxy", [haproxy, nginx])
+def test_no_call_through_a_proxy_fails(proxy, tmp_path):
+    with Fleet(tmp_path) as fleet, behind(proxy, fleet, tmp_path) as target:
+        no_call_fails(fleet, target, tmp_path)
+
+
+def test_no_call_of_a_client_that_takes_turns_fails(tmp_path):
+    with Fleet(tmp_path) as fleet:
+        no_call_fails(fleet, ",".join(node.target for node in fleet.nodes), tmp_path)
+
+
+def test_envoy_names_the_same_servers():
+    # No Envoy is to be had from Debian: its file is read, not run.
+    resources = yaml.safe_load((CONFIGURATIONS / "envoy.yaml").read_text())["static_resources"]
+    (cluster,) = resources["clusters"]
+    (endpoints,) = cluster["load_assignment"]["endpoints"]
+    addresses = [endpoint["endpoint"]["address"]["socket_address"]
+                 for endpoint in endpoints["lb_endpoints"]]
+    assert [f"{a['address']}:{a['port_value']}" for a in addresses] == [
+        f"attend-{number}:50051" for number in (1, 2, 3)]
+    (listener,) = resources["listeners"]
+    assert listener["address"]["socket_address"]["port_value"] == 50050
+    (chain,) = listener["filter_chains"]
+    route = chain["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0]["routes"][0]
+    assert route["route"]["cluster"] == cluster["name"]

@@ -8,8 +8,11 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "server/config/command_line.h"
+#include "server/config/config_file.h"
 #include "server/lifecycle/freed_memory.h"
 #include "server/lifecycle/health_check.h"
 #include "server/lifecycle/server.h"
@@ -21,16 +24,21 @@
 namespace attend {
 namespace {
 
-// Of the start, for whoever reads the log.
-int FailToStart(const absl::Status& status) {
-  Log(LogLevel::kError, "cannot start", {{"reason", std::string(status.message())}});
-  return EXIT_FAILURE;
+// Beside EXIT_SUCCESS, EXIT_FAILURE and 128 + the number of a second signal; see --help.
+constexpr int kExitWrongConfiguration = 2;
+
+// Of the start, for whoever reads the log: one line per error.
+void LogFailedStart(const absl::Status& status) {
+  for (const absl::string_view reason : absl::StrSplit(status.message(), '\n')) {
+    Log(LogLevel::kError, "cannot start", {{"reason", std::string(reason)}});
+  }
 }
 
-// Of a command, for whoever typed it.
-int Fail(const absl::Status& status) {
-  std::fprintf(stderr, "attend-server: %s\n", std::string(status.message()).c_str());
-  return EXIT_FAILURE;
+// Of a command, for whoever typed it: one line per error.
+void Print(const absl::Status& status) {
+  for (const absl::string_view error : absl::StrSplit(status.message(), '\n')) {
+    std::fprintf(stderr, "attend-server: %s\n", std::string(error).c_str());
+  }
 }
 
 int Serve(const ServerConfig& config) {
@@ -42,7 +50,10 @@ int Serve(const ServerConfig& config) {
   TakeGrpcLog();
   Log(LogLevel::kInfo, "starting", {{"version", kVersion}});
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config);
-  if (!server.ok()) return FailToStart(server.status());
+  if (!server.ok()) {
+    LogFailedStart(server.status());
+    return EXIT_FAILURE;
+  }
   const int signal = WaitForShutdownSignal();
   Log(LogLevel::kInfo, "signal received", {{"signal", absl::StrCat(signal)}});
   (*server)->Drain();
@@ -57,9 +68,13 @@ int Main(int argc, char** argv) {
   };
   const absl::StatusOr<CommandLine> line = ParseCommandLine(arguments, environment);
   if (!line.ok()) {
-    if (FindLogFormat(arguments, environment) == LogFormat::kText) return Fail(line.status());
-    SetUpLog(LogFormat::kJson, LogLevel::kInfo);
-    return FailToStart(line.status());
+    if (FindLogFormat(arguments, environment) == LogFormat::kText) {
+      Print(line.status());
+    } else {
+      SetUpLog(LogFormat::kJson, LogLevel::kInfo);
+      LogFailedStart(line.status());
+    }
+    return kExitWrongConfiguration;
   }
   switch (line->action) {
     case CommandLine::Action::kHelp:
@@ -74,7 +89,9 @@ int Main(int argc, char** argv) {
     case CommandLine::Action::kHealthCheck: {
       const absl::Status health =
           CheckHealth(line->config, line->health_check_target, absl::Seconds(3));
-      return health.ok() ? EXIT_SUCCESS : Fail(health);
+      if (health.ok()) return EXIT_SUCCESS;
+      Print(health);
+      return EXIT_FAILURE;
     }
     case CommandLine::Action::kServe:
       return Serve(line->config);

@@ -24,19 +24,21 @@ struct CommandLine {
 // The value of an environment variable, nullptr where it is not set.
 using Environment = std::function<const char*(const std::string& name)>;
 
-// Reads flags (without the program's name) over the environment over defaults:
-// --name=value or --name value. An empty variable counts as not set.
-// INVALID_ARGUMENT that names the flag or variable: unknown flags, stray
-// arguments, values that do not parse or do not fit together.
+// Reads flags (without the program's name) over the environment over the file that --config or
+// ATTEND_CONFIG names (see config_file.h) over defaults. Flags are --name=value or --name value. An
+// empty variable counts as not set. INVALID_ARGUMENT with one line per error that names the flag,
+// the variable or the file's line: unknown flags, stray arguments, values that do not parse or do
+// not fit together. --help and --version are answered whatever else is wrong. Blocks while it reads
+// the file.
 absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const char* const> arguments,
                                              const Environment& environment);
 
-// The format of the log that is asked for, also where ParseCommandLine fails; text where none is.
+// The format of the log that the flags or the environment ask for, also where ParseCommandLine
+// fails; text where none is.
 LogFormat FindLogFormat(absl::Span<const char* const> arguments, const Environment& environment);
 
-// What --help and --print-config print.
+// What --help prints.
 std::string HelpText();
-std::string ConfigText(const ServerConfig& config);
 
 }  // namespace attend
 

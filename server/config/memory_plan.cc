@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/engine/engine.h"
+#include "server/config/config_errors.h"
 
 namespace attend {
 namespace {
@@ -20,21 +21,21 @@ constexpr int64_t kLeastBytes = 24 * kMiB;
 
 absl::Status CheckSizes(const ServerConfig& config) {
   const TransportConfig& transport = config.transport;
+  ConfigErrors errors;
   const int64_t request_bytes =
       config.max_in_flight_bytes - EngineRetainedBytes(config.engine, config.max_in_flight_bytes);
   if (transport.max_request_bytes > request_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--max-request-bytes=", transport.max_request_bytes, " is more than the ", request_bytes,
-        " bytes that --max-in-flight-bytes=", config.max_in_flight_bytes,
-        " leaves for requests: such a request could never run"));
+    errors.Add(absl::StrCat("--max-request-bytes=", transport.max_request_bytes,
+                            " is more than the ", request_bytes,
+                            " bytes that --max-in-flight-bytes=", config.max_in_flight_bytes,
+                            " leaves for requests: such a request could never run"));
   }
   if (transport.max_request_bytes > transport.max_receive_bytes / 2) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--max-receive-bytes=", transport.max_receive_bytes,
-                     " must be at least twice --max-request-bytes=", transport.max_request_bytes,
-                     ", because gRPC reads ahead"));
+    errors.Add(absl::StrCat("--max-receive-bytes=", transport.max_receive_bytes,
+                            " must be at least twice --max-request-bytes=",
+                            transport.max_request_bytes, ", because gRPC reads ahead"));
   }
-  return absl::OkStatus();
+  return errors.status();
 }
 
 }  // namespace

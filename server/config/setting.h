@@ -11,8 +11,9 @@
 
 namespace attend {
 
-// One setting: a flag --NAME=VALUE and an environment variable ATTEND_NAME (in
-// upper case, _ for -). The flag wins over the variable, both over the default.
+// One setting: a flag --NAME=VALUE, an environment variable ATTEND_NAME (in upper case, _ for -)
+// and a line NAME = VALUE of a configuration file. The flag wins over the variable, that over the
+// file, all over the default.
 struct Setting {
   absl::string_view group;
   absl::string_view name;   // as in the flag

@@ -1,49 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/config/validate.h"
 
+#include <string>
+
 #include "absl/strings/str_cat.h"
-#include "core/base/status.h"
+#include "core/engine/engine.h"
 #include "server/config/memory_plan.h"
 #include "server/net/address.h"
 
 namespace attend {
-
 namespace {
 
 // Other machines must not send plain text unless somebody has decided that they may.
-absl::Status CheckPlainText(const ServerConfig& config) {
-  if (!config.tls.cert_file.empty() || config.tls.insecure) return absl::OkStatus();
+void CheckPlainText(const ServerConfig& config, ConfigErrors& errors) {
+  if (!config.tls.cert_file.empty() || config.tls.insecure) return;
   for (const std::string& address : config.listen) {
     if (!UnixPath(address).empty() || IsLoopback(address)) continue;
-    return absl::InvalidArgumentError(
+    errors.Add(
         absl::StrCat("--listen=", address,
                      " takes calls of other machines, which would be plain text: give --tls-cert "
                      "and --tls-key, listen on localhost or a unix: socket, or set --insecure=on"));
   }
-  return absl::OkStatus();
+}
+
+void CheckTls(const TlsConfig& tls, ConfigErrors& errors) {
+  if (tls.cert_file.empty() != tls.key_file.empty()) {
+    errors.Add("--tls-cert and --tls-key must be given together");
+  }
+  if (!tls.client_ca_file.empty() && tls.cert_file.empty()) {
+    errors.Add("--tls-client-ca needs --tls-cert and --tls-key");
+  }
 }
 
 }  // namespace
 
-absl::Status Validate(const ServerConfig& config) {
-  if (config.listen.empty()) return absl::InvalidArgumentError("--listen: none is given");
-  if (config.tls.cert_file.empty() != config.tls.key_file.empty()) {
-    return absl::InvalidArgumentError("--tls-cert and --tls-key must be given together");
+void FindContradictions(const ServerConfig& config, ConfigErrors& errors) {
+  if (errors.AreUsable({"listen"}) && config.listen.empty()) {
+    errors.Add("--listen: none is given");
   }
-  if (!config.tls.client_ca_file.empty() && config.tls.cert_file.empty()) {
-    return absl::InvalidArgumentError("--tls-client-ca needs --tls-cert and --tls-key");
-  }
-  ATTEND_RETURN_IF_ERROR(CheckPlainText(config));
-  if (const absl::Status executors = CheckExecutors(config.engine); !executors.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat("--executors: ", executors.message()));
-  }
+  if (errors.AreUsable({"tls-cert", "tls-key", "tls-client-ca"})) CheckTls(config.tls, errors);
+  if (errors.AreUsable({"insecure", "tls-cert"})) CheckPlainText(config, errors);
   if (config.transport.network_threads == 1) {
-    return absl::InvalidArgumentError(
+    errors.Add(
         "--network-threads: must be 0 or at least 2; got 1, which one busy connection would keep "
         "to itself");
   }
+  if (!errors.AreUsable({"workers", "executors"})) return;
+  if (const absl::Status executors = CheckExecutors(config.engine); !executors.ok()) {
+    return errors.Add(absl::StrCat("--executors: ", executors.message()));
+  }
+  if (!errors.AreUsable({"max-request-bytes", "max-receive-bytes", "max-in-flight-bytes"})) return;
   ServerConfig planned = config;
-  return PlanMemory({}, planned);
+  if (const absl::Status plan = PlanMemory({}, planned); !plan.ok()) {
+    errors.Add(std::string(plan.message()));
+  }
+}
+
+absl::Status Validate(const ServerConfig& config) {
+  ConfigErrors errors;
+  FindContradictions(config, errors);
+  return errors.status();
 }
 
 }  // namespace attend

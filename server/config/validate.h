@@ -3,11 +3,16 @@
 #define ATTEND_SERVER_CONFIG_VALIDATE_H_
 
 #include "absl/status/status.h"
+#include "server/config/config_errors.h"
 #include "server/config/server_config.h"
 
 namespace attend {
 
-// Checks what no single setting can tell. INVALID_ARGUMENT that names the settings.
+// Adds an error for each thing that no single setting can tell, which names the settings. Leaves
+// out what involves a setting that has no usable value.
+void FindContradictions(const ServerConfig& config, ConfigErrors& errors);
+
+// INVALID_ARGUMENT with one line per contradiction.
 absl::Status Validate(const ServerConfig& config);
 
 }  // namespace attend

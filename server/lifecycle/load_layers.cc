@@ -14,6 +14,7 @@
 #include "core/linalg/linear_engine.h"
 #include "core/simd/cpu.h"
 #include "core/weights/load.h"
+#include "server/config/config_errors.h"
 #include "server/telemetry/log.h"
 
 namespace attend {
@@ -66,27 +67,41 @@ void LogRandomLayer(const LayerConfig& config) {
        {"sha256", config.sha256}});
 }
 
+absl::Status LoadAndAdd(const ModelSpec& spec, LayerRegistry& registry) {
+  ATTEND_ASSIGN_OR_RETURN(std::vector<std::unique_ptr<const Layer>> layers, LoadModel(spec));
+  std::vector<const Layer*> added;
+  for (std::unique_ptr<const Layer>& layer : layers) {
+    added.push_back(layer.get());
+    ATTEND_RETURN_IF_ERROR(registry.Add(std::move(layer)));
+  }
+  LogModel(spec.name, added);
+  return absl::OkStatus();
+}
+
+absl::Status MakeAndAdd(const RandomLayerSpec& spec, LayerRegistry& registry) {
+  ATTEND_ASSIGN_OR_RETURN(std::unique_ptr<const Layer> layer, MakeRandomLayer(spec));
+  const LayerConfig& layer_config = layer->config();
+  ATTEND_RETURN_IF_ERROR(registry.Add(std::move(layer)));
+  LogRandomLayer(layer_config);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status LoadLayers(const LayersConfig& config, LayerRegistry& registry) {
+  ConfigErrors errors;
+  const auto note = [&errors](const absl::Status& status) {
+    if (!status.ok()) errors.Add(std::string(status.message()));
+  };
   for (ModelSpec spec : config.models) {
     spec.matmul = spec.matmul.value_or(config.matmul);
-    ATTEND_ASSIGN_OR_RETURN(std::vector<std::unique_ptr<const Layer>> layers, LoadModel(spec));
-    std::vector<const Layer*> added;
-    for (std::unique_ptr<const Layer>& layer : layers) {
-      added.push_back(layer.get());
-      ATTEND_RETURN_IF_ERROR(registry.Add(std::move(layer)));
-    }
-    LogModel(spec.name, added);
+    note(LoadAndAdd(spec, registry));
   }
   for (RandomLayerSpec spec : config.random_layers) {
     spec.matmul = spec.matmul.value_or(config.matmul);
-    ATTEND_ASSIGN_OR_RETURN(std::unique_ptr<const Layer> layer, MakeRandomLayer(spec));
-    const LayerConfig& layer_config = layer->config();
-    ATTEND_RETURN_IF_ERROR(registry.Add(std::move(layer)));
-    LogRandomLayer(layer_config);
+    note(MakeAndAdd(spec, registry));
   }
-  return absl::OkStatus();
+  return errors.status();
 }
 
 }  // namespace attend

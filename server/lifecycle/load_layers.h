@@ -9,7 +9,8 @@
 namespace attend {
 
 // Loads what is configured into `registry` and logs one line per model and per random layer.
-// Blocks. An error names the setting's value and what is wrong with it.
+// Blocks. INVALID_ARGUMENT with one line per model and layer that cannot be had, which names the
+// setting's value and what is wrong with it.
 absl::Status LoadLayers(const LayersConfig& config, LayerRegistry& registry);
 
 }  // namespace attend

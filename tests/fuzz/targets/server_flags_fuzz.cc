@@ -13,8 +13,14 @@
 #include "absl/strings/str_split.h"
 #include "core/engine/engine.h"
 #include "server/config/command_line.h"
+#include "server/config/config_errors.h"
+#include "server/config/config_file.h"
 #include "server/config/memory_plan.h"
 #include "server/config/model_flags.h"
+#include "server/config/server_config.h"
+#include "server/config/setting.h"
+#include "server/config/settings.h"
+#include "server/config/validate.h"
 #include "tests/fuzz/targets/fuzz_input.h"
 
 namespace attend {
@@ -45,14 +51,14 @@ void CheckMemory(const ServerConfig& config, const ProcessMemory& memory) {
 
 void CheckConfig(const ServerConfig& config) {
   const std::string printed = ConfigText(config);
-  std::vector<std::string> lines = absl::StrSplit(printed, '\n', absl::SkipEmpty());
-  std::vector<const char*> arguments;
-  for (const std::string& line : lines) arguments.push_back(line.c_str());
-  const auto again =
-      ParseCommandLine(arguments, [](const std::string&) -> const char* { return nullptr; });
-  Require(again.ok(), "a printed configuration is accepted",
-          absl::StrCat(printed, again.status().ToString()));
-  Require(ConfigText(again->config) == printed, "a configuration is printed as it parses", printed);
+  ServerConfig again;
+  std::vector<Setting> settings = MakeSettings(again);
+  ConfigErrors errors;
+  ReadConfigText(printed, "printed", settings, errors);
+  FindContradictions(again, errors);
+  Require(errors.status().ok(), "a printed configuration is accepted",
+          absl::StrCat(printed, errors.status().ToString()));
+  Require(ConfigText(again) == printed, "a configuration is printed as it parses", printed);
   Require(CheckExecutors(config.engine).ok(), "an accepted configuration is valid");
   constexpr int64_t kMiB = int64_t{1} << 20;
   CheckMemory(config, {});
@@ -71,7 +77,7 @@ void CheckCommandLine(const std::string& text) {
       const std::pair<std::string, std::string> variable =
           absl::StrSplit(line, absl::MaxSplits('=', 1));
       variables.insert(variable);
-    } else {
+    } else if (!absl::StartsWith(line, "--config")) {  // files are not read here
       lines.emplace_back(line);
     }
   }
@@ -79,6 +85,7 @@ void CheckCommandLine(const std::string& text) {
   for (const std::string& line : lines) arguments.push_back(line.c_str());
   const absl::StatusOr<CommandLine> parsed =
       ParseCommandLine(arguments, [&](const std::string& name) -> const char* {
+        if (name == "ATTEND_CONFIG") return nullptr;  // files are not read here
         const auto found = variables.find(name);
         return found == variables.end() ? nullptr : found->second.c_str();
       });

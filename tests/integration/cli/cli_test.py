@@ -118,7 +118,8 @@ def test_the_document_has_the_variables_of_the_help():
 def test_exit_codes_of_the_server():
     environment = {name: value for name, value in os.environ.items()
                    if not name.startswith("ATTEND_")}
-    for arguments in (["--workers=many"], ["--model=m=/no/such/checkpoint"],
-                      ["--healthcheck=127.0.0.1:1"]):
+    for arguments, code in ((["--help"], 0), (["--model=m=/no/such/checkpoint"], 1),
+                            (["--healthcheck=127.0.0.1:1"], 1), (["--healthcheck", "127.0.0.1:1"], 1),
+                            (["--workers=many"], 2), (["--config=/no/such/file"], 2)):
         assert subprocess.run([server.binary(), *arguments], capture_output=True, timeout=60,
-                              env=environment).returncode == 1, arguments
+                              env=environment).returncode == code, arguments

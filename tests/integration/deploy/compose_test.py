@@ -62,7 +62,7 @@ def seconds(duration):
 def test_waits_longer_than_the_server_takes_to_drain():
     config = subprocess.run([server.binary(), "--print-config"], check=True, text=True,
                             capture_output=True).stdout
-    drain = [re.search(rf"^--drain-{name}=(\S+)$", config, re.MULTILINE).group(1)
+    drain = [re.search(rf"^drain-{name} = (\S+)$", config, re.MULTILINE).group(1)
              for name in ("delay", "timeout")]
     assert seconds(SERVICES["server"]["stop_grace_period"]) > sum(map(seconds, drain))
 

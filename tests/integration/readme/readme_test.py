@@ -10,7 +10,7 @@ import server
 from pages import get
 
 README = (attend_client.ROOT / "README.md").read_text()
-NO_SETTINGS = {"print-config", "healthcheck", "version", "help"}
+NO_SETTINGS = {"config", "print-config", "healthcheck", "version", "help"}
 
 
 def first_cells(heading):

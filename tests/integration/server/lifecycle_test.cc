@@ -167,12 +167,15 @@ TEST(LifecycleTest, RefusesToStartOnAMetricsPortInUse) {
 }
 
 TEST(LifecycleTest, RefusesToStartWithAWrongSettingAndNamesIt) {
-  EXPECT_THAT(RunProgram({"--workers=many"}).output, HasSubstr("--workers"));
-  EXPECT_EQ(RunProgram({"--workers=many"}).code, 1);
-  const Ended model = RunProgram(
-      {"--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0", "--model=m=/does/not/exist"});
+  const Ended wrong = RunProgram({"--workers=many", "--batching=yes"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.output, MatchesRegex("attend-server: --workers: [^\n]*\n"
+                                         "attend-server: --batching: [^\n]*\n"));
+  const Ended model = RunProgram({"--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0",
+                                  "--model=m=/does/not/exist", "--model=n=/neither/does/this"});
   EXPECT_EQ(model.code, 1);
-  EXPECT_THAT(model.output, HasSubstr("/does/not/exist"));
+  EXPECT_THAT(model.output, MatchesRegex("(.|\n)*cannot start [^\n]*/does/not/exist[^\n]*\n"
+                                         "[^\n]*cannot start [^\n]*/neither/does/this[^\n]*\n"));
 }
 
 TEST(LifecycleTest, PrintsHelpVersionAndConfiguration) {
@@ -180,7 +183,7 @@ TEST(LifecycleTest, PrintsHelpVersionAndConfiguration) {
   EXPECT_THAT(RunProgram({"--version"}).output, HasSubstr("attend-server 0."));
   const Ended config = RunProgram({"--print-config", "--workers=2"});
   EXPECT_EQ(config.code, 0);
-  EXPECT_THAT(config.output, HasSubstr("--workers=2\n"));
+  EXPECT_THAT(config.output, HasSubstr("workers = 2\n"));
 }
 
 TEST(LifecycleTest, ReportsEveryLimitThatItWasGiven) {
@@ -235,7 +238,7 @@ std::vector<nlohmann::json> ReadJsonLines(const std::string& output) {
 
 TEST(LifecycleTest, LogsWhyItCannotStartAsJsonWhereAsked) {
   const Ended setting = RunProgram({"--workers=\x1b[2J\xff", "--log-format", "json"});
-  EXPECT_EQ(setting.code, 1);
+  EXPECT_EQ(setting.code, 2);
   const std::vector<nlohmann::json> refused = ReadJsonLines(setting.output);
   ASSERT_EQ(refused.size(), 1u) << setting.output;
   EXPECT_EQ(refused[0]["level"], "error");
@@ -253,6 +256,7 @@ TEST(LifecycleTest, AnswersTheHealthCheckOfTheProgramItself) {
   ServerProcess server;
   EXPECT_EQ(RunProgram({absl::StrCat("--healthcheck=", server.tcp())}).code, 0);
   EXPECT_EQ(RunProgram({absl::StrCat("--healthcheck=", server.unix_socket())}).code, 0);
+  EXPECT_EQ(RunProgram({"--healthcheck", server.tcp()}).code, 0);
   EXPECT_EQ(RunProgram({"--healthcheck", absl::StrCat("--listen=", server.tcp())}).code, 0);
   server.process().Signal(SIGTERM);
   server.process().Wait();

@@ -117,11 +117,11 @@ def test_the_server_takes_the_settings_of_the_pod(source):
                           capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     printed = done.stdout.splitlines()
-    assert "--drain-delay=5s" in printed
-    assert "--insecure=" + settings["ATTEND_INSECURE"] in printed
+    assert "drain-delay = 5s" in printed
+    assert "insecure = " + settings["ATTEND_INSECURE"] in printed
     if source == "pvc":
-        assert "--max-queue-requests=2000000" in printed
-        assert "--model=other=/model:compute=f32" in printed
+        assert "max-queue-requests = 2000000" in printed
+        assert "model = other=/model:compute=f32" in printed
 
 
 def test_the_probe_of_a_pod_with_tls_asks_the_server(tmp_path):

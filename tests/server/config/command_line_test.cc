@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/config/command_line.h"
 
+#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/config/config_errors.h"
+#include "server/config/config_file.h"
 #include "server/config/setting_types.h"
 #include "server/config/settings.h"
 
@@ -15,6 +20,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 absl::StatusOr<CommandLine> Parse(std::vector<const char*> arguments,
                                   std::map<std::string, std::string> environment = {}) {
@@ -29,6 +35,17 @@ void ExpectRefused(const absl::StatusOr<CommandLine>& line, const std::string& n
   ASSERT_EQ(line.status().code(), absl::StatusCode::kInvalidArgument) << line.status();
   EXPECT_THAT(std::string(line.status().message()), HasSubstr(name));
   EXPECT_THAT(std::string(line.status().message()), HasSubstr(text));
+}
+
+std::string WriteFile(const std::string& name, const std::string& text) {
+  const std::string path = testing::TempDir() + "command_line_test_" + name;
+  std::ofstream(path) << text;
+  return path;
+}
+
+std::string ErrorOf(const absl::StatusOr<CommandLine>& line) {
+  EXPECT_EQ(line.status().code(), absl::StatusCode::kInvalidArgument);
+  return std::string(line.status().message());
 }
 
 TEST(CommandLineTest, ServesByDefault) {
@@ -179,6 +196,146 @@ TEST(CommandLineTest, KnowsWhatElseItMayBeAsked) {
   EXPECT_EQ(Parse({"--healthcheck=unix:/s"})->health_check_target, "unix:/s");
 }
 
+TEST(CommandLineTest, TakesTheShortFormOfHelpAndATargetAsTheNextArgument) {
+  EXPECT_EQ(Parse({"-h"})->action, CommandLine::Action::kHelp);
+  const auto line = Parse({"--healthcheck", "127.0.0.1:1", "--workers=2"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->health_check_target, "127.0.0.1:1");
+  EXPECT_EQ(line->config.engine.num_workers, 2);
+  EXPECT_EQ(Parse({"--healthcheck", "--workers=2"})->health_check_target, "");
+}
+
+TEST(CommandLineTest, AnswersHelpAndVersionWhateverElseIsWrong) {
+  EXPECT_TRUE(Parse({"--workers=many", "--help"}, {{"ATTEND_BATCHING", "x"}}).ok());
+  EXPECT_TRUE(Parse({"--version", "--config=/no/such/file"}).ok());
+}
+
+TEST(CommandLineTest, ReportsAllErrorsAtOnceOnePerLine) {
+  const auto line =
+      Parse({"--workers=many", "--listne", "x", "stray", "--batching=yes", "--tls-client-ca=x",
+             "--network-threads=1", "--listen=0.0.0.0:1", "--max-request-bytes=1GiB",
+             "--max-in-flight-bytes=12XB", "--long-share"},
+            {{"ATTEND_LOG_FORMAT", "xml"}});
+  EXPECT_THAT(
+      std::vector<std::string>(absl::StrSplit(ErrorOf(line), '\n')),
+      ElementsAre(
+          "--listne is not a flag; see --help", "\"stray\" is not a flag; see --help",
+          "ATTEND_LOG_FORMAT: must be text or json; got \"xml\"",
+          "--workers: \"many\" is not a number from 0 to 1024",
+          "--batching: \"yes\" is neither on nor off",
+          "--max-in-flight-bytes: \"12XB\" is not a number of bytes such as 1048576 or 1MiB",
+          HasSubstr("--long-share needs a value: X"),
+          "--tls-client-ca needs --tls-cert and --tls-key", HasSubstr("--listen=0.0.0.0:1 takes"),
+          HasSubstr("--network-threads: must be 0 or at least 2")));
+}
+
+TEST(CommandLineTest, ComparesNoSettingThatHasNoUsableValue) {
+  EXPECT_EQ(ErrorOf(Parse({"--workers=many", "--executors=1000"})),
+            "--workers: \"many\" is not a number from 0 to 1024");
+  EXPECT_THAT(ErrorOf(Parse({"--listen=50051"})), Not(HasSubstr("none is given")));
+  EXPECT_THAT(ErrorOf(Parse({"--max-request-bytes=64MiB", "--max-in-flight-bytes=16MiB",
+                             "--max-receive-bytes=x"})),
+              Not(HasSubstr("never run")));
+}
+
+TEST(CommandLineTest, ReportsEveryPairOfSizesThatDoesNotFit) {
+  const std::string error = ErrorOf(Parse(
+      {"--max-request-bytes=64MiB", "--max-in-flight-bytes=16MiB", "--max-receive-bytes=32MiB"}));
+  EXPECT_THAT(error, HasSubstr("never run\n--max-receive-bytes="));
+}
+
+TEST(CommandLineTest, AFileIsWonOverByTheEnvironmentAndThatByFlags) {
+  const std::string path = WriteFile(
+      "precedence",
+      "# numbers\nworkers = 3\n\n  max-queue-requests=4  \nmax-calls = 5\r\n"
+      "listen = [::1]:1\nlisten = unix:/a b\nmetrics-listen =\nmodel = m=/p#q:compute=bf16\n");
+  const std::string flag = "--config=" + path;
+  const std::map<std::string, std::string> environment = {{"ATTEND_MAX_QUEUE_REQUESTS", "14"},
+                                                          {"ATTEND_MAX_CALLS", "15"}};
+  auto line = Parse({"--max-calls=25", flag.c_str()}, environment);
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->config.engine.num_workers, 3);
+  EXPECT_EQ(line->config.engine.max_queue_requests, 14);
+  EXPECT_EQ(line->config.transport.max_calls, 25);
+  EXPECT_THAT(line->config.listen, ElementsAre("[::1]:1", "unix:/a b"));
+  EXPECT_EQ(line->config.telemetry.metrics_listen, "");
+  EXPECT_EQ(line->config.layers.models.at(0).path, "/p#q");
+  line = Parse({"--config", path.c_str(), "--listen=unix:/c"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_THAT(line->config.listen, ElementsAre("unix:/c"));
+  line = Parse({}, {{"ATTEND_CONFIG", path}});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->config.engine.num_workers, 3);
+  line = Parse({flag.c_str()}, {{"ATTEND_CONFIG", "/no/such/file"}});
+  EXPECT_TRUE(line.ok()) << line.status();
+}
+
+TEST(CommandLineTest, NamesFileAndLineOfEveryError) {
+  const std::string path = WriteFile(
+      "wrong", "workers = many\n# fine\nworker = 1\nbatching\nmax-calls = 1\nmax-calls = 2\n");
+  const std::string error = ErrorOf(Parse({("--config=" + path).c_str(), "--long-share=2"}));
+  EXPECT_EQ(error,
+            path + ":1: workers: \"many\" is not a number from 0 to 1024\n" + path +
+                ":3: \"worker\" is not a setting; --help lists them, without -- in a file\n" +
+                path + ":4: \"batching\" must be NAME = VALUE, or begin with #\n" + path +
+                ":6: max-calls is given twice\n" +
+                "--long-share: \"2\" is not a number from 0 to 0.9");
+}
+
+TEST(CommandLineTest, RefusesAFileThatCannotBeRead) {
+  ExpectRefused(Parse({"--config=/no/such/file"}), "--config=/no/such/file",
+                "cannot be read: No such file");
+  ExpectRefused(Parse({"--config=/"}), "--config=/", "cannot be read: Is a directory");
+  ExpectRefused(Parse({"--config="}), "--config", "needs a value");
+  ExpectRefused(Parse({"--config"}), "--config", "needs a value");
+  ExpectRefused(Parse({"--config=a", "--config=b"}), "--config", "twice");
+}
+
+TEST(CommandLineTest, RefusesValuesThatAFileCouldNotHold) {
+  for (const char* value : {"--tls-key= k", "--tls-key=k\t", "--port-file=a\nworkers = 1"}) {
+    ExpectRefused(Parse({value}), "", "must not begin or end with white space");
+  }
+}
+
+// Each setting has a value of its own, other than its default, so that none can be lost.
+TEST(CommandLineTest, ReadsBackEverySettingThatItPrints) {
+  const std::map<absl::string_view, std::string> text_values = {
+      {"listen", "unix:/some where"},
+      {"model", "m=/p:compute=bf16"},
+      {"random-layer", "r:embed_dim=64,num_heads=4"},
+      {"matmul", "panels"},
+      {"metrics-listen", ""},
+      {"log-format", "json"},
+      {"log-level", "error"}};
+  ServerConfig config;
+  std::vector<Setting> settings = MakeSettings(config);
+  for (Setting& setting : settings) {
+    const std::vector<std::string> before = setting.get();
+    const auto listed = text_values.find(setting.name);
+    if (setting.repeatable) setting.clear();
+    bool set = false;
+    for (const std::string& value :
+         {listed == text_values.end() ? "/own#" + std::string(setting.name) : listed->second,
+          std::string("on"), std::string("off"), std::string("3"), std::string("1234KiB"),
+          std::string("1234ms"), std::string("0.5"), std::string("2s")}) {
+      if (setting.set(value).ok() && setting.get() != before) {
+        set = true;
+        break;
+      }
+    }
+    ASSERT_TRUE(set) << setting.name << " has no value to try";
+  }
+  const std::string text = ConfigText(config);
+  ServerConfig again;
+  std::vector<Setting> read = MakeSettings(again);
+  ConfigErrors errors;
+  ReadConfigText(text, "printed", read, errors);
+  EXPECT_TRUE(errors.status().ok()) << errors.status();
+  for (size_t i = 0; i < settings.size(); ++i) {
+    EXPECT_EQ(read[i].get(), settings[i].get()) << settings[i].name;
+  }
+}
+
 TEST(CommandLineTest, PrintsAConfigurationThatReadsBackTheSame) {
   const auto line = Parse({"--random-layer=r:embed_dim=64,num_heads=4",
                            "--random-layer=s:embed_dim=64,num_heads=4,scale=1,softcap=0.1,"
@@ -191,15 +348,7 @@ TEST(CommandLineTest, PrintsAConfigurationThatReadsBackTheSame) {
                            "--max-request-bytes=1000000", "--drain-delay=1500ms"});
   ASSERT_TRUE(line.ok()) << line.status();
   const std::string text = ConfigText(line->config);
-  std::vector<std::string> lines;
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = text.find('\n', at);
-    lines.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  std::vector<const char*> arguments;
-  for (const std::string& argument : lines) arguments.push_back(argument.c_str());
-  const auto again = Parse(arguments);
+  const auto again = Parse({absl::StrCat("--config=", WriteFile("printed", text)).c_str()});
   ASSERT_TRUE(again.ok()) << again.status() << "\n" << text;
   EXPECT_EQ(ConfigText(again->config), text);
 }

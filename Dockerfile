@@ -1,5 +1,8 @@
 # Builds and unit-tests attend on Debian 13, then keeps the programs and the libraries they load.
-FROM docker.io/library/debian:trixie-slim AS base
+# Nothing here names a processor: on an arm64 machine it builds an image for arm64, as soon as the
+# sources compile there.
+ARG BASE=docker.io/library/debian:trixie-slim
+FROM $BASE AS base
 # Empty: the archive that the base image names.
 ARG DEBIAN_MIRROR=
 RUN [ -z "$DEBIAN_MIRROR" ] || find /etc/apt -name '*.sources' -o -name sources.list | \
@@ -11,28 +14,40 @@ RUN --mount=type=secret,id=apt_conf,target=/etc/apt/apt.conf.d/90host \
     apt-get update -q && grep -v '^#' /tmp/build.txt | \
     DEBIAN_FRONTEND=noninteractive xargs apt-get install -y -q --no-install-recommends
 WORKDIR /src
-COPY . .
+COPY CMakeLists.txt CMakePresets.json ./
+COPY cmake cmake
+COPY proto proto
+COPY core core
+COPY client client
+COPY server server
+COPY tests tests
 RUN --mount=type=cache,target=/root/.cache/ccache \
     ATTEND_CCACHE=ccache cmake --preset release && \
     cmake --build --preset release --parallel "$(nproc)"
 RUN ctest --preset release -L '^unit$' --parallel "$(nproc)"
-RUN install -s -D -t /out/usr/bin build/release/bin/attend-server build/release/bin/attend && \
-    # The packages that own the libraries the programs load, under their names of this release.
-    ldd /out/usr/bin/* | sed -nE 's|.*=> /(usr/)?(lib/[^ ]+) .*|\2|p' | sort -u | \
-    while read -r library; do dpkg-query -S "*/$library"; done | \
-    cut -d: -f1 | sort -u >/out/packages
+COPY deploy/image/assemble-root /tmp/
+RUN /tmp/assemble-root /out build/release/bin/attend-server build/release/bin/attend
 
-FROM base
-# Copied and not mounted from the stage: podman 4.3 mounts nothing when the stage comes from its
-# cache (buildah issue 4375), and keeps the old layer when the stage has changed (4522).
-COPY --from=build /out/packages /usr/share/attend/packages
+# Writes the list of software (CycloneDX).
+FROM base AS software
+COPY deploy/image/sbom.txt /tmp/
 RUN --mount=type=secret,id=apt_conf,target=/etc/apt/apt.conf.d/90host \
     apt-get update -q && \
-    DEBIAN_FRONTEND=noninteractive \
-    xargs -a /usr/share/attend/packages apt-get install -y -q --no-install-recommends && \
-    rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/* && \
-    useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin attend
-COPY --from=build /out/usr/bin/ /usr/bin/
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3-venv
+# `ca` are the certificates that the host trusts, where it must trust others than usual.
+RUN --mount=type=secret,id=ca python3 -m venv /opt/sbom && \
+    if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi && \
+    /opt/sbom/bin/pip install -q --require-hashes -r /tmp/sbom.txt
+# Copied and not mounted from the stage: podman 4.3 mounts nothing when the stage comes from its
+# cache (buildah issue 4375), and keeps the old layer when the stage has changed (4522).
+COPY --from=build /out /out
+ARG VERSION=unknown
+ARG SOURCE_DATE_EPOCH=0
+COPY deploy/image/write-sbom /tmp/
+RUN /tmp/write-sbom /out
+
+FROM scratch
+COPY --from=software /out/ /
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="attend" \

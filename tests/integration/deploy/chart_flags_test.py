@@ -11,8 +11,8 @@ import server
 CHART = pathlib.Path(__file__).resolve().parents[3] / "deploy" / "helm" / "attend"
 
 # Set by the chart from other values, or of no use in a pod.
-OTHERWISE = {"listen", "metrics-listen", "port-file", "model", "drain-delay", "drain-timeout",
-             "insecure", "tls-cert", "tls-key", "tls-client-ca"}
+OTHERWISE = {"config", "listen", "metrics-listen", "port-file", "model", "drain-delay",
+             "drain-timeout", "insecure", "tls-cert", "tls-key", "tls-client-ca"}
 
 
 def test_config_takes_each_flag_that_no_other_value_sets():

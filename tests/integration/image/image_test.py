@@ -5,7 +5,9 @@ import json
 import os
 import pathlib
 import socket
+import stat
 import subprocess
+import tarfile
 
 import attend_client
 import grpc
@@ -19,6 +21,8 @@ CONTAINER = ROOT / "deploy" / "container"
 IMAGE = "attend:latest"
 LAYER = "--random-layer=r:embed_dim=64,num_heads=4,seed=7"
 PATIENCE_SECONDS = 60
+RESTRICTED = ["--read-only", "--cap-drop=all", "--security-opt=no-new-privileges"]
+LARGEST_BYTES = 150_000_000
 
 
 def engine(*arguments):
@@ -37,7 +41,7 @@ def config():
 
 
 class Running:
-    """A container of the image with a read-only root and no capabilities, not as root."""
+    """A container of the image under RESTRICTED, as the user that the image names."""
 
     def __init__(self, folder):
         # Both are set by environment, which the health check inside sees; it does not see flags.
@@ -47,7 +51,7 @@ class Running:
         self.log = folder / "log"
         with open(self.log, "wb") as sink:
             self.process = subprocess.Popen(
-                [CONTAINER, "run", "--rm", "--name", self.name, "--read-only", "--cap-drop", "all",
+                [CONTAINER, "run", "--rm", "--name", self.name, *RESTRICTED,
                  "--env", f"ATTEND_LISTEN={self.target}",
                  "--env", f"ATTEND_METRICS_LISTEN={self.metrics}", IMAGE, LAYER],
                 stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
@@ -94,12 +98,74 @@ def test_answers_what_the_build_of_this_machine_answers(running):
     assert difference <= 1e-5 * np.linalg.norm(expected)
 
 
+def test_takes_no_more_room_than_promised():
+    assert config()["Size"] <= LARGEST_BYTES
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The files of the image, by name: what tar knows of them, and those of its own lists."""
+    name = f"attend-image-files-{os.getpid()}"
+    archive = tmp_path_factory.mktemp("files") / "image.tar"
+    engine("create", "--name", name, IMAGE)
+    try:
+        engine("export", "--output", str(archive), name)
+    finally:
+        engine("rm", name)
+    with tarfile.open(archive) as opened:
+        found = {member.name: member for member in opened}
+        texts = {name: opened.extractfile(found[name]).read().decode()
+                 for name in ("usr/share/attend/sbom.cdx.json", "usr/share/attend/packages",
+                              "var/lib/dpkg/status")}
+    return found, texts
+
+
+def test_has_no_shell_and_nothing_to_install_with(files):
+    programs = [name for name, member in files[0].items()
+                if member.isfile() and member.mode & 0o111 and "/bin/" in f"/{name}"]
+    assert sorted(programs) == ["usr/bin/attend", "usr/bin/attend-server"]
+
+
+def test_nothing_in_it_grants_rights(files):
+    assert [name for name, member in files[0].items()
+            if member.isfile() and member.mode & (stat.S_ISUID | stat.S_ISGID)] == []
+
+
+def test_lists_the_software_that_it_holds(files):
+    texts = files[1]
+    listed = {(component["name"], component["version"])
+              for component in json.loads(texts["usr/share/attend/sbom.cdx.json"])["components"]}
+    records = [dict(line.split(": ", 1) for line in record.splitlines()
+                    if line.startswith(("Package: ", "Version: ")))
+               for record in texts["var/lib/dpkg/status"].strip().split("\n\n")]
+    assert [record["Package"] for record in records] == texts["usr/share/attend/packages"].split()
+    assert "libgrpc++1.51t64" in [record["Package"] for record in records]
+    for record in records:
+        assert (record["Package"], record["Version"]) in listed
+
+
+def test_its_files_are_as_old_as_its_commit(files):
+    # So that the same commit, from the same packages, is the same image.
+    commit = config()["Config"]["Labels"]["org.opencontainers.image.revision"]
+    age = subprocess.run(["git", "log", "-1", "--format=%ct", commit], cwd=ROOT, check=True,
+                         capture_output=True, text=True).stdout
+    # The engine makes these itself where it creates a container.
+    own = {"dev", "etc", "proc", "run", "sys", "etc/hostname", "etc/hosts", "etc/mtab",
+           "etc/resolv.conf"}
+    found, _ = files
+    assert {member.mtime for name, member in found.items()
+            if name.split("/")[0] not in {"dev", "proc", "run", "sys"} and name not in own
+            } == {int(age)}
+
+
 def test_does_not_run_as_root(running):
     process = engine("inspect", "--format", "{{.State.Pid}}", running.name).strip()
     status = pathlib.Path(f"/proc/{process}/status").read_text().splitlines()
     fields = dict(line.split(":", 1) for line in status)
     assert "0" not in fields["Uid"].split()
     assert int(fields["CapEff"], 16) == 0
+    assert int(fields["CapBnd"], 16) == 0
+    assert int(fields["NoNewPrivs"]) == 1
 
 
 def test_its_own_health_check_passes(running):
@@ -144,7 +210,7 @@ def test_drains_and_exits_with_0_on_sigterm(tmp_path):
 
 
 def test_a_wrong_flag_ends_it_with_a_message():
-    refused = subprocess.run([CONTAINER, "run", "--rm", IMAGE, "--no-such-flag"], text=True,
+    refused = subprocess.run([CONTAINER, "run", "--rm", *RESTRICTED, IMAGE, "--no-such-flag"], text=True,
                              capture_output=True, stdin=subprocess.DEVNULL, check=False)
     assert refused.returncode not in (0, 125, 126, 127)  # the latter are the engine's own
     assert "--no-such-flag" in refused.stdout + refused.stderr

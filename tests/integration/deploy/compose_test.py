@@ -23,6 +23,8 @@ SERVICES = COMPOSE["services"]
 @pytest.mark.parametrize("name", SERVICES)
 def test_mounts_files_that_are_there(name):
     for volume in SERVICES[name].get("volumes", []):
+        if isinstance(volume, dict):  # the model, which is fetched: tests/ops/compose
+            continue
         source = volume.split(":")[0]
         if source.startswith("."):
             assert (ROOT / "deploy" / source).is_file()

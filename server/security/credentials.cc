@@ -1,43 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/security/credentials.h"
 
-#include <fstream>
-#include <iterator>
-#include <string>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "core/base/status.h"
+#include "server/security/pem.h"
+#include "server/security/tls_files.h"
+#include "server/telemetry/log.h"
 
 namespace attend {
-namespace {
-
-absl::StatusOr<std::string> ReadPem(absl::string_view flag, const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::InvalidArgumentError(absl::StrCat(flag, ": cannot read ", path));
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (!absl::StrContains(text, "-----BEGIN ")) {
-    return absl::InvalidArgumentError(absl::StrCat(flag, ": ", path, " holds no PEM"));
-  }
-  return text;
-}
-
-}  // namespace
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
     const TlsConfig& config) {
   if (config.cert_file.empty()) return grpc::InsecureServerCredentials();
-  grpc::SslServerCredentialsOptions options(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
-  grpc::SslServerCredentialsOptions::PemKeyCertPair pair;
-  ATTEND_ASSIGN_OR_RETURN(pair.cert_chain, ReadPem("--tls-cert", config.cert_file));
-  ATTEND_ASSIGN_OR_RETURN(pair.private_key, ReadPem("--tls-key", config.key_file));
-  options.pem_key_cert_pairs.push_back(std::move(pair));
-  if (!config.client_ca_file.empty()) {
-    ATTEND_ASSIGN_OR_RETURN(options.pem_root_certs,
-                            ReadPem("--tls-client-ca", config.client_ca_file));
-    options.client_certificate_request = GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
-  }
+  ATTEND_ASSIGN_OR_RETURN(TlsFiles files, ReadTlsFiles(config));
+  ATTEND_ASSIGN_OR_RETURN(const TlsFacts facts, CheckTlsFiles(config, files, absl::Now()));
+  Log(LogLevel::kInfo, "read certificates",
+      {{"not_after", FormatUtc(facts.not_after)},
+       {"chain", absl::StrCat(facts.chain_certificates)},
+       {"client_authorities", absl::StrCat(facts.client_authorities)}});
+  grpc::SslServerCredentialsOptions options(
+      config.client_ca_file.empty() ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
+                                    : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  options.pem_key_cert_pairs.push_back({std::move(files.key), std::move(files.chain)});
+  options.pem_root_certs = std::move(files.client_ca);
   return grpc::SslServerCredentials(options);
 }
 

@@ -12,8 +12,9 @@
 namespace attend {
 
 // What TCP addresses are served with: TLS 1.2 or newer where a certificate is
-// configured, plain text otherwise. Reads the files once. INVALID_ARGUMENT that
-// names the setting whose file cannot be read or holds no PEM.
+// configured, plain text otherwise. Reads and checks the files, once, and logs
+// until when the certificate holds. The errors are those of ReadTlsFiles and
+// CheckTlsFiles.
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
     const TlsConfig& config);
 

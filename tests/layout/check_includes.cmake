@@ -22,7 +22,7 @@ set(may_client attend proto/wire)
 # Foreign headers that have one home: other rooms must not include them.
 set(home_dnnl "^core/linalg/")
 set(home_nlohmann "^(core/weights|server|client)/")
-set(home_openssl "^core/base/")
+set(home_openssl "^(core/base|server/security)/")
 set(home_prometheus "^server/telemetry/")
 set(home_grpc "^(server|client|proto)/")
 set(home_grpcpp "^(server|client|proto)/")

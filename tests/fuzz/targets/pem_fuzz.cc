@@ -1,20 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The files of a certificate, of its key and of the callers' authorities: one text that is all
-// three. OpenSSL parses them when the server listens; here they are read and checked.
+// The files of a certificate, of its key and of the clients' authorities: one text that is all
+// three. What is taken must serve: OpenSSL's own loaders of files, which the checks do not use,
+// must take it as well, since gRPC would only fail later.
+
+#include <openssl/ssl.h>
+
+#include <memory>
 
 #include "absl/strings/match.h"
-#include "server/security/credentials.h"
+#include "absl/time/civil_time.h"
+#include "absl/time/time.h"
+#include "server/security/pem.h"
+#include "server/security/tls_files.h"
 #include "tests/fuzz/targets/fuzz_input.h"
 #include "tests/fuzz/targets/memory_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const absl::string_view text(reinterpret_cast<const char*>(data), size);
-  const attend::MemoryFile file(text);
+  using attend::Require;
+  // The certificates of the corpus hold then.
+  static const absl::Time now = absl::FromCivil(absl::CivilSecond(2030, 1, 1), absl::UTCTimeZone());
+  const attend::MemoryFile file(absl::string_view(reinterpret_cast<const char*>(data), size));
   attend::TlsConfig config;
   config.cert_file = config.key_file = config.client_ca_file = file.path();
-  const auto credentials = attend::MakeServerCredentials(config);
-  attend::Require(credentials.ok() == absl::StrContains(text, "-----BEGIN "),
-                  "files with PEM are taken, others refused");
+  const auto files = attend::ReadTlsFiles(config);
+  if (!files.ok()) return 0;
+  const auto facts = attend::CheckTlsFiles(config, *files, now);
+  if (!facts.ok()) {
+    Require(absl::StartsWith(facts.status().message(), "--tls-"), "errors name the setting");
+    return 0;
+  }
+  Require(facts->chain_certificates > 0 && facts->client_authorities > 0, "counts are right");
+  Require(facts->not_before <= now && now <= facts->not_after, "the certificate holds");
+  const std::unique_ptr<SSL_CTX, attend::OpenSslFree<SSL_CTX_free>> context(
+      SSL_CTX_new(TLS_server_method()));
+  const char* path = config.cert_file.c_str();
+  Require(SSL_CTX_use_certificate_chain_file(context.get(), path) == 1 &&
+              SSL_CTX_use_PrivateKey_file(context.get(), path, SSL_FILETYPE_PEM) == 1 &&
+              SSL_CTX_check_private_key(context.get()) == 1 &&
+              SSL_CTX_load_verify_file(context.get(), path) == 1,
+          "OpenSSL takes what is taken", attend::TakeOpenSslReason());
   return 0;
 }

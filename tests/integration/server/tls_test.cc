@@ -5,17 +5,21 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/integration/server/calls.h"
-#include "tests/integration/server/certificate.h"
 #include "tests/integration/server/server_process.h"
+#include "tests/support/certificate.h"
 
 namespace attend {
 namespace {
 
+using testing::ContainsRegex;
 using testing::HasSubstr;
 
 std::string Write(const std::string& name, const std::string& text) {
@@ -94,16 +98,50 @@ TEST_F(TlsTest, ChecksItsOwnHealth) {
   }
 }
 
+// What the server says when it ends at once, with exit code 1.
+std::string RefusalToStart(std::vector<std::string> flags) {
+  flags.insert(flags.end(), {"--listen=127.0.0.1:0", "--metrics-listen="});
+  Process server(ATTEND_SERVER, flags);
+  EXPECT_EQ(server.Wait(), 1);
+  return server.Output();
+}
+
 TEST_F(TlsTest, RefusesToStartWithFilesThatAreNoPem) {
-  Process missing(ATTEND_SERVER,
-                  {"--tls-cert=/none", key_flag_, "--listen=127.0.0.1:0", "--metrics-listen="});
-  EXPECT_EQ(missing.Wait(), 1);
-  EXPECT_THAT(missing.Output(), HasSubstr("--tls-cert: cannot read /none"));
-  Process garbage(ATTEND_SERVER,
-                  {cert_flag_, absl::StrCat("--tls-key=", Write("garbage.pem", "garbage")),
-                   "--listen=127.0.0.1:0", "--metrics-listen="});
-  EXPECT_EQ(garbage.Wait(), 1);
-  EXPECT_THAT(garbage.Output(), HasSubstr("--tls-key"));
+  EXPECT_THAT(RefusalToStart({"--tls-cert=/none", key_flag_}),
+              HasSubstr("--tls-cert: cannot read /none"));
+  EXPECT_THAT(
+      RefusalToStart({cert_flag_, absl::StrCat("--tls-key=", Write("garbage.pem", "garbage"))}),
+      HasSubstr("garbage.pem holds no private key in PEM"));
+}
+
+// The server said that it was listening, and no connection was ever answered.
+TEST_F(TlsTest, RefusesToStartWithAKeyThatDoesNotServe) {
+  const auto key_flag = [](const std::string& key) {
+    return absl::StrCat("--tls-key=", Write("other_key.pem", key));
+  };
+  EXPECT_THAT(RefusalToStart({cert_flag_, key_flag(EncryptKey(own_.key, "passphrase"))}),
+              HasSubstr("other_key.pem is encrypted"));
+  EXPECT_THAT(RefusalToStart({cert_flag_, key_flag(MakeCertificate().key)}),
+              HasSubstr("other_key.pem is not the key of the certificate"));
+}
+
+TEST_F(TlsTest, RefusesToStartWithACertificateOutsideOfItsDates) {
+  const auto refusal = [](const CertificateSpec& spec) {
+    const Certificate dated = MakeCertificate(spec);
+    return RefusalToStart({absl::StrCat("--tls-cert=", Write("dated.pem", dated.certificate)),
+                           absl::StrCat("--tls-key=", Write("dated_key.pem", dated.key))});
+  };
+  EXPECT_THAT(refusal({.not_after = absl::Now() - absl::Minutes(1)}),
+              HasSubstr("dated.pem holds a certificate that expired at "));
+  EXPECT_THAT(refusal({.not_before = absl::Now() + absl::Minutes(30)}),
+              HasSubstr("dated.pem holds a certificate that is not valid before "));
+}
+
+TEST_F(TlsTest, LogsUntilWhenItsCertificateHolds) {
+  ServerProcess server({cert_flag_, key_flag_, client_ca_flag_});
+  EXPECT_THAT(server.process().Output(),
+              ContainsRegex("info read certificates not_after=\"20.*Z\" chain=\"1\" "
+                            "client_authorities=\"1\""));
 }
 
 }  // namespace

@@ -38,11 +38,14 @@ struct TransportConfig {
   absl::Duration max_connection_age = absl::Minutes(30);
 };
 
+enum class TlsVersion { k12, k13 };
+
 struct TlsConfig {
   std::string cert_file;       // PEM chain; empty: no TLS
   std::string key_file;        // PEM
   std::string client_ca_file;  // PEM; not empty: callers must show a certificate of it
-  bool insecure = false;       // plain text may be taken from other machines
+  TlsVersion min_version = TlsVersion::k12;
+  bool insecure = false;  // plain text may be taken from other machines
 };
 
 struct LifecycleConfig {

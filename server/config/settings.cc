@@ -273,6 +273,9 @@ void AddSecurity(TlsConfig& tls, std::vector<Setting>& settings) {
       Base("Security", "tls-client-ca", "PATH",
            "PEM certificates: callers must show a certificate that one of them signed"),
       tls.client_ca_file));
+  settings.push_back(ChoiceSetting<TlsVersion>(
+      Base("Security", "tls-min-version", "1.2|1.3", "oldest version of TLS that is spoken"),
+      tls.min_version, {{"1.2", TlsVersion::k12}, {"1.3", TlsVersion::k13}}));
 }
 
 void AddTelemetry(TelemetryConfig& telemetry, std::vector<Setting>& settings) {

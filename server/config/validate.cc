@@ -30,6 +30,9 @@ void CheckTls(const TlsConfig& tls, ConfigErrors& errors) {
   if (!tls.client_ca_file.empty() && tls.cert_file.empty()) {
     errors.Add("--tls-client-ca needs --tls-cert and --tls-key");
   }
+  if (tls.min_version != TlsVersion::k12 && tls.cert_file.empty()) {
+    errors.Add("--tls-min-version needs --tls-cert and --tls-key");
+  }
 }
 
 }  // namespace
@@ -38,7 +41,9 @@ void FindContradictions(const ServerConfig& config, ConfigErrors& errors) {
   if (errors.AreUsable({"listen"}) && config.listen.empty()) {
     errors.Add("--listen: none is given");
   }
-  if (errors.AreUsable({"tls-cert", "tls-key", "tls-client-ca"})) CheckTls(config.tls, errors);
+  if (errors.AreUsable({"tls-cert", "tls-key", "tls-client-ca", "tls-min-version"})) {
+    CheckTls(config.tls, errors);
+  }
   if (errors.AreUsable({"insecure", "tls-cert"})) CheckPlainText(config, errors);
   if (config.transport.network_threads == 1) {
     errors.Add(

@@ -85,11 +85,10 @@ int NetworkThreads(const ServerConfig& config) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Listen(const ServerConfig& config,
+                                                             const Certificates* certificates,
                                                              Routes routes,
                                                              std::function<bool()> overloaded,
                                                              int64_t memory_bytes) {
-  ATTEND_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
-                          MakeServerCredentials(config.tls));
   std::unique_ptr<GrpcFront> front(new GrpcFront(
       std::move(routes), {config.transport.max_calls, config.transport.max_caller_calls}));
   std::vector<Listener> listeners;
@@ -109,7 +108,8 @@ absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Listen(const ServerConfig&
         std::make_unique<CallQueue>(builder, front->service_, front->routes_, overloaded, bounds));
   }
   using Type = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
-  front->tcp_ = builder.experimental().AddExternalConnectionAcceptor(Type::FROM_FD, credentials);
+  front->tcp_ = builder.experimental().AddExternalConnectionAcceptor(
+      Type::FROM_FD, MakeServerCredentials(certificates));
   front->unix_ = builder.experimental().AddExternalConnectionAcceptor(
       Type::FROM_FD, grpc::InsecureServerCredentials());
   front->server_ = builder.BuildAndStart();

@@ -17,6 +17,7 @@
 #include "server/config/server_config.h"
 #include "server/net/connections.h"
 #include "server/net/open_calls.h"
+#include "server/security/certificates.h"
 
 namespace attend {
 
@@ -24,9 +25,11 @@ namespace attend {
 class GrpcFront {
  public:
   // Listens, and serves `routes` once Serve is called. What they and `overloaded`, which must be
-  // thread-safe and not block, refer to outlives the front. `memory_bytes` is
+  // thread-safe and not block, refer to outlives the front, and so do `certificates`, which are
+  // nullptr where TCP addresses are served in plain text. `memory_bytes` is
   // ConnectionLimits::memory_bytes. UNAVAILABLE that names the address that cannot be had.
   static absl::StatusOr<std::unique_ptr<GrpcFront>> Listen(const ServerConfig& config,
+                                                           const Certificates* certificates,
                                                            Routes routes,
                                                            std::function<bool()> overloaded,
                                                            int64_t memory_bytes);

@@ -25,6 +25,8 @@
 #include "server/lifecycle/grpc_front.h"
 #include "server/lifecycle/load_layers.h"
 #include "server/lifecycle/port_file.h"
+#include "server/security/certificates.h"
+#include "server/security/ssl_contexts.h"
 #include "server/services/attention_service.h"
 #include "server/services/health_service.h"
 #include "server/services/layer_service.h"
@@ -37,6 +39,9 @@
 
 namespace attend {
 namespace {
+
+// How often the files of certificates are looked at.
+constexpr absl::Duration kCertificateInterval = absl::Seconds(1);
 
 v1::ServerInfo MakeInfo(const ServerConfig& config, Engine& engine) {
   v1::ServerInfo info;
@@ -106,9 +111,12 @@ class ServerImpl final : public Server {
     metrics_.SetEngine(nullptr);
     metrics_.SetConnections(nullptr);
     metrics_.SetOpenCalls(nullptr);
+    metrics_.SetTls(nullptr);
   }
 
   absl::Status Start() {
+    // First, because it takes no time, unlike layers, and often fails.
+    ATTEND_RETURN_IF_ERROR(ReadCertificates());
     const TelemetryConfig& telemetry = config_.telemetry;
     if (!telemetry.metrics_listen.empty()) {
       ATTEND_ASSIGN_OR_RETURN(http_,
@@ -136,7 +144,7 @@ class ServerImpl final : public Server {
         [this](absl::string_view peer) { grpc_->CloseConnection(peer); });
     services_->health.SetServing(true);
     ATTEND_ASSIGN_OR_RETURN(grpc_, GrpcFront::Listen(
-                                       config_, services_->routes,
+                                       config_, certificates_.get(), services_->routes,
                                        [this] { return engine_->Overloaded(); }, planned_bytes_));
     metrics_.SetConnections([this] { return grpc_->connection_stats(); });
     metrics_.SetOpenCalls([this] { return grpc_->call_stats(); });
@@ -185,6 +193,15 @@ class ServerImpl final : public Server {
     return grpc_->CanAccept();
   }
 
+  absl::Status ReadCertificates() {
+    if (config_.tls.cert_file.empty()) return absl::OkStatus();
+    ATTEND_RETURN_IF_ERROR(SetUpSslContexts(config_.tls.min_version));
+    ATTEND_ASSIGN_OR_RETURN(certificates_, Certificates::Read(config_.tls, absl::Now()));
+    metrics_.SetTls([this] { return certificates_->stats(); });
+    certificates_->Watch(kCertificateInterval);
+    return absl::OkStatus();
+  }
+
   // Chooses the sizes that are not set, now that the layers are in memory.
   absl::Status DivideMemory() {
     const ProcessMemory memory = {MemoryLimit(), HeldMemory()};
@@ -211,6 +228,7 @@ class ServerImpl final : public Server {
   std::atomic<Phase> phase_{Phase::kStarting};
   bool drained_ = false;
   Metrics metrics_;
+  std::unique_ptr<Certificates> certificates_;  // nullptr without TLS
   LayerRegistry registry_;
   // gRPC may hold the bytes of an answer, and with them a charge, longer than the call and the
   // server: charges outlive the budget.

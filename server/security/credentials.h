@@ -6,17 +6,15 @@
 
 #include <memory>
 
-#include "absl/status/statusor.h"
-#include "server/config/server_config.h"
+#include "server/security/certificates.h"
 
 namespace attend {
 
-// What TCP addresses are served with: TLS 1.2 or newer where a certificate is
-// configured, plain text otherwise. Reads and checks the files, once, and logs
-// until when the certificate holds. The errors are those of ReadTlsFiles and
-// CheckTlsFiles.
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
-    const TlsConfig& config);
+// What TCP addresses are served with: plain text for nullptr, otherwise TLS 1.2 or newer. Each new
+// connection is served with the certificates in service when it comes; where there are client
+// authorities, callers must show a certificate that one of them signed. Whether there are any must
+// not change. `certificates` outlive the server.
+std::shared_ptr<grpc::ServerCredentials> MakeServerCredentials(const Certificates* certificates);
 
 }  // namespace attend
 

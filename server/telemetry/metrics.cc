@@ -3,6 +3,7 @@
 
 #include <prometheus/text_serializer.h>
 
+#include <optional>
 #include <sstream>
 #include <utility>
 #include <vector>
@@ -84,6 +85,20 @@ Counts GrpcRefusalsByName() {
   return counts;
 }
 
+// Without TLS there is no certificate, and a date of 0 would look like one that has expired.
+std::vector<prometheus::MetricFamily> TlsFamilies(const std::optional<TlsStats>& tls) {
+  const TlsStats stats = tls.value_or(TlsStats());
+  std::vector<prometheus::MetricFamily> families = {
+      GaugeFamily("attend_tls_certificate_not_after_seconds",
+                  "When the server's certificate expires, as Unix time; without TLS there is none.",
+                  absl::ToDoubleSeconds(stats.not_after - absl::UnixEpoch())),
+      CountersBy("result", "attend_tls_reloads_total",
+                 "Changed certificate files that were taken into service or refused.",
+                 {{"ok", stats.reloads_ok}, {"refused", stats.reloads_refused}})};
+  if (!tls) families.front().metric.clear();
+  return families;
+}
+
 }  // namespace
 
 // Values that are read when they are scraped.
@@ -101,6 +116,10 @@ class Metrics::Gauges {
     MutexLock lock(mutex_);
     calls_ = std::move(stats);
   }
+  void SetTls(std::function<TlsStats()> stats) {
+    MutexLock lock(mutex_);
+    tls_ = std::move(stats);
+  }
   void SetLayerCount(int64_t count) {
     MutexLock lock(mutex_);
     layers_ = count;
@@ -110,12 +129,14 @@ class Metrics::Gauges {
     EngineStats stats;
     ConnectionStats connections;
     OpenCallStats calls;
+    std::optional<TlsStats> tls;
     int64_t layers = 0;
     {
       MutexLock lock(mutex_);
       if (engine_ != nullptr) stats = engine_->stats();
       if (connections_) connections = connections_();
       if (calls_) calls = calls_();
+      if (tls_) tls = tls_();
       layers = layers_;
     }
     std::vector<prometheus::MetricFamily> families = {
@@ -158,6 +179,7 @@ class Metrics::Gauges {
                    GrpcRefusalsByName()),
         GaugeFamily("attend_layers", "Layers that the server holds.", static_cast<double>(layers)),
     };
+    for (prometheus::MetricFamily& family : TlsFamilies(tls)) families.push_back(std::move(family));
     for (prometheus::MetricFamily& family : ProcessMetrics()) families.push_back(std::move(family));
     return families;
   }
@@ -167,6 +189,7 @@ class Metrics::Gauges {
   const Engine* engine_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::function<ConnectionStats()> connections_ ABSL_GUARDED_BY(mutex_);
   std::function<OpenCallStats()> calls_ ABSL_GUARDED_BY(mutex_);
+  std::function<TlsStats()> tls_ ABSL_GUARDED_BY(mutex_);
   int64_t layers_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
@@ -333,6 +356,10 @@ void Metrics::SetOpenCalls(std::function<OpenCallStats()> stats) {
 
 void Metrics::SetConnections(std::function<ConnectionStats()> stats) {
   gauges_->SetConnections(std::move(stats));
+}
+
+void Metrics::SetTls(std::function<TlsStats()> stats) {
+  gauges_->SetTls(std::move(stats));
 }
 
 void Metrics::SetLayerCount(int64_t count) {

@@ -18,6 +18,7 @@
 #include "server/net/connections.h"
 #include "server/net/open_calls.h"
 #include "server/telemetry/method.h"
+#include "server/telemetry/tls_stats.h"
 
 namespace attend {
 
@@ -53,6 +54,7 @@ class Metrics final : public BatchObserver {
   void SetEngine(const Engine* engine);
   void SetConnections(std::function<ConnectionStats()> stats);
   void SetOpenCalls(std::function<OpenCallStats()> stats);
+  void SetTls(std::function<TlsStats()> stats);
   void SetLayerCount(int64_t count);
 
   // Everything in Prometheus' text format.

@@ -163,6 +163,8 @@ TEST(CommandLineTest, TakesZeroForSizesThatAreChosenAtStart) {
 TEST(CommandLineTest, RefusesSettingsThatContradictEachOther) {
   ExpectRefused(Parse({"--tls-cert=x"}), "--tls-key", "together");
   ExpectRefused(Parse({"--tls-client-ca=x"}), "--tls-client-ca", "needs");
+  ExpectRefused(Parse({"--tls-min-version=1.3"}), "--tls-min-version", "needs");
+  ExpectRefused(Parse({"--tls-min-version=1.1"}), "--tls-min-version", "must be 1.2 or 1.3");
   ExpectRefused(Parse({"--max-in-flight-bytes=1MiB", "--max-request-bytes=1MiB"}),
                 "--max-request-bytes", "never run");
   // The engine retains an eighth.
@@ -306,7 +308,8 @@ TEST(CommandLineTest, ReadsBackEverySettingThatItPrints) {
       {"matmul", "panels"},
       {"metrics-listen", ""},
       {"log-format", "json"},
-      {"log-level", "error"}};
+      {"log-level", "error"},
+      {"tls-min-version", "1.3"}};
   ServerConfig config;
   std::vector<Setting> settings = MakeSettings(config);
   for (Setting& setting : settings) {

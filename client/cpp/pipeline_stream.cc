@@ -221,7 +221,7 @@ std::optional<absl::Duration> PipelineStream::DelayAfter(const PipelineItem& ite
   const FailureKind kind = Classify(error.code(), error.message(), answer.details);
   shared_.load->RecordFailure(kind, pushback);
   // A server that drains is of no use later, and no other is at the end of this stream.
-  if (kind == FailureKind::kUnavailable) return std::nullopt;
+  if (kind == FailureKind::kUnavailable || kind == FailureKind::kDraining) return std::nullopt;
   const absl::Duration left = item.deadline - shared_.pacer.Now();
   const Failure failure = {kind, pushback, item.attempts, left, shared_.load->AllowsRetry()};
   return RetryDelay(shared_.retry, failure, shared_.pacer.Uniform());

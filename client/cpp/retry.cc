@@ -17,6 +17,9 @@ constexpr absl::string_view kResetForLoad = "RST_STREAM with error code 11";
 // The domain of the server's own errors.
 constexpr absl::string_view kDomain = "attend";
 
+// The reason of a server that shuts down.
+constexpr absl::string_view kDrainingReason = "DRAINING";
+
 bool IsOverload(absl::string_view message, const ErrorDetails& details) {
   if (details.pushback.has_value()) return true;
   return details.domain != kDomain && absl::StrContains(message, kResetForLoad);
@@ -28,7 +31,9 @@ FailureKind Classify(absl::StatusCode code, absl::string_view message,
                      const ErrorDetails& details) {
   switch (code) {
     case absl::StatusCode::kUnavailable:
-      return FailureKind::kUnavailable;
+      return details.domain == kDomain && details.reason == kDrainingReason
+                 ? FailureKind::kDraining
+                 : FailureKind::kUnavailable;
     case absl::StatusCode::kResourceExhausted:
       return IsOverload(message, details) ? FailureKind::kOverloaded : FailureKind::kRejected;
     case absl::StatusCode::kDeadlineExceeded:
@@ -41,7 +46,7 @@ FailureKind Classify(absl::StatusCode code, absl::string_view message,
 
 std::optional<absl::Duration> RetryDelay(const RetryPolicy& policy, const Failure& failure,
                                          double uniform) {
-  if (failure.kind != FailureKind::kUnavailable && failure.kind != FailureKind::kOverloaded) {
+  if (failure.kind == FailureKind::kRejected || failure.kind == FailureKind::kExpired) {
     return std::nullopt;
   }
   if (failure.attempts >= policy.max_attempts || !failure.within_budget) return std::nullopt;

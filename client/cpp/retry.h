@@ -16,13 +16,15 @@ namespace attend::client::internal {
 enum class FailureKind {
   kRejected,     // the call itself is wrong, whatever the load: never retried
   kExpired,      // the deadline passed or the caller cancelled: never retried
-  kUnavailable,  // the server is starting, draining or unreachable: retried
+  kUnavailable,  // the server is starting or unreachable: retried
+  kDraining,     // the server refused because it shuts down: retried, at no cost to the budget
   kOverloaded,   // the server refused for its load: retried
 };
 
 // RESOURCE_EXHAUSTED is kOverloaded with a pushback, and where gRPC's stream
 // was reset with ENHANCE_YOUR_CALM before the server could answer. Otherwise
-// the message is too large, and it is kRejected. Pure.
+// the message is too large, and it is kRejected. UNAVAILABLE is kDraining where the server says so.
+// Pure.
 FailureKind Classify(absl::StatusCode code, absl::string_view message, const ErrorDetails& details);
 
 // A failed attempt.

@@ -45,7 +45,11 @@ struct RetryPolicy {
   // than max_tokens / 2 are left. So a client whose calls all fail makes at most
   // max_tokens / 2 retries, and otherwise token_ratio retries per success.
   // 0 max_tokens: never retry.
-  double max_tokens = 10;
+  // A refusal of a server that shuts down (reason DRAINING) takes none: it says
+  // nothing about the load, and every call in flight may meet it at once. By
+  // default a client can also lose the connection under 50 calls in flight, as
+  // where a server ends, and retry them all.
+  double max_tokens = 100;
   double token_ratio = 0.1;
 };
 

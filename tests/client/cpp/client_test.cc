@@ -197,7 +197,8 @@ TEST(ClientTest, AllCallsOfAClientShareOneRetryBudget) {
   FakeServer server;
   server.service.set_hook(FailFirst(1 << 20, grpc::StatusCode::UNAVAILABLE));
   FakePacer pacer;
-  const auto client = CreateClient({.targets = {server.address()}}, pacer);
+  const auto client =
+      CreateClient({.targets = {server.address()}, .retry = {.max_tokens = 10}}, pacer);
   constexpr int kRequests = 100;
   for (int i = 0; i < kRequests; ++i) {
     EXPECT_TRUE(absl::IsUnavailable(client->Call(SmallRequest()).status()));

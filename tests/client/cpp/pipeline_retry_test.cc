@@ -102,7 +102,8 @@ TEST(PipelineRetryTest, CallsAndPipelinesShareOneRetryBudget) {
   server.service.set_pipeline_hook(
       RefuseFirst(1, grpc::StatusCode::RESOURCE_EXHAUSTED, 1, &received));
   FakePacer pacer;
-  const auto client = CreateClient({.targets = {server.address()}}, pacer);
+  const auto client =
+      CreateClient({.targets = {server.address()}, .retry = {.max_tokens = 10}}, pacer);
   for (int i = 0; i < 3; ++i) EXPECT_FALSE(client->Call(RequestOf(1)).ok());  // it is used up
   const absl::Status status = OpenPipeline(*client)->AsyncCall(RequestOf(1)).get().status();
   EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;

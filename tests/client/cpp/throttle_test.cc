@@ -98,6 +98,18 @@ TEST_F(LoadControlTest, FailuresThatAreNotRetriedLeaveTheBudget) {
   EXPECT_FALSE(load_.AllowsRetry());
 }
 
+// The calls in flight of a whole rolling restart would use up the budget, and then fail.
+TEST_F(LoadControlTest, AServerThatDrainsTakesNothingFromTheBudget) {
+  Fail(FailureKind::kDraining);
+  EXPECT_TRUE(load_.AllowsRetry());
+  EXPECT_TRUE(load_.Admit());
+}
+
+TEST_F(LoadControlTest, FiftyCallsThatLoseTheirConnectionTogetherAreAllRetried) {
+  for (int i = 0; i < 49; ++i) load_.RecordFailure(FailureKind::kUnavailable, {});
+  EXPECT_TRUE(load_.AllowsRetry());
+}
+
 TEST_F(LoadControlTest, AServerThatForbidsRetriesTakesFromTheBudget) {
   Fail(FailureKind::kRejected, Milliseconds(-1));
   EXPECT_FALSE(load_.AllowsRetry());

@@ -131,7 +131,8 @@ ServerProcess::ServerProcess(const std::string& program, std::vector<std::string
     std::abort();
   }
   const nlohmann::json addresses = nlohmann::json::parse(ReadFile(port_file));
-  tcp_ = addresses.at("grpc").at(0);
+  addresses_ = addresses.at("grpc").get<std::vector<std::string>>();
+  tcp_ = addresses_.at(0);
   metrics_ = addresses.at("metrics");
 }
 

@@ -53,6 +53,8 @@ class ServerProcess {
   const std::string& tcp() const { return tcp_; }
   const std::string& unix_socket() const { return unix_; }
   const std::string& metrics_address() const { return metrics_; }
+  // Those of gRPC: tcp(), unix_socket(), then those of the flags.
+  const std::vector<std::string>& addresses() const { return addresses_; }
 
   // Returns a channel with its own connection.
   std::shared_ptr<grpc::Channel> Channel() const { return Channel(tcp_); }
@@ -73,6 +75,7 @@ class ServerProcess {
  private:
   std::unique_ptr<Process> process_;
   std::string tcp_, unix_, metrics_;
+  std::vector<std::string> addresses_;
 };
 
 // A server whose engine can be held between two tasks for as long as a test needs it busy. To be

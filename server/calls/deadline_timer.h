@@ -14,6 +14,10 @@
 
 namespace attend {
 
+// The time beyond its deadline that an answer or a status has to leave, before its stream or
+// connection is ended.
+inline constexpr absl::Duration kReturnTime = absl::Milliseconds(100);
+
 // What has a deadline.
 class Expirable {
  public:

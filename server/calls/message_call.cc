@@ -45,8 +45,8 @@ void MessageCall::OnReadDone(bool ok) {
   End(response);
 }
 
-void MessageCall::OnCancel() {
-  if (!ended_) End(CallerLeftError());
+void MessageCall::OnCancel(const absl::Status& why) {
+  if (!ended_) End(why);
 }
 
 void MessageCall::OnDone() {

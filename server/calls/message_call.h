@@ -72,7 +72,7 @@ class MessageCall final : public Call {
  private:
   void Start() override { rpc_.Read(request_); }
   void OnReadDone(bool ok) override;
-  void OnCancel() override;
+  void OnCancel(const absl::Status& why) override;
   void OnDone() override;
 
   void End(const absl::StatusOr<grpc::ByteBuffer>& response);

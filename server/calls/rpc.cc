@@ -1,16 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/calls/rpc.h"
 
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/caller_table.h"
+#include "core/base/clock.h"
+#include "core/base/mutex.h"
 #include "core/base/quoted.h"
 #include "core/base/status.h"
+#include "core/batching/end_status.h"
 #include "core/engine/failures.h"
+#include "server/calls/call_record.h"
 #include "server/calls/wire_status.h"
 
 namespace attend {
+namespace {
+
+absl::Status StalledError(absl::Duration max) {
+  return MakeError(absl::StatusCode::kDeadlineExceeded, "EXPIRED", "",
+                   absl::StrCat("a message of the stream was under way for longer than ",
+                                absl::FormatDuration(max)));
+}
+
+}  // namespace
+
+// What the timer knows of a call, which may end meanwhile.
+class Rpc::Alarm final : public Expirable {
+ public:
+  explicit Alarm(Rpc& rpc) : rpc_(&rpc) {}
+
+  void OnDeadline() override {
+    MutexLock lock(mutex_);
+    if (rpc_ != nullptr) rpc_->Ring();
+  }
+
+  // The call ends: it is not told any more.
+  void Close() {
+    MutexLock lock(mutex_);
+    rpc_ = nullptr;
+  }
+
+ private:
+  Mutex mutex_;
+  Rpc* rpc_ ABSL_GUARDED_BY(mutex_);
+};
 
 void Rpc::Accept(CallSource& source) {
   auto rpc = std::unique_ptr<Rpc>(new Rpc(source));
@@ -31,6 +66,10 @@ Rpc::Rpc(CallSource& source) : source_(source) {
 }
 
 Rpc::~Rpc() {
+  if (alarm_ != nullptr) {
+    alarm_->Close();
+    source_.bounds.timer->Remove(alarm_entry_);
+  }
   if (counted_) source_.bounds.open_calls->Leave(caller_);
   source_.live.Remove();
 }
@@ -51,7 +90,12 @@ void Rpc::FindCall() {
     ATTEND_RETURN_IF_ERROR(Admit());
     ATTEND_RETURN_IF_ERROR(CheckHeaders());
     const auto route = source_.routes.find(context_.method());
-    if (route != source_.routes.end()) call_ = route->second(*this);
+    if (route == source_.routes.end()) return absl::OkStatus();
+    if (source_.bounds.timer != nullptr) {
+      alarm_ = std::make_shared<Alarm>(*this);
+      SetAlarm(deadline_);
+    }
+    call_ = route->second(*this);
     return absl::OkStatus();
   });
   if (call_ != nullptr) return;
@@ -65,7 +109,8 @@ void Rpc::FindCall() {
 absl::Status Rpc::Admit() {
   const std::string peer = context_.peer();
   caller_ = CallerName(peer);
-  if (source_.bounds.find_meter) meter_ = source_.bounds.find_meter(peer);
+  deadline_ = Clock::Steady().Now() + TimeLeft(context_, source_.bounds.max_deadline);
+  if (source_.bounds.find_meter) progress_.SetMeter(source_.bounds.find_meter(peer));
   if (source_.bounds.open_calls == nullptr) return absl::OkStatus();
   ATTEND_RETURN_IF_ERROR(source_.bounds.open_calls->Enter(caller_));
   counted_ = true;
@@ -88,10 +133,7 @@ absl::Status Rpc::CheckHeaders() {
 void Rpc::Read(grpc::ByteBuffer& message) {
   operations_.fetch_add(1);
   message_ = &message;
-  // What cannot be metered for want of memory is received all the same.
-  if (meter_ != nullptr && !CatchFailures([this] { awaited_ = meter_->Begin(); }).ok()) {
-    meter_ = nullptr;
-  }
+  progress_.BeginRead();
   stream_.Read(&message, &read_);
 }
 
@@ -99,26 +141,29 @@ void Rpc::Write(const grpc::ByteBuffer& message, bool more_follows) {
   grpc::WriteOptions options;
   if (more_follows) options.set_buffer_hint();
   operations_.fetch_add(1);
+  progress_.BeginWrite();
   stream_.Write(message, options, &written_);
 }
 
 void Rpc::WriteAndFinish(const grpc::ByteBuffer& message, const grpc::Status& status) {
+  ended_.store(true);
   stream_.WriteAndFinish(message, grpc::WriteOptions(), status, &finished_);
 }
 
 void Rpc::Finish(const grpc::Status& status) {
+  ended_.store(true);
+  progress_.BeginWrite();
   stream_.Finish(status, &finished_);
 }
 
 void Rpc::OnRead(bool ok) {
-  if (meter_ != nullptr) {
-    meter_->End(awaited_, ok && message_->Valid() ? static_cast<int64_t>(message_->Length()) : 0);
-  }
+  progress_.EndRead(ok && message_->Valid() ? static_cast<int64_t>(message_->Length()) : 0);
   call_->OnReadDone(ok);
   Release();
 }
 
 void Rpc::OnWritten(bool ok) {
+  progress_.EndWrite();
   call_->OnWriteDone(ok);
   Release();
 }
@@ -128,7 +173,41 @@ void Rpc::OnFinished(bool /*ok*/) {
 }
 
 void Rpc::OnDone(bool /*ok*/) {
-  if (call_ != nullptr && context_.IsCancelled()) call_->OnCancel();
+  if (context_.IsCancelled()) TellOfCancel(CallerLeftError());
+  Release();
+}
+
+void Rpc::TellOfCancel(const absl::Status& why) {
+  if (call_ != nullptr && !std::exchange(told_, true)) call_->OnCancel(why);
+}
+
+void Rpc::SetAlarm(absl::Time time) {
+  alarm_entry_ = source_.bounds.timer->Add(time, alarm_);
+}
+
+// The call is alive, because its destructor waits for the alarm's lock.
+void Rpc::Ring() {
+  if (!CatchFailures([this] { ring_.emplace(); }).ok()) return Cancel();
+  int operations = operations_.load();
+  do {
+    if (operations == 0) return;  // the last one has just ended
+  } while (!operations_.compare_exchange_weak(operations, operations + 1));
+  ring_->Set(source_.queue.get(), std::chrono::system_clock::now(), &rung_);
+}
+
+void Rpc::OnAlarm(bool /*ok*/) {
+  const bool stream = call_ != nullptr && call_->IsStream();
+  const absl::Duration max = source_.bounds.max_deadline;
+  absl::Duration again = max;
+  if (overdue_ || !stream || progress_.IsStalled()) {
+    const bool leaving = ended_.load();  // its answer or status should have left
+    TellOfCancel(stream ? StalledError(max) : ExpiredError());
+    if (overdue_ || leaving) Cancel();
+    overdue_ = true;
+    again = kReturnTime;
+  }
+  // What cannot be looked at once more for want of memory ends now.
+  if (!CatchFailures([&] { SetAlarm(Clock::Steady().Now() + again); }).ok()) Cancel();
   Release();
 }
 

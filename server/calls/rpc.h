@@ -3,6 +3,7 @@
 #define ATTEND_SERVER_CALLS_RPC_H_
 
 #include <grpc/grpc.h>
+#include <grpcpp/alarm.h>
 #include <grpcpp/completion_queue.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/server_context.h>
@@ -13,11 +14,15 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "server/calls/call_progress.h"
 #include "server/calls/calls_in_flight.h"
+#include "server/calls/deadline_timer.h"
 #include "server/net/open_calls.h"
 #include "server/net/upload_meter.h"
 
@@ -40,12 +45,17 @@ class Call {
   // Rpc::Write has ended. Not `ok`: the call is over.
   virtual void OnWriteDone(bool /*ok*/) {}
 
-  // The caller is gone, or gRPC saw its deadline pass. The call must still be ended.
-  virtual void OnCancel() = 0;
+  // The caller is gone, or the deadline has passed. The call must be ended with `why`, unless it
+  // has been ended. Called at most once.
+  virtual void OnCancel(const absl::Status& why) = 0;
 
   // The call was ended and gRPC has let go of its messages. The Rpc lives until this returns and
   // no longer.
   virtual void OnDone() {}
+
+  // Whether more than one message may come or go, so that the deadline is not that of the whole
+  // call. Always the same.
+  virtual bool IsStream() const { return false; }
 };
 
 // Makes what answers one call. May throw: the call is then refused.
@@ -61,6 +71,8 @@ inline constexpr int kMaxHeaderBytes = 8 << 10;
 struct CallBounds {
   OpenCalls* open_calls = nullptr;  // nullptr: any number
   FindUploadMeter find_meter;       // empty: messages are not metered
+  DeadlineTimer* timer = nullptr;   // nullptr: nothing ends at a deadline
+  absl::Duration max_deadline = absl::InfiniteDuration();
 };
 
 // What the calls that one thread takes share. Of that thread, but for `live`.
@@ -77,6 +89,10 @@ struct CallSource {
 // One call as gRPC holds it, from its headers on. It must be ended exactly once, by Finish or
 // WriteAndFinish; nothing may be started after that. One Read and one Write may be under way at
 // once. They may be started on any thread and do not block.
+//
+// A unary call ends at its deadline, whatever it waits for. A stream may stay open, but a message
+// of which more has come than an idle stream holds, and an answer, may each take as long as
+// CallBounds::max_deadline; past that, and twice that at most, the stream ends.
 class Rpc {
  public:
   // Has a call wait for its caller. It deletes itself when it has ended, or when the server stops.
@@ -93,6 +109,9 @@ class Rpc {
 
   // Who calls, as CallerName tells callers apart.
   const std::string& caller() const { return caller_; }
+
+  // Steady; that of the caller, but no later than CallBounds::max_deadline from the headers on.
+  absl::Time deadline() const { return deadline_; }
 
   // OnReadDone(true) follows when `message` holds the next message. `message` must live until
   // OnReadDone. From here on the caller may send all of that message, however large.
@@ -115,6 +134,8 @@ class Rpc {
     void (Rpc::*run)(bool ok);
   };
 
+  class Alarm;
+
   explicit Rpc(CallSource& source);
   ~Rpc();
   friend std::default_delete<Rpc>;
@@ -124,10 +145,16 @@ class Rpc {
   void OnWritten(bool ok);
   void OnFinished(bool ok);
   void OnDone(bool ok);
+  void OnAlarm(bool ok);
   void FindCall();
   // OpenCalls::Enter, the meter of the call's connection.
   absl::Status Admit();
   absl::Status CheckHeaders();
+  // Has OnAlarm called at a steady time. May throw std::bad_alloc.
+  void SetAlarm(absl::Time time);
+  // Has OnAlarm called now. On the timer's thread.
+  void Ring();
+  void TellOfCancel(const absl::Status& why);
   // One operation fewer is under way. The last one ends the Rpc.
   void Release();
 
@@ -135,18 +162,25 @@ class Rpc {
   grpc::GenericServerContext context_;
   grpc::GenericServerAsyncReaderWriter stream_{&context_};
   std::string caller_;
-  bool counted_ = false;                // in CallBounds::open_calls
-  std::shared_ptr<UploadMeter> meter_;  // of its connection, if that has one
-  uint64_t awaited_ = 0;                // the message in `meter_`
+  bool counted_ = false;  // in CallBounds::open_calls
+  CallProgress progress_;
   grpc::ByteBuffer* message_ = nullptr;
   std::shared_ptr<Call> call_;  // nullptr: there is no such method, or no memory
   // Under way. From the start on these are the call's end and gRPC's notice of it.
   std::atomic<int> operations_{2};
+  absl::Time deadline_;
+  std::shared_ptr<Alarm> alarm_;  // nullptr: there is no timer
+  DeadlineTimer::Entry alarm_entry_;
+  std::optional<grpc::Alarm> ring_;  // of the timer's thread
+  std::atomic<bool> ended_{false};   // by Finish or WriteAndFinish
+  bool told_ = false;                // Call::OnCancel was called
+  bool overdue_ = false;             // the deadline has passed
   Event arrived_{*this, &Rpc::OnArrived};
   Event read_{*this, &Rpc::OnRead};
   Event written_{*this, &Rpc::OnWritten};
   Event finished_{*this, &Rpc::OnFinished};
   Event done_{*this, &Rpc::OnDone};
+  Event rung_{*this, &Rpc::OnAlarm};
 };
 
 }  // namespace attend

@@ -65,7 +65,7 @@ void AddServing(ServerConfig& config, std::vector<Setting>& settings) {
   settings.push_back(DurationSetting(
       Base("Serving", "max-deadline", "DURATION",
            "upper limit for a call's deadline, from its headers to the last byte of "
-           "its answer; used for calls that set none"),
+           "its answer; used for calls that set none; of a stream, how long one message may take"),
       config.lifecycle.max_deadline, absl::Milliseconds(1), kDay));
   settings.push_back(
       DurationSetting(Base("Serving", "drain-delay", "DURATION",

@@ -86,7 +86,7 @@ int NetworkThreads(const ServerConfig& config) {
 
 absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Listen(const ServerConfig& config,
                                                              const Certificates* certificates,
-                                                             Routes routes,
+                                                             Routes routes, DeadlineTimer& timer,
                                                              std::function<bool()> overloaded,
                                                              int64_t memory_bytes) {
   std::unique_ptr<GrpcFront> front(new GrpcFront(
@@ -100,9 +100,12 @@ absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Listen(const ServerConfig&
   grpc::ServerBuilder builder;
   SetTransport(config.transport, config.lifecycle.max_deadline, builder);
   builder.RegisterAsyncGenericService(&front->service_);
-  const CallBounds bounds = {&front->open_calls_, [front = front.get()](absl::string_view peer) {
-                               return front->connections_->FindMeter(peer);
-                             }};
+  const CallBounds bounds = {
+      .open_calls = &front->open_calls_,
+      .find_meter = [front = front.get()](
+                        absl::string_view peer) { return front->connections_->FindMeter(peer); },
+      .timer = &timer,
+      .max_deadline = config.lifecycle.max_deadline};
   for (int i = 0; i < NetworkThreads(config); ++i) {
     front->queues_.push_back(
         std::make_unique<CallQueue>(builder, front->service_, front->routes_, overloaded, bounds));

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "server/calls/call_queue.h"
+#include "server/calls/deadline_timer.h"
 #include "server/config/server_config.h"
 #include "server/net/connections.h"
 #include "server/net/open_calls.h"
@@ -25,12 +26,13 @@ namespace attend {
 class GrpcFront {
  public:
   // Listens, and serves `routes` once Serve is called. What they and `overloaded`, which must be
-  // thread-safe and not block, refer to outlives the front, and so do `certificates`, which are
-  // nullptr where TCP addresses are served in plain text. `memory_bytes` is
-  // ConnectionLimits::memory_bytes. UNAVAILABLE that names the address that cannot be had.
+  // thread-safe and not block, refer to outlives the front, as do `timer`, which tells calls their
+  // deadlines, and `certificates`, which are nullptr where TCP addresses are served in plain text.
+  // `memory_bytes` is ConnectionLimits::memory_bytes. UNAVAILABLE that names the address that
+  // cannot be had.
   static absl::StatusOr<std::unique_ptr<GrpcFront>> Listen(const ServerConfig& config,
                                                            const Certificates* certificates,
-                                                           Routes routes,
+                                                           Routes routes, DeadlineTimer& timer,
                                                            std::function<bool()> overloaded,
                                                            int64_t memory_bytes);
   ~GrpcFront() { Shutdown(); }

@@ -19,6 +19,7 @@
 #include "core/linalg/panel_prefetch.h"
 #include "core/simd/cpu.h"
 #include "server/calls/calls_in_flight.h"
+#include "server/calls/deadline_timer.h"
 #include "server/codec/limits.h"
 #include "server/config/memory_plan.h"
 #include "server/config/validate.h"
@@ -79,7 +80,7 @@ int64_t CallerBytes(const ServerConfig& config) {
 struct Services {
   Services(const ServerConfig& config, const LayerRegistry& registry, Engine& engine,
            Metrics& metrics, std::function<void(absl::string_view peer)> close_connection)
-      : attention(engine, metrics, calls,
+      : attention(engine, metrics, calls, timer,
                   {config.transport.max_request_bytes,
                    config.lifecycle.max_deadline,
                    {static_cast<size_t>(engine.shape_limits().max_sequences),
@@ -97,6 +98,7 @@ struct Services {
   AttentionService attention;
   HealthService health;
   Routes routes;
+  DeadlineTimer timer{Clock::Steady()};  // its thread uses the above
 };
 
 class ServerImpl final : public Server {
@@ -143,9 +145,10 @@ class ServerImpl final : public Server {
         config_, registry_, *engine_, metrics_,
         [this](absl::string_view peer) { grpc_->CloseConnection(peer); });
     services_->health.SetServing(true);
-    ATTEND_ASSIGN_OR_RETURN(grpc_, GrpcFront::Listen(
-                                       config_, certificates_.get(), services_->routes,
-                                       [this] { return engine_->Overloaded(); }, planned_bytes_));
+    ATTEND_ASSIGN_OR_RETURN(grpc_,
+                            GrpcFront::Listen(
+                                config_, certificates_.get(), services_->routes, services_->timer,
+                                [this] { return engine_->Overloaded(); }, planned_bytes_));
     metrics_.SetConnections([this] { return grpc_->connection_stats(); });
     metrics_.SetOpenCalls([this] { return grpc_->call_stats(); });
     ATTEND_RETURN_IF_ERROR(grpc_->Serve());

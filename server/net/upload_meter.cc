@@ -14,31 +14,65 @@ constexpr int64_t kBytesPerFrameByte = 64;
 
 }  // namespace
 
-uint64_t UploadMeter::Begin() {
+uint64_t UploadMeter::Begin(UploadMark begins) {
   MutexLock lock(mutex_);
-  began_.emplace_hint(began_.end(), next_message_, Unexplained());
+  const int64_t now = Unexplained();
+  const int64_t before = std::min(last_, now);
+  awaited_.emplace_hint(awaited_.end(), next_message_,
+                        Awaited{now, {std::min(begins.unexplained, before)}});
+  last_ = now;
   return next_message_++;
 }
 
-void UploadMeter::End(uint64_t message, int64_t bytes) {
+UploadMark UploadMeter::End(uint64_t message, int64_t bytes) {
   MutexLock lock(mutex_);
-  began_.erase(message);
-  if (bytes > 0) explained_ += bytes + bytes / kBytesPerFrameByte + kHeaderBytes;
+  const auto found = awaited_.find(message);
+  if (found == awaited_.end()) return {};  // after Close
+  UploadMark next = found->second.begins;
+  awaited_.erase(found);
+  if (bytes > 0) {
+    explained_ += bytes + bytes / kBytesPerFrameByte + kHeaderBytes;
+    last_ = Unexplained();
+    next.unexplained = std::min(next.unexplained, last_);
+    return next;
+  }
+  return GiveUp();
+}
+
+void UploadMeter::Skip() {
+  MutexLock lock(mutex_);
+  GiveUp();
+}
+
+UploadMark UploadMeter::GiveUp() {
+  last_ = Unexplained();
+  for (auto& [number, awaited] : awaited_) awaited.begins = {last_};
+  return {last_};
 }
 
 int64_t UploadMeter::UnfinishedBytes() {
   MutexLock lock(mutex_);
-  if (began_.empty()) return 0;
+  if (awaited_.empty()) return 0;
   const int64_t now = Unexplained();
-  int64_t& oldest = began_.begin()->second;
+  int64_t& oldest = awaited_.begin()->second.unexplained;
   oldest = std::min(oldest, now);  // what was assumed too much must not hide later bytes
   return now - oldest;
+}
+
+int64_t UploadMeter::BytesOf(uint64_t message) {
+  MutexLock lock(mutex_);
+  const auto found = awaited_.find(message);
+  if (found == awaited_.end()) return 0;
+  const int64_t now = Unexplained();
+  int64_t& begins = found->second.begins.unexplained;
+  begins = std::min(begins, now);
+  return now - begins;
 }
 
 void UploadMeter::Close() {
   MutexLock lock(mutex_);
   received_ = nullptr;
-  began_.clear();
+  awaited_.clear();
 }
 
 int64_t UploadMeter::Unexplained() {

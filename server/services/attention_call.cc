@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/services/attention_call.h"
 
-#include <grpc/grpc.h>
-
 #include <utility>
 
 #include "core/base/status.h"
-#include "core/batching/end_status.h"
 #include "core/engine/failures.h"
 #include "server/calls/wire_status.h"
 #include "server/codec/byte_buffer.h"
@@ -18,16 +15,13 @@ AttentionCall::AttentionCall(AttentionContext& shared, const AttentionMethod& me
       method_(method),
       rpc_(rpc),
       record_(shared.metrics, method.method, rpc.context()),
-      deadline_(record_.start() + TimeLeft(rpc.context(), shared.limits.max_deadline)),
+      deadline_(rpc.deadline()),
       caller_(shared.callers.Enter(rpc.caller())) {
   shared_.calls.Add();
 }
 
 void AttentionCall::Start() {
-  const absl::Status refused = CatchFailures([&] {
-    deadline_entry_ = shared_.timer.Add(deadline_, weak_from_this());
-    return shared_.engine.Admit(caller_.id());
-  });
+  const absl::Status refused = CatchFailures([&] { return shared_.engine.Admit(caller_.id()); });
   if (!refused.ok()) return End(refused);
   rpc_.Read(request_);
 }
@@ -94,37 +88,15 @@ void AttentionCall::OnFinished(absl::StatusOr<Response> response) {
   }
 }
 
-void AttentionCall::OnDeadline() {
-  if (TakeEnd()) {
-    Abandon();
-    return rpc_.Finish(record_.End(ExpiredError()));
-  }
-  // The caller has not read its answer. The lock keeps OnDone from returning, and
-  // with it gRPC's call alive, until it has another reference.
-  grpc_call* call = nullptr;
-  {
-    MutexLock lock(mutex_);
-    if (done_) return;
-    call = rpc_.context().c_call();
-    grpc_call_ref(call);
-    if (sending_) EnsureReturn(shared_, answer_, deadline_, rpc_.context());
-  }
-  grpc_call_cancel(call, nullptr);
-  grpc_call_unref(call);
-}
-
-// The caller is gone, or gRPC's own timer saw its deadline pass.
-void AttentionCall::OnCancel() {
-  End(CallerLeftError());
+void AttentionCall::OnCancel(const absl::Status& why) {
+  End(why);
+  MutexLock lock(mutex_);
+  if (sending_) EnsureReturn(shared_, answer_, deadline_, rpc_.context());
 }
 
 void AttentionCall::OnDone() {
-  {
-    MutexLock lock(mutex_);
-    done_ = true;
-  }
+  { MutexLock lock(mutex_); }  // the answer has been handed over, see OnFinished
   record_.OnDone();
-  shared_.timer.Remove(deadline_entry_);
   request_.Clear();
   answer_.bytes.Clear();
   EnsureReturn(shared_, answer_, deadline_, rpc_.context());

@@ -12,7 +12,6 @@
 #include "core/base/mutex.h"
 #include "core/engine/engine.h"
 #include "server/calls/call_record.h"
-#include "server/calls/deadline_timer.h"
 #include "server/calls/rpc.h"
 #include "server/services/attention_context.h"
 
@@ -20,28 +19,23 @@ namespace attend {
 
 // One unary call. It begins with the headers and can be refused before its message is read.
 //
-// Life: the Rpc owns the call until OnDone. The engine's callback and, while
-// it tells the call, the timer share it, because both may come after that; all
-// they may touch then are its own members and the metrics.
+// Life: the Rpc owns the call until OnDone. The engine's callback shares it, because it may come
+// after that; all that it may touch then are the call's own members and the metrics.
 //
-// Threads: OnDeadline, OnCancel, OnReadDone and the engine's callback race.
-// The first of them that ends the call, by TakeEnd, gives gRPC its one Finish and
-// alone uses `record_` and `answer_`. No lock is held while the engine is called,
-// which may call back on the same thread, nor while gRPC is, but for the start of an
-// answer.
-class AttentionCall final : public Call,
-                            public Expirable,
-                            public std::enable_shared_from_this<AttentionCall> {
+// Threads: the engine's callback races with OnCancel and OnReadDone. The first of them that ends
+// the call, by TakeEnd, gives gRPC its one Finish and alone uses `record_` and `answer_`. No lock
+// is held while the engine is called, which may call back on the same thread, nor while gRPC is,
+// but for the start of an answer.
+class AttentionCall final : public Call, public std::enable_shared_from_this<AttentionCall> {
  public:
   AttentionCall(AttentionContext& shared, const AttentionMethod& method, Rpc& rpc);
 
  private:
   void Start() override;
   void OnReadDone(bool ok) override;
-  void OnCancel() override;
+  void OnCancel(const absl::Status& why) override;
   void OnDone() override;
 
-  void OnDeadline() override;
   void OnFinished(absl::StatusOr<Response> response);
 
   absl::Status Submit();
@@ -62,14 +56,12 @@ class AttentionCall final : public Call,
   CallRecord record_;
   const absl::Time deadline_;  // steady
   CallerHandle caller_;        // moves on to the answer
-  DeadlineTimer::Entry deadline_entry_;
-  absl::Time submitted_;  // steady; written before the engine has the request
+  absl::Time submitted_;       // steady; written before the engine has the request
   grpc::ByteBuffer request_;
   EncodedAnswer answer_;
 
   Mutex mutex_;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;    // by TakeEnd
-  bool done_ ABSL_GUARDED_BY(mutex_) = false;     // OnDone has begun
   bool sending_ ABSL_GUARDED_BY(mutex_) = false;  // gRPC has `answer_`
   Engine::Ticket ticket_ ABSL_GUARDED_BY(mutex_) = 0;
 };

@@ -33,22 +33,21 @@ class HeldResponse final : public Expirable {
 
   const Response& response() const { return response_; }
 
-  // What OnDeadline does. `close` outlives the timer.
-  // The first call counts; more say the same while OnDeadline may run.
+  // What OnDeadline does. The first call counts; more say the same while OnDeadline may run.
   void SetPeer(const std::function<void(absl::string_view)>& close, std::string peer) {
-    if (close_ != nullptr) return;
-    close_ = &close;
+    if (!peer_.empty()) return;
+    close_ = close;
     peer_ = std::move(peer);
   }
 
   void OnDeadline() override {
-    if (*close_) (*close_)(peer_);
+    if (close_) close_(peer_);
   }
 
  private:
   const CallerHandle caller_;
   const Response response_;  // destroyed first
-  const std::function<void(absl::string_view)>* close_ = nullptr;
+  std::function<void(absl::string_view)> close_;
   std::string peer_;
 };
 

@@ -25,10 +25,6 @@
 
 namespace attend {
 
-// The time beyond its deadline that an answer has to leave, before its stream or connection is
-// ended.
-inline constexpr absl::Duration kReturnTime = absl::Milliseconds(100);
-
 // What bounds every request.
 struct AttentionLimits {
   int64_t max_request_bytes = 0;

@@ -9,11 +9,10 @@
 namespace attend {
 
 AttentionService::AttentionService(Engine& engine, Metrics& metrics, CallsInFlight& calls,
-                                   const AttentionLimits& limits,
+                                   DeadlineTimer& timer, const AttentionLimits& limits,
                                    std::function<void(absl::string_view peer)> close_connection)
-    : shared_{engine,   metrics,    calls,  timer_,
-              callers_, pipelines_, limits, std::move(close_connection)},
-      timer_(Clock::Steady()) {}
+    : shared_{engine,   metrics,    calls,  timer,
+              callers_, pipelines_, limits, std::move(close_connection)} {}
 
 void AttentionService::AddTo(Routes& routes) {
   for (const AttentionMethod* method :

@@ -7,6 +7,7 @@
 #include "absl/strings/string_view.h"
 #include "core/engine/engine.h"
 #include "server/calls/calls_in_flight.h"
+#include "server/calls/deadline_timer.h"
 #include "server/services/attention_call.h"
 #include "server/services/pipeline_calls.h"
 #include "server/telemetry/metrics.h"
@@ -19,8 +20,8 @@ namespace attend {
 class AttentionService final {
  public:
   // All outlive the service. `close_connection`, which may be empty, ends the connection with a
-  // peer that reads nothing.
-  AttentionService(Engine& engine, Metrics& metrics, CallsInFlight& calls,
+  // peer that reads nothing; it may be called until the timer ends.
+  AttentionService(Engine& engine, Metrics& metrics, CallsInFlight& calls, DeadlineTimer& timer,
                    const AttentionLimits& limits,
                    std::function<void(absl::string_view peer)> close_connection = {});
 
@@ -34,7 +35,6 @@ class AttentionService final {
   CallerTable callers_;
   PipelineCalls pipelines_;
   AttentionContext shared_;
-  DeadlineTimer timer_;  // its thread uses the above
 };
 
 }  // namespace attend

@@ -59,9 +59,11 @@ class HealthService::WatchCall final : public Call {
     if (ok && !ended_) Write();
   }
 
-  void OnCancel() override {
-    if (!ended_) End(CallerLeftError());
+  void OnCancel(const absl::Status& why) override {
+    if (!ended_) End(why);
   }
+
+  bool IsStream() const override { return true; }
 
   void End(const absl::Status& status) {
     {

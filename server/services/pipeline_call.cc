@@ -149,8 +149,8 @@ void PipelineCall::End(const absl::Status& status) {
   }
 }
 
-void PipelineCall::OnCancel() {
-  End(CallerLeftError());
+void PipelineCall::OnCancel(const absl::Status& why) {
+  End(why);
 }
 
 void PipelineCall::OnDone() {

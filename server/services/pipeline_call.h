@@ -48,8 +48,9 @@ class PipelineCall final : public Call,
   void Start() override;
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
-  void OnCancel() override;
+  void OnCancel(const absl::Status& why) override;
   void OnDone() override;
+  bool IsStream() const override { return true; }
 
   // Hands the request of `message_` to the engine, or executes a cancel. An error is that of the
   // request, if there is an `item` by then, or else of the stream.

@@ -142,9 +142,11 @@ class ReflectionCall final : public Call {
     if (ok && !ended_) rpc_.Read(request_);
   }
 
-  void OnCancel() override {
-    if (!ended_) End(CallerLeftError());
+  void OnCancel(const absl::Status& why) override {
+    if (!ended_) End(why);
   }
+
+  bool IsStream() const override { return true; }
 
   void End(const absl::Status& status) {
     ended_ = true;

@@ -20,6 +20,20 @@ namespace {
 // The head of a message of 1 MiB, and 100 bytes of it.
 const std::string kBeginning = std::string("\0\0\x10\0\0", 5) + std::string(100, 'x');
 
+// Of every service, but for what grpc.reflection.v1 answers as v1alpha does.
+constexpr const char* kUnaryPaths[] = {
+    kMultiHeadPath,
+    kScaledDotProductPath,
+    "/attend.v1.LayerService/ListLayers",
+    "/attend.v1.LayerService/GetLayer",
+    "/attend.v1.ServerService/GetServerInfo",
+    "/grpc.health.v1.Health/Check",
+};
+constexpr char kPipelinePath[] = "/attend.v1.AttentionService/Pipeline";
+constexpr char kWatchPath[] = "/grpc.health.v1.Health/Watch";
+constexpr char kReflectionPath[] = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+constexpr const char* kStreamPaths[] = {kPipelinePath, kWatchPath, kReflectionPath};
+
 double CountRequests(const ServerProcess& server, const std::string& code) {
   return Sum(server.Metrics(), "attend_requests_total", {"\"" + code + "\""});
 }
@@ -33,6 +47,69 @@ TEST(CallLifeTest, EndsAStalledUploadAtTheServersDeadline) {
   EXPECT_TRUE(Eventually([&] { return CountRequests(server, "DEADLINE_EXCEEDED") == 1; }));
   EXPECT_EQ(Sum(server.Metrics(), "attend_requests_total"), 1);
   EXPECT_TRUE(MakeCall(server.Channel(), kScaledDotProductPath, ShortRequest()).status.ok());
+}
+
+TEST(CallLifeTest, EndsAStalledUploadOfEveryMethodAtTheServersDeadline) {
+  ServerProcess server({"--max-deadline=300ms"});
+  for (const char* path : kUnaryPaths) {
+    RawHttp2 connection(server.tcp());
+    connection.StartCall(path, "");
+    connection.SendData(kBeginning, false);
+    EXPECT_TRUE(connection.WaitForEnd()) << path;
+  }
+  // All are counted but that of the health service.
+  EXPECT_TRUE(Eventually([&] { return CountRequests(server, "DEADLINE_EXCEEDED") == 5; }));
+  EXPECT_EQ(Sum(server.Metrics(), "attend_requests_total"), 5);
+}
+
+TEST(CallLifeTest, EndsAStreamWhoseMessageStallsButNotAnIdleOne) {
+  ServerProcess server({"--max-deadline=300ms"});
+  std::vector<std::unique_ptr<RawHttp2>> idle;
+  for (const char* path : kStreamPaths) {
+    idle.push_back(std::make_unique<RawHttp2>(server.tcp()));
+    idle.back()->StartCall(path, "");
+  }
+  for (const char* path : kStreamPaths) {
+    RawHttp2 connection(server.tcp());
+    connection.StartCall(path, "");
+    EXPECT_TRUE(connection.SendBeginning(1 << 20, 512 << 10)) << path;
+    EXPECT_TRUE(connection.WaitForEnd()) << path;
+  }
+  EXPECT_TRUE(Eventually([&] {
+    return Sum(server.Metrics(), "grpc_server_handled_total", {"\"DeadlineExceeded\""}) == 1;
+  }));
+  // These began before and have waited for longer.
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_calls") == 3; }));
+}
+
+// The beginning of the second message comes before the first has been read.
+TEST(CallLifeTest, EndsAPipelineWhoseSecondMessageStalls) {
+  ServerProcess server({"--max-deadline=300ms"});
+  RawHttp2 connection(server.tcp());
+  connection.StartCall(kPipelinePath, "");
+  v1::PipelineRequest request;
+  *request.mutable_scaled_dot_product_attention() = OperatorRequest(8, 1, 8);
+  const std::string message = request.SerializeAsString();
+  ASSERT_LT(message.size(), 1u << 16);
+  std::string first = std::string(3, '\0');
+  first.push_back(static_cast<char>(message.size() >> 8));
+  first.push_back(static_cast<char>(message.size()));
+  connection.SendData(first + message, false);
+  EXPECT_TRUE(connection.SendBeginning(1 << 20, 50'000));
+  EXPECT_TRUE(connection.WaitForEnd());
+  EXPECT_EQ(CountRequests(server, "OK"), 1);
+}
+
+TEST(CallLifeTest, EndsACallWhoseCallerReadsNoAnswer) {
+  ServerProcess server({"--max-deadline=300ms"});
+  for (const char* path : {"/attend.v1.LayerService/ListLayers", kWatchPath, kReflectionPath}) {
+    RawHttp2 connection(server.tcp());
+    connection.CloseWindow();
+    connection.StartCall(path, "");
+    connection.SendMessage("");
+    EXPECT_TRUE(connection.WaitForEnd()) << path;
+  }
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_calls") == 0; }));
 }
 
 TEST(CallLifeTest, EndsAStalledUploadAtItsCallersDeadline) {

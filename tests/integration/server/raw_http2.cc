@@ -2,6 +2,7 @@
 #include "tests/integration/server/raw_http2.h"
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -47,6 +48,8 @@ uint32_t Number(const std::string& bytes, size_t at, size_t size) {
 
 RawHttp2::RawHttp2(const std::string& address, const std::string& source)
     : fd_(ConnectTcp(address, source)) {
+  const timeval timeout = {30, 0};
+  setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
   const std::string preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   send(fd_, preface.data(), preface.size(), MSG_NOSIGNAL);
   SendFrame(kSettings, 0, 0, "");

@@ -36,7 +36,7 @@ class RawHttp2 {
   bool SendBeginning(uint32_t size, int64_t sent, int64_t frame_bytes = 16'384);
 
   // Reads frames until stream 1 ends, answering SETTINGS and PING; false if the connection
-  // closes before.
+  // closes before, or nothing comes for 30 s.
   bool WaitForEnd();
 
  private:

@@ -118,7 +118,7 @@ class SilentCall final : public Call {
  private:
   void Start() override { rpc_.Read(message_); }
   void OnReadDone(bool) override {}
-  void OnCancel() override {
+  void OnCancel(const absl::Status&) override {
     ++seen_.cancelled;
     rpc_.Finish(grpc::Status::CANCELLED);
   }

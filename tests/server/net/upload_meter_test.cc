@@ -52,11 +52,46 @@ TEST_F(UploadMeterTest, ForgetsAMessageThatFailedWithTheLastOneThatBeganBefore) 
   meter_.End(third, 0);
 }
 
+TEST_F(UploadMeterTest, CountsWhatCameOfOneMessage) {
+  received_ += kMiB;  // with the headers of its call
+  const uint64_t message = meter_.Begin();
+  EXPECT_EQ(meter_.BytesOf(message), kMiB);
+  received_ += 2 * kMiB;
+  EXPECT_EQ(meter_.BytesOf(message), 3 * kMiB);
+}
+
+TEST_F(UploadMeterTest, CountsNothingOfACallThatWasRefusedForTheNextMessage) {
+  received_ += kMiB;
+  meter_.Skip();
+  EXPECT_EQ(meter_.BytesOf(meter_.Begin()), 0);
+}
+
+TEST_F(UploadMeterTest, CountsWhatCameOfTheNextMessageBeforeItWasAwaited) {
+  const uint64_t first = meter_.Begin();
+  received_ += 5 * kMiB;
+  const UploadMark begins = meter_.End(first, 2 * kMiB);
+  received_ += kMiB;
+  const int64_t bytes = meter_.BytesOf(meter_.Begin(begins));
+  EXPECT_LE(bytes, 4 * kMiB);
+  EXPECT_GE(bytes, 4 * kMiB - 2 * kMiB / 64 - 2048) << "what is assumed to be around a message";
+}
+
+TEST_F(UploadMeterTest, TakesNothingForAMessageThatAnotherMayHaveLeftBehind) {
+  const uint64_t idle = meter_.Begin();
+  const uint64_t dropped = meter_.Begin();
+  received_ += 9 * kMiB;
+  meter_.End(dropped, 0);
+  EXPECT_EQ(meter_.BytesOf(idle), 0);
+  received_ += kMiB;
+  EXPECT_EQ(meter_.BytesOf(idle), kMiB);
+}
+
 TEST_F(UploadMeterTest, HoldsNothingOnceTheConnectionHasEnded) {
   const uint64_t message = meter_.Begin();
   received_ += kMiB;
   meter_.Close();
   EXPECT_EQ(meter_.UnfinishedBytes(), 0);
+  EXPECT_EQ(meter_.BytesOf(message), 0);
   meter_.End(message, 0);
   meter_.End(meter_.Begin(), 0);  // a call that its thread takes a moment later
   EXPECT_EQ(meter_.UnfinishedBytes(), 0);

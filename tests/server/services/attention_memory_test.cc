@@ -12,6 +12,7 @@
 
 #include "attend/v1/attention.grpc.pb.h"
 #include "gtest/gtest.h"
+#include "server/calls/deadline_timer.h"
 #include "server/services/attention_service.h"
 #include "tests/support/call_server.h"
 #include "tests/support/largest_block.h"
@@ -35,7 +36,9 @@ TEST(AttentionMemory, EndsTheCallWhoseTensorsFindNoMemoryAndServesTheNext) {
   Metrics metrics;
   Engine engine(options, layers, budget, Clock::Steady(), nullptr);
   CallsInFlight calls;
-  AttentionService service(engine, metrics, calls, {int64_t{16} << 20, absl::Seconds(60), {}});
+  DeadlineTimer timer(Clock::Steady());
+  AttentionService service(engine, metrics, calls, timer,
+                           {int64_t{16} << 20, absl::Seconds(60), {}});
   Routes routes;
   service.AddTo(routes);
   CallServer server(std::move(routes));

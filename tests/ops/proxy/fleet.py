@@ -32,7 +32,7 @@ class Namespace:
 
     def __init__(self, number):
         name = f"at{os.getpid() % 100000}n{number}"  # a device's name has 15 characters at most
-        network = f"10.213.{number}"
+        network = f"10.213.{os.getpid() % 80 * 3 + number}"  # apart from a run that was killed
         self.name, self.host, self.cable = name, f"{network}.2", name + "a"
         ip("netns", "add", name)
         try:

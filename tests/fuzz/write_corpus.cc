@@ -11,6 +11,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "attend/v1/attention.pb.h"
+#include "attend/v1/layer.pb.h"
+#include "attend/v1/server.pb.h"
 #include "proto/wire/writer.h"
 #include "tests/server/codec/random_messages.h"
 
@@ -90,7 +92,46 @@ void WriteTimeouts(const Corpus& corpus) {
   corpus.Write("pipeline", "wide_nanos", absl::StrCat(wide, "x"));
 }
 
+v1::PipelineResponse RandomAnswer(Random& random) {
+  v1::PipelineResponse answer;
+  answer.set_id(random() >> (random() % 64));
+  const int64_t kind = Uniform(random, 0, 2);
+  if (kind == 0) {
+    *answer.mutable_multi_head_attention() = RandomResponse<v1::MultiHeadAttentionResponse>(random);
+  } else if (kind == 1) {
+    *answer.mutable_scaled_dot_product_attention() =
+        RandomResponse<v1::ScaledDotProductAttentionResponse>(random);
+  } else {
+    answer.mutable_status()->set_code(static_cast<int>(Uniform(random, 0, 17)));
+    answer.mutable_status()->set_message("the queue is full");
+    answer.mutable_status()->add_details()->set_type_url(
+        "type.googleapis.com/google.rpc.ErrorInfo");
+  }
+  return answer;
+}
+
+// What a server tells of itself and its layers.
+void WriteInfos(const Corpus& corpus) {
+  v1::ListLayersResponse list;
+  v1::LayerInfo& layer = *list.add_layers();
+  layer.set_name("smol/2");
+  layer.set_embed_dim(4);
+  layer.mutable_model_place()->set_family("llama");
+  layer.mutable_rotary()->set_theta(5e5);
+  layer.set_softcap(50);
+  list.add_layers();
+  list.set_next_page_token("after:smol/2");
+  v1::ServerInfo server;
+  server.set_version("1.2.3");
+  server.mutable_limits()->set_max_request_bytes(1 << 20);
+  server.add_cpu_features("avx512f");
+  corpus.Write("client_info", "list", absl::StrCat("0", list.SerializeAsString()));
+  corpus.Write("client_info", "layer", absl::StrCat("1", layer.SerializeAsString()));
+  corpus.Write("client_info", "server", absl::StrCat("2", server.SerializeAsString()));
+}
+
 void WriteAll(const Corpus& corpus) {
+  WriteInfos(corpus);
   WriteTimeouts(corpus);
   Random random(kSeed);
   for (int i = 0; i < kInputs; ++i) {
@@ -106,6 +147,10 @@ void WriteAll(const Corpus& corpus) {
             : RandomResponse<v1::ScaledDotProductAttentionResponse>(random).SerializeAsString();
     corpus.Write("client_response", name, step + response + step);
     corpus.Write("safetensors", name, SafetensorsFile(random));
+  }
+  for (int i = 0; i < kInputs; ++i) {
+    corpus.Write("client_pipeline", absl::StrCat("random_", i),
+                 RandomAnswer(random).SerializeAsString() + static_cast<char>(i));
   }
 }
 

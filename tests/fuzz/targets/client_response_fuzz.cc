@@ -14,6 +14,7 @@
 #include "grpcpp/support/slice.h"
 #include "tests/fuzz/targets/any_text.h"
 #include "tests/fuzz/targets/fuzz_input.h"
+#include "tests/fuzz/targets/listed_refusals.h"
 
 namespace attend::client::internal {
 namespace {
@@ -45,6 +46,9 @@ void Check(const ChunkedInput& input, const ResponseFields& fields) {
   if (!response.ok()) {
     Require(absl::IsDataLoss(response.status()), "bytes that are no response are DATA_LOSS",
             response.status().ToString());
+    Proto proto;
+    Require(!proto.ParseFromString(input.bytes()) || IsListedRefusal(proto, input.bytes()),
+            "a refusal is listed", proto.DebugString());
     return;
   }
   // Protobuf refuses text that is not UTF-8, which the client hands on as it is.

@@ -19,6 +19,7 @@
 #include "server/lifecycle/signals.h"
 #include "server/telemetry/grpc_log.h"
 #include "server/telemetry/log.h"
+#include "server/telemetry/request_log.h"
 #include "server/version.h"
 
 namespace attend {
@@ -47,6 +48,7 @@ int Serve(const ServerConfig& config) {
   BlockShutdownSignals();
   BoundFreedMemory();
   SetUpLog(config.telemetry.log_format, config.telemetry.log_level);
+  SetUpRequestLog(config.telemetry.request_log);
   TakeGrpcLog();
   Log(LogLevel::kInfo, "starting", {{"version", kVersion}});
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config);

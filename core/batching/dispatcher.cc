@@ -241,6 +241,7 @@ SchedulerStats Dispatcher::stats(absl::Time now) const {
   stats.queue_bytes = queued.bytes;
   stats.queue_expected = queued.expected;
   if (!queue_.empty()) stats.queue_oldest = now - queue_.OldestArrival();
+  stats.batch_oldest = lanes_.Oldest(now);
   stats.overrun = lanes_.Overrun(now);
   stats.overdue = lanes_.IsOverdue(now);
   return stats;

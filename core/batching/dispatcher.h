@@ -42,6 +42,7 @@ struct SchedulerStats {
   int64_t queue_bytes = 0;
   absl::Duration queue_expected;  // time that the queued items should take
   absl::Duration queue_oldest;    // how long the oldest of them has waited
+  absl::Duration batch_oldest;    // how long ago the oldest running batch began
   absl::Duration overrun;         // how much longer a running batch takes than expected, at most
   bool overdue = false;           // one takes many times as long: something is wrong
   int64_t in_hand = 0;            // taken from the queue, End not yet returned

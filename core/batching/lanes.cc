@@ -107,6 +107,7 @@ void Lanes::Start(int lane, Batch batch) {
   for (const WorkItem& item : batch.items) {
     own.running.push_back({item.id, item.caller, item.deadline, absl::OkStatus()});
   }
+  own.start = batch.start;
   own.expected = batch.expected;
   own.helped = false;
   own.ready = false;
@@ -189,6 +190,14 @@ absl::Duration Lanes::ExpectedRemaining() const {
 bool Lanes::all_share_with_long() const {
   return std::all_of(turns_.begin(), turns_.end(),
                      [](const LaneTurns& turns) { return turns.CountLong() > 0; });
+}
+
+absl::Duration Lanes::Oldest(absl::Time now) const {
+  absl::Duration oldest;
+  for (const Lane& lane : lanes_) {
+    if (!lane.running.empty()) oldest = std::max(oldest, now - lane.start);
+  }
+  return oldest;
 }
 
 absl::Duration Lanes::Overrun(absl::Time now) const {

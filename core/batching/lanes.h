@@ -87,6 +87,8 @@ class Lanes {
   bool all_share_with_long() const;          // every executor has long work
   // The most that a batch ran beyond its expected time, and whether one runs many times as long.
   absl::Duration Overrun(absl::Time now) const;
+  // How long ago the oldest running batch began; 0 if none runs.
+  absl::Duration Oldest(absl::Time now) const;
   bool IsOverdue(absl::Time now) const;
 
   bool idle() const;
@@ -97,10 +99,11 @@ class Lanes {
   struct Lane {
     Batch batch;  // until it is taken
     std::vector<RunningItem> running;
-    absl::Duration expected;  // of the batch
-    bool ready = true;        // for a batch
-    bool open = false;        // the gate
-    bool helped = false;      // the batch, so far
+    absl::Time start;  // of the batch, as the next
+    absl::Duration expected;
+    bool ready = true;    // for a batch
+    bool open = false;    // the gate
+    bool helped = false;  // the batch, so far
     TaskGate gate;
   };
 

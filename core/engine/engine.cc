@@ -296,8 +296,10 @@ EngineStats Engine::stats() const {
   stats.queue_requests = scheduler.queue_requests;
   stats.queue_bytes = scheduler.queue_bytes;
   stats.in_flight_bytes = impl_->budget().used_bytes();
+  stats.in_flight_limit = impl_->budget().request_bytes();
   stats.queue_expected = scheduler.queue_expected;
   stats.queue_oldest = scheduler.queue_oldest;
+  stats.batch_oldest = scheduler.batch_oldest;
   stats.batch_overrun = scheduler.overrun;
   stats.batch_overdue = scheduler.overdue;
   return stats;

@@ -66,8 +66,10 @@ struct EngineStats {
   int64_t queue_requests = 0;
   int64_t queue_bytes = 0;
   int64_t in_flight_bytes = 0;
+  int64_t in_flight_limit = 0;    // the most that in_flight_bytes may be
   absl::Duration queue_expected;  // time that the queued requests should take
   absl::Duration queue_oldest;    // how long the oldest of them has waited
+  absl::Duration batch_oldest;    // how long ago the oldest running batch began
   absl::Duration batch_overrun;   // how much longer a running batch takes than expected, at most
   bool batch_overdue = false;     // one takes many times as long: something is wrong
 };

@@ -8,13 +8,19 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/batching/end_status.h"
+#include "server/calls/traceparent.h"
 #include "server/codec/byte_buffer.h"
 #include "server/telemetry/log.h"
 
 namespace attend {
 
-CallRecord::CallRecord(Metrics& metrics, Method method, grpc::ServerContextBase& context)
-    : metrics_(metrics), method_(method), context_(context), start_(Clock::Steady().Now()) {
+CallRecord::CallRecord(Metrics& metrics, Method method, grpc::ServerContextBase& context,
+                       absl::string_view caller)
+    : metrics_(metrics),
+      method_(method),
+      context_(context),
+      caller_(caller),
+      start_(Clock::Steady().Now()) {
   metrics_.OnRequestStarted(method_);
 }
 
@@ -26,8 +32,18 @@ grpc::Status CallRecord::End(const absl::Status& status) {
   }
   const WireStatus wire = TranslateAndLog(seen, method_, RequestId(context_));
   AddTrailers(wire, context_);
-  metrics_.OnRequestEnded(method_, static_cast<absl::StatusCode>(wire.status.error_code()),
-                          wire.reason, Clock::Steady().Now() - start_);
+  const auto code = static_cast<absl::StatusCode>(wire.status.error_code());
+  const absl::Duration duration = Clock::Steady().Now() - start_;
+  metrics_.OnRequestEnded(method_, code, wire.reason, duration);
+  metrics_.OnMessages(details_, wire.status.ok());
+  LogRequestEnd({.method = kMethods[Index(method_)].method,
+                 .code = code,
+                 .reason = wire.reason,
+                 .request_id = wire.request_id,
+                 .traceparent = ReadTraceparent(context_),
+                 .caller = caller_,
+                 .duration = duration,
+                 .details = details_});
   return wire.status;
 }
 

@@ -8,10 +8,12 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "server/calls/wire_status.h"
 #include "server/telemetry/metrics.h"
+#include "server/telemetry/request_log.h"
 
 namespace attend {
 
@@ -19,15 +21,19 @@ namespace attend {
 // with the status that goes over the wire. Not thread-safe.
 class CallRecord {
  public:
-  // `metrics` and `context` outlive the record.
-  CallRecord(Metrics& metrics, Method method, grpc::ServerContextBase& context);
+  // `metrics`, `context` and `caller`, who calls as Rpc::caller says, outlive the record.
+  CallRecord(Metrics& metrics, Method method, grpc::ServerContextBase& context,
+             absl::string_view caller);
   CallRecord(const CallRecord&) = delete;
   CallRecord& operator=(const CallRecord&) = delete;
 
   // Steady; when the call started.
   absl::Time start() const { return start_; }
 
-  // Translates, sets trailers, counts, and logs what is a bug of ours. Call it
+  // For the log and the counters; whoever calls End alone uses it then.
+  RequestDetails& details() { return details_; }
+
+  // Translates, sets trailers, counts, and logs. Call it
   // once, before the Rpc's Finish, whose argument it returns. A call that
   // the caller gave up counts as CANCELLED, or DEADLINE_EXCEEDED where its
   // deadline passed, whatever `status` is: nobody gets that.
@@ -44,6 +50,8 @@ class CallRecord {
   Metrics& metrics_;
   const Method method_;
   grpc::ServerContextBase& context_;
+  const absl::string_view caller_;
+  RequestDetails details_;
   const absl::Time start_;
   bool without_message_ = false;
 };

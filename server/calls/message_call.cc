@@ -55,6 +55,10 @@ void MessageCall::OnDone() {
 
 void MessageCall::End(const absl::StatusOr<grpc::ByteBuffer>& response) {
   ended_ = true;
+  if (record_.has_value()) {
+    record_->details().bytes_in = static_cast<int64_t>(request_.Length());
+    if (response.ok()) record_->details().bytes_out = static_cast<int64_t>(response->Length());
+  }
   grpc::Status end = record_.has_value() ? record_->End(response.status())
                                          : PrepareEnd(response.status(), rpc_.context());
   if (end.ok()) {

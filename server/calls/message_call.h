@@ -66,7 +66,7 @@ class MessageCall final : public Call {
   // A call that is counted.
   MessageCall(Rpc& rpc, const AnswerBytes& answer, Metrics& metrics, Method method)
       : MessageCall(rpc, answer) {
-    record_.emplace(metrics, method, rpc.context());
+    record_.emplace(metrics, method, rpc.context(), rpc.caller());
   }
 
  private:

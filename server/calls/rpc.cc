@@ -13,7 +13,9 @@
 #include "core/batching/end_status.h"
 #include "core/engine/failures.h"
 #include "server/calls/call_record.h"
+#include "server/calls/traceparent.h"
 #include "server/calls/wire_status.h"
+#include "server/telemetry/request_log.h"
 
 namespace attend {
 namespace {
@@ -103,7 +105,23 @@ void Rpc::FindCall() {
     status = absl::UnimplementedError(
         absl::StrCat("the server has no method ", Quoted(context_.method())));
   }
-  Finish(PrepareEnd(status, context_));
+  Refuse(status);
+}
+
+void Rpc::Refuse(const absl::Status& status) {
+  const WireStatus wire = ToWireStatus(status, RequestId(context_));
+  AddTrailers(wire, context_);
+  // No more of the method than its last part, and nothing of one that does not exist.
+  const bool known = source_.routes.find(context_.method()) != source_.routes.end();
+  const absl::string_view path = context_.method();
+  LogRequestEnd({.method = known ? path.substr(path.rfind('/') + 1) : "",
+                 .code = static_cast<absl::StatusCode>(wire.status.error_code()),
+                 .reason = wire.reason,
+                 .request_id = wire.request_id,
+                 .traceparent = ReadTraceparent(context_),
+                 .caller = caller_,
+                 .details = RequestDetails()});
+  Finish(wire.status);
 }
 
 absl::Status Rpc::Admit() {

@@ -147,6 +147,8 @@ class Rpc {
   void OnDone(bool ok);
   void OnAlarm(bool ok);
   void FindCall();
+  // Ends the call with the status, and logs it.
+  void Refuse(const absl::Status& status);
   // OpenCalls::Enter, the meter of the call's connection.
   absl::Status Admit();
   absl::Status CheckHeaders();

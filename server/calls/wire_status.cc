@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 #include "proto/wire/writer.h"
+#include "server/calls/traceparent.h"
 
 namespace attend {
 namespace {
@@ -146,6 +147,9 @@ void AddTrailers(const WireStatus& status, grpc::ServerContextBase& context) {
                                 absl::StrCat(absl::ToInt64Milliseconds(status.retry_pushback)));
   }
   context.AddTrailingMetadata("x-request-id", status.request_id);
+  if (const absl::string_view trace = ReadTraceparent(context); !trace.empty()) {
+    context.AddTrailingMetadata("traceparent", std::string(trace));
+  }
 }
 
 grpc::Status PrepareEnd(const absl::Status& status, grpc::ServerContextBase& context) {

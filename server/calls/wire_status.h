@@ -41,7 +41,8 @@ WireStatus ToWireStatus(const absl::Status& status, std::string request_id);
 // CANCELLED, the end of a call whose caller is gone and will not see it.
 absl::Status CallerLeftError();
 
-// Adds the status's trailers to a call that is about to be ended with it.
+// Adds the status's trailers to a call that is about to be ended with it, and the caller's
+// traceparent.
 void AddTrailers(const WireStatus& status, grpc::ServerContextBase& context);
 
 // Translates and adds the trailers; what to end the call with.

@@ -11,6 +11,7 @@
 #include "core/weights/layer_source.h"
 #include "core/weights/random_layer.h"
 #include "server/telemetry/log.h"
+#include "server/telemetry/request_log.h"
 
 namespace attend {
 
@@ -59,6 +60,7 @@ struct TelemetryConfig {
   std::string metrics_listen = "127.0.0.1:9090";  // empty: none
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
+  RequestLogOptions request_log;
 };
 
 // Everything that can be set on a server. settings.h maps it to flags and

@@ -302,6 +302,14 @@ void AddTelemetry(TelemetryConfig& telemetry, std::vector<Setting>& settings) {
                                {"info", LogLevel::kInfo},
                                {"warning", LogLevel::kWarning},
                                {"error", LogLevel::kError}}));
+  settings.push_back(DurationSetting(
+      Base("Telemetry", "log-slow", "DURATION",
+           "log requests that take as long, beside those that are refused or fail; 0: none for it"),
+      telemetry.request_log.slow, absl::ZeroDuration(), kDay));
+  settings.push_back(
+      IntSetting(Base("Telemetry", "log-sample", "N",
+                      "log one of so many requests that are neither refused nor slow; 0: none"),
+                 telemetry.request_log.sample, 0, int64_t{1} << 40));
 }
 
 }  // namespace

@@ -103,7 +103,8 @@ struct Services {
 
 class ServerImpl final : public Server {
  public:
-  explicit ServerImpl(const ServerConfig& config) : config_(config) {}
+  explicit ServerImpl(const ServerConfig& config)
+      : config_(config), metrics_(config.lifecycle.max_deadline) {}
 
   ~ServerImpl() override {
     phase_ = Phase::kDraining;
@@ -132,7 +133,9 @@ class ServerImpl final : public Server {
         {{"decode", ToString(GetDecodePrefetch())}, {"projections", ToString(GetPanelPrefetch())}});
     Log(LogLevel::kInfo, "measured rates", {{"attention", ToString(GetAttentionRates())}});
     ATTEND_RETURN_IF_ERROR(LoadLayers(config_.layers, registry_));
-    metrics_.SetLayerCount(static_cast<int64_t>(registry_.layers().size()));
+    std::vector<std::string> names;
+    for (const auto& [name, layer] : registry_.layers()) names.push_back(name);
+    metrics_.SetLayers(names);
     ATTEND_RETURN_IF_ERROR(DivideMemory());
     budget_.emplace(config_.max_in_flight_bytes, CallerBytes(config_));
     engine_ =

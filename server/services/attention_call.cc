@@ -14,7 +14,7 @@ AttentionCall::AttentionCall(AttentionContext& shared, const AttentionMethod& me
       metrics_(shared.metrics),
       method_(method),
       rpc_(rpc),
-      record_(shared.metrics, method.method, rpc.context()),
+      record_(shared.metrics, method.method, rpc.context(), rpc.caller()),
       deadline_(rpc.deadline()),
       caller_(shared.callers.Enter(rpc.caller())) {
   shared_.calls.Add();
@@ -39,10 +39,12 @@ void AttentionCall::OnReadDone(bool ok) {
 // OK: the engine ends the request.
 absl::Status AttentionCall::Submit() {
   MemoryCharge charge;
+  const size_t bytes = request_.Length();
   absl::StatusOr<Request> request = Decode(charge);
   request_.Clear();
-  if (!request.ok()) return request.status();
   submitted_ = Clock::Steady().Now();
+  Describe(DescribeRequest(request, bytes, submitted_ - record_.start()));
+  if (!request.ok()) return request.status();
   metrics_.OnStage(Stage::kDecode, submitted_ - record_.start());
   const Engine::Ticket ticket =
       shared_.engine.Submit(*std::move(request), std::move(charge), deadline_,
@@ -68,6 +70,7 @@ absl::StatusOr<Request> AttentionCall::Decode(MemoryCharge& charge) {
 void AttentionCall::OnFinished(absl::StatusOr<Response> response) {
   ObserveStages(metrics_, response, submitted_);
   if (!TakeEnd()) return;  // the response goes, and with it its memory
+  DescribeEnd(response, submitted_, record_.details());
   absl::Status status = response.status();
   if (response.ok()) {
     status = CatchFailures([&]() -> absl::Status {
@@ -76,6 +79,8 @@ void AttentionCall::OnFinished(absl::StatusOr<Response> response) {
       return absl::OkStatus();
     });
   }
+  record_.details().bytes_out = static_cast<int64_t>(answer_.bytes.Length());
+  record_.details().encode = answer_.encode;
   grpc::Status end = record_.End(status);
   // gRPC orders this thread before that of OnDone, out of ThreadSanitizer's sight. The mutex, for
   // which OnDone waits, shows it.
@@ -101,6 +106,11 @@ void AttentionCall::OnDone() {
   answer_.bytes.Clear();
   EnsureReturn(shared_, answer_, deadline_, rpc_.context());
   shared_.calls.Remove();
+}
+
+void AttentionCall::Describe(RequestDetails details) {
+  MutexLock lock(mutex_);
+  if (!ended_) record_.details() = std::move(details);
 }
 
 bool AttentionCall::HasEnded() {

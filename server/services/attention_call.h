@@ -41,6 +41,8 @@ class AttentionCall final : public Call, public std::enable_shared_from_this<Att
   absl::Status Submit();
   absl::StatusOr<Request> Decode(MemoryCharge& charge);
 
+  // Describes the request for the log, unless the call has ended: `record_` is another's then.
+  void Describe(RequestDetails details);
   bool HasEnded();
   // Whether the one who calls this is the one that ends the call.
   bool TakeEnd();

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
@@ -73,6 +74,31 @@ absl::StatusOr<Request> DecodeRequest(const AttentionContext& context,
   return decoded;
 }
 
+RequestDetails DescribeRequest(const absl::StatusOr<Request>& request, size_t message_bytes,
+                               absl::Duration decode) {
+  RequestDetails details;
+  details.bytes_in = static_cast<int64_t>(message_bytes);
+  details.decode = decode;
+  if (!request.ok()) return details;
+  if (const auto* typed = std::get_if<MultiHeadAttentionRequest>(&*request)) {
+    details.layer = typed->layer;
+  }
+  return details;
+}
+
+void DescribeEnd(const absl::StatusOr<Response>& response, absl::Time submitted,
+                 RequestDetails& details) {
+  if (!response.ok()) {
+    details.queue = Clock::Steady().Now() - submitted;
+    return;
+  }
+  details.queue = response->timing.queue;
+  details.compute = response->timing.compute;
+  const Tensor& output = response->output;
+  details.rows = 1;
+  for (int axis = 0; axis + 1 < output.rank(); ++axis) details.rows *= output.dim(axis);
+}
+
 void ObserveStages(Metrics& metrics, const absl::StatusOr<Response>& response,
                    absl::Time submitted) {
   if (response.ok()) {
@@ -92,7 +118,8 @@ absl::StatusOr<EncodedAnswer> EncodeAnswer(
   const auto held = std::make_shared<HeldResponse>(std::move(caller), std::move(response));
   const std::shared_ptr<const Response> borrowed(held, &held->response());
   EncodedAnswer answer = {MakeByteBuffer(borrowed, encode(*borrowed)), held};
-  metrics.OnStage(Stage::kEncode, Clock::Steady().Now() - start);
+  answer.encode = Clock::Steady().Now() - start;
+  metrics.OnStage(Stage::kEncode, answer.encode);
   return answer;
 }
 

@@ -22,6 +22,7 @@
 #include "server/codec/limits.h"
 #include "server/codec/response_encoder.h"
 #include "server/telemetry/metrics.h"
+#include "server/telemetry/request_log.h"
 
 namespace attend {
 
@@ -66,6 +67,14 @@ absl::StatusOr<Request> DecodeRequest(const AttentionContext& context,
                                       const AttentionMethod& method, const WireBytes& request,
                                       size_t message_bytes, CallerId caller, MemoryCharge& charge);
 
+// Describes a request for the log: what is known once its message of so many bytes was read, or
+// not.
+RequestDetails DescribeRequest(const absl::StatusOr<Request>& request, size_t message_bytes,
+                               absl::Duration decode);
+// Adds what is known once the engine has ended it, and what its answer has.
+void DescribeEnd(const absl::StatusOr<Response>& response, absl::Time submitted,
+                 RequestDetails& details);
+
 // Observes how long a request waited and was computed, or, if it was never computed, waited until
 // it was cancelled or expired. `submitted` is a steady time.
 void ObserveStages(Metrics& metrics, const absl::StatusOr<Response>& response,
@@ -80,6 +89,7 @@ class HeldResponse;
 struct EncodedAnswer {
   grpc::ByteBuffer bytes;
   std::weak_ptr<HeldResponse> response;
+  absl::Duration encode = absl::ZeroDuration();  // the time that it took to make
 };
 
 // `encode` makes the message's pieces. DEADLINE_EXCEEDED if it is too late. May throw

@@ -9,8 +9,11 @@
 #include "core/batching/end_status.h"
 #include "core/engine/failures.h"
 #include "server/calls/call_record.h"
+#include "server/calls/traceparent.h"
 #include "server/calls/wire_status.h"
 #include "server/codec/byte_buffer.h"
+#include "server/telemetry/refusal.h"
+#include "server/telemetry/request_log.h"
 
 namespace attend {
 namespace {
@@ -28,6 +31,8 @@ PipelineCall::PipelineCall(AttentionContext& shared, Rpc& rpc)
       metrics_(shared.metrics),
       rpc_(rpc),
       request_id_(RequestId(rpc.context())),
+      traceparent_(ReadTraceparent(rpc.context())),
+      caller_name_(rpc.caller()),
       caller_(shared.callers.Enter(rpc.caller())),
       start_(Clock::Steady().Now()) {
   shared_.calls.Add();
@@ -130,6 +135,7 @@ void PipelineCall::Finish(const absl::Status& status) {
   const WireStatus wire = ToWireStatus(status, request_id_);
   AddTrailers(wire, rpc_.context());
   end_ = wire.status;
+  end_reason_ = wire.reason;
   if (!items_.is_writing()) rpc_.Finish(end_);
 }
 
@@ -157,15 +163,31 @@ void PipelineCall::OnDone() {
   shared_.pipelines.Remove(*this);
   std::deque<PipelineAnswer> unwritten;
   absl::StatusCode code = absl::StatusCode::kCancelled;
+  std::string reason;
   {
     MutexLock lock(mutex_);
     done_ = true;
     items_.Close();
     unwritten = items_.TakeAnswers();
     EnsureReturns();
-    if (!rpc_.context().IsCancelled()) code = static_cast<absl::StatusCode>(end_.error_code());
+    if (!rpc_.context().IsCancelled()) {
+      code = static_cast<absl::StatusCode>(end_.error_code());
+      reason = end_reason_;
+    }
   }
-  metrics_.OnRpcEnded(Method::kPipeline, code, Clock::Steady().Now() - start_);
+  const absl::Duration duration = Clock::Steady().Now() - start_;
+  metrics_.OnRpcEnded(Method::kPipeline, code, duration);
+  // A stream may live as long as it likes: only one that is refused is worth a line.
+  if (FindRefusal(code, reason).has_value()) {
+    LogRequestEnd({.method = kMethods[Index(Method::kPipeline)].method,
+                   .code = code,
+                   .reason = reason,
+                   .request_id = request_id_,
+                   .traceparent = traceparent_,
+                   .caller = caller_name_,
+                   .duration = duration,
+                   .details = RequestDetails()});
+  }
   for (const PipelineAnswer& answer : unwritten) {
     Count(*answer.item, absl::StatusCode::kCancelled, "");
     shared_.timer.Remove(answer.item->entry);

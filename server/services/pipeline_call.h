@@ -59,6 +59,8 @@ class PipelineCall final : public Call,
   void Submit(const std::shared_ptr<Item>& item, Request request, MemoryCharge charge);
   void CancelItem(uint64_t id);
 
+  // Describes the request for the log, unless somebody answers it.
+  void Describe(PipelineItem& item, RequestDetails details);
   // These answer the item, unless somebody has.
   void OnFinished(const std::shared_ptr<Item>& item, absl::StatusOr<Response> response);
   void Fail(const std::shared_ptr<PipelineItem>& item, const absl::Status& status);
@@ -67,8 +69,8 @@ class PipelineCall final : public Call,
   // Whether the one who calls this is the one that answers the item.
   bool Take(PipelineItem& item);
   void Send(PipelineAnswer answer);
-  // Counts the item, once, by what its caller gets: when its answer begins to leave, or when
-  // nobody is left who could get one.
+  // Counts the item and logs it, once, by what its caller gets: when its answer begins to leave, or
+  // when nobody is left who could get one.
   void Count(const PipelineItem& item, absl::StatusCode code, const std::string& reason);
 
   // The item's deadline has passed: before it is answered, or before its answer has left.
@@ -91,7 +93,9 @@ class PipelineCall final : public Call,
   Engine& engine_;  // these outlive the engine's callbacks, unlike `shared_`
   Metrics& metrics_;
   Rpc& rpc_;
-  const std::string request_id_;  // of the stream
+  const std::string request_id_;   // of the stream
+  const std::string traceparent_;  // of the stream; empty: none
+  const std::string caller_name_;
   const CallerHandle caller_;
   const absl::Time start_;    // steady
   grpc::ByteBuffer message_;  // the one that is read
@@ -106,6 +110,7 @@ class PipelineCall final : public Call,
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // by Finish, which waits for the write under way
   grpc::Status end_ ABSL_GUARDED_BY(mutex_);
+  std::string end_reason_ ABSL_GUARDED_BY(mutex_);
   bool done_ ABSL_GUARDED_BY(mutex_) = false;  // OnDone has begun
 };
 

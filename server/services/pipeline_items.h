@@ -34,8 +34,9 @@ struct PipelineItem : public Expirable {
   // Guarded as PipelineItems is.
   DeadlineTimer::Entry entry;
   Engine::Ticket ticket = 0;
-  bool answered = false;  // somebody makes its answer
-  bool late = false;      // its answer was being written at the deadline
+  bool answered = false;   // somebody makes its answer
+  RequestDetails details;  // of whoever answers it, once somebody does
+  bool late = false;       // its answer was being written at the deadline
 };
 
 struct PipelineAnswer {

@@ -12,6 +12,7 @@
 #include "server/calls/wire_status.h"
 #include "server/codec/byte_buffer.h"
 #include "server/services/pipeline_call.h"
+#include "server/telemetry/request_log.h"
 
 namespace attend {
 namespace {
@@ -55,6 +56,7 @@ absl::Status PipelineCall::Handle(std::shared_ptr<PipelineItem>& registered) {
     ATTEND_RETURN_IF_ERROR(Register(frame, item));
     request = DecodeRequest(shared_, MethodOf(item->kind), frame.body, message.size(),
                             item->caller.id(), charge);
+    Describe(*item, DescribeRequest(request, message.size(), Clock::Steady().Now() - item->start));
   }
   message_.Clear();
   if (!request.ok()) return request.status();
@@ -107,6 +109,8 @@ void PipelineCall::CancelItem(uint64_t id) {
 void PipelineCall::OnFinished(const std::shared_ptr<Item>& item,
                               absl::StatusOr<Response> response) {
   ObserveStages(metrics_, response, item->submitted);
+  RequestDetails end;
+  DescribeEnd(response, item->submitted, end);
   absl::Status status = response.status();
   EncodedAnswer answer;
   if (response.ok()) {
@@ -122,6 +126,12 @@ void PipelineCall::OnFinished(const std::shared_ptr<Item>& item,
   }
   if (!status.ok()) return Fail(item, status);
   if (!Take(*item)) return;
+  end.layer = std::move(item->details.layer);
+  end.bytes_in = item->details.bytes_in;
+  end.decode = item->details.decode;
+  end.bytes_out = static_cast<int64_t>(answer.bytes.Length());
+  end.encode = answer.encode;
+  item->details = std::move(end);
   const absl::Status failed =
       CatchFailures([&] { Send({.item = item, .encoded = std::move(answer)}); });
   if (!failed.ok()) End(failed);
@@ -148,6 +158,11 @@ void PipelineCall::Abandon(PipelineItem& item) {
   if (ticket != 0) engine_.Cancel(ticket);
 }
 
+void PipelineCall::Describe(PipelineItem& item, RequestDetails details) {
+  MutexLock lock(mutex_);
+  if (!item.answered) item.details = std::move(details);
+}
+
 bool PipelineCall::Take(PipelineItem& item) {
   MutexLock lock(mutex_);
   return !std::exchange(item.answered, true);
@@ -155,7 +170,18 @@ bool PipelineCall::Take(PipelineItem& item) {
 
 void PipelineCall::Count(const PipelineItem& item, absl::StatusCode code,
                          const std::string& reason) {
-  metrics_.OnItemEnded(item.method, code, reason, Clock::Steady().Now() - item.start);
+  const absl::Duration duration = Clock::Steady().Now() - item.start;
+  metrics_.OnItemEnded(item.method, code, reason, duration);
+  metrics_.OnMessages(item.details, code == absl::StatusCode::kOk);
+  LogRequestEnd({.method = kMethods[Index(item.method)].method,
+                 .item = item.id,
+                 .code = code,
+                 .reason = reason,
+                 .request_id = request_id_,
+                 .traceparent = traceparent_,
+                 .caller = caller_name_,
+                 .duration = duration,
+                 .details = item.details});
 }
 
 void PipelineCall::OnDeadline(const std::shared_ptr<PipelineItem>& item) {

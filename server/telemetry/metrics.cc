@@ -3,12 +3,16 @@
 
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
+#include <limits>
 #include <optional>
 #include <sstream>
 #include <utility>
 #include <vector>
 
+#include "core/attention/rates.h"
 #include "core/base/mutex.h"
+#include "core/exec/memory_limit.h"
 #include "server/telemetry/gauge_family.h"
 #include "server/telemetry/grpc_log.h"
 #include "server/telemetry/process_metrics.h"
@@ -21,12 +25,24 @@ using prometheus::BuildCounter;
 using prometheus::BuildHistogram;
 using Buckets = prometheus::Histogram::BucketBoundaries;
 
-// From 10 us: the service itself costs several times that.
-const Buckets& SecondsBuckets() {
-  static const Buckets buckets = {1e-5,   2.5e-5, 5e-5, 1e-4,   2.5e-4, 5e-4, 1e-3,
-                                  2.5e-3, 5e-3,   1e-2, 2.5e-2, 5e-2,   0.1,  0.25,
-                                  0.5,    1,      2.5,  5,      10,     30};
+// From 10 us, because the service itself costs several times that, to the longest deadline. 0.25 is
+// the objective of deploy/rules.yml.
+Buckets MakeSecondsBuckets(absl::Duration max_deadline) {
+  Buckets buckets = {1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2,
+                     5e-2, 0.1,    0.25, 0.5,  1,      2.5,  5,    10,     30,   60};
+  const double longest = absl::ToDoubleSeconds(max_deadline);
+  while (buckets.back() < longest) buckets.push_back(std::min(buckets.back() * 4, longest));
   return buckets;
+}
+
+// Floating-point operations per second that the workers reach in the fastest arithmetic, as
+// measured at start.
+double PeakFlops(int workers) {
+  double seconds = std::numeric_limits<double>::infinity();
+  for (const KernelRates& rates : GetAttentionRates().prefill) {
+    if (rates.multiply_add > 0) seconds = std::min(seconds, rates.multiply_add);
+  }
+  return 2.0 * workers / seconds;
 }
 
 // gRPC's codes in the spelling of the existing grpc_server_* dashboards.
@@ -35,31 +51,6 @@ constexpr const char* kGrpcCodes[] = {
     "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
     "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
     "DataLoss", "Unauthenticated"};
-
-// ErrorInfo reasons of requests that the server refused or dropped without a result,
-// and their label. Further reasons of INVALID_ARGUMENT, which name the cause more closely, count
-// as "invalid_argument", all others outside the table as "other".
-constexpr std::pair<const char*, const char*> kRejections[] = {
-    {"QUEUE_FULL", "queue_full"},
-    {"MEMORY", "memory"},
-    {"CALLER_MEMORY", "caller_memory"},
-    {"TOO_LARGE", "too_large"},
-    {"TOO_COSTLY", "too_costly"},
-    {"EXPIRED", "expired"},
-    {"DEADLINE_UNREACHABLE", "deadline_unreachable"},
-    {"DEADLINE_TOO_SHORT", "deadline_too_short"},
-    {"DRAINING", "draining"},
-    {"INVALID_ARGUMENT", "invalid_argument"},
-    {"UNDECODABLE", "undecodable"},
-    {"UNKNOWN_OPTION", "unknown_option"},
-    {"UNKNOWN_LAYER", "unknown_layer"},
-    {"RESPONSE_TOO_LARGE", "response_too_large"},
-};
-
-bool IsRejection(absl::StatusCode code) {
-  return code != absl::StatusCode::kOk && code != absl::StatusCode::kCancelled &&
-         code != absl::StatusCode::kInternal;
-}
 
 using Counts = std::vector<std::pair<const char*, int64_t>>;
 
@@ -131,9 +122,16 @@ class Metrics::Gauges {
     OpenCallStats calls;
     std::optional<TlsStats> tls;
     int64_t layers = 0;
+    int workers = 0, executors = 0;
+    double peak_flops = 0;
     {
       MutexLock lock(mutex_);
-      if (engine_ != nullptr) stats = engine_->stats();
+      if (engine_ != nullptr) {
+        stats = engine_->stats();
+        workers = engine_->options().num_workers;
+        executors = engine_->options().executors;
+        peak_flops = PeakFlops(workers);
+      }
       if (connections_) connections = connections_();
       if (calls_) calls = calls_();
       if (tls_) tls = tls_();
@@ -149,11 +147,26 @@ class Metrics::Gauges {
                     absl::ToDoubleSeconds(stats.queue_expected)),
         GaugeFamily("attend_queue_oldest_seconds", "Time that the oldest of them has waited.",
                     absl::ToDoubleSeconds(stats.queue_oldest)),
+        GaugeFamily("attend_batch_oldest_seconds",
+                    "Time since the oldest running batch began; 0 if none runs.",
+                    absl::ToDoubleSeconds(stats.batch_oldest)),
         GaugeFamily("attend_batch_overrun_seconds",
                     "Time by which a running batch takes longer than predicted, at most.",
                     absl::ToDoubleSeconds(stats.batch_overrun)),
         GaugeFamily("attend_in_flight_bytes", "Bytes charged to requests being served.",
                     static_cast<double>(stats.in_flight_bytes)),
+        GaugeFamily("attend_in_flight_limit_bytes", "The most that attend_in_flight_bytes may be.",
+                    static_cast<double>(stats.in_flight_limit)),
+        GaugeFamily("attend_memory_limit_bytes",
+                    "Memory of the container, or of the machine where it sets no limit.",
+                    static_cast<double>(MemoryLimit())),
+        GaugeFamily("attend_workers", "Threads that compute.", workers),
+        GaugeFamily("attend_executors", "Groups of workers that run batches at the same time.",
+                    executors),
+        GaugeFamily("attend_compute_peak_flops",
+                    "Floating-point operations per second that all workers reach, as measured at "
+                    "start.",
+                    peak_flops),
         GaugeFamily("attend_connections", "Connections that are open.",
                     static_cast<double>(connections.open)),
         CounterFamily("attend_connections_accepted_total", "Connections that were taken.",
@@ -193,10 +206,17 @@ class Metrics::Gauges {
   int64_t layers_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-Metrics::Metrics() : gauges_(std::make_shared<Gauges>()) {
+Metrics::Metrics(absl::Duration max_deadline)
+    : seconds_buckets_(MakeSecondsBuckets(max_deadline)), gauges_(std::make_shared<Gauges>()) {
   RegisterMethods();
   RegisterBatches();
-  RegisterRejections();
+  RegisterRefusals();
+  auto& bytes = BuildCounter()
+                    .Name("attend_message_bytes_total")
+                    .Help("Bytes of the requests' messages, as they are on the wire before TLS.")
+                    .Register(registry_);
+  bytes_received_ = &bytes.Add({{"direction", "received"}});
+  bytes_sent_ = &bytes.Add({{"direction", "sent"}});
   prometheus::BuildGauge()
       .Name("attend_build_info")
       .Help("1, labelled with what was built.")
@@ -233,9 +253,9 @@ void Metrics::RegisterMethods() {
         {"grpc_service", std::string(kMethods[i].service)},
         {"grpc_method", method}};
     MethodSeries& series = methods_[i];
-    series.duration = &duration.Add({{"method", method}}, SecondsBuckets());
+    series.duration = &duration.Add({{"method", method}}, seconds_buckets_);
     series.grpc_started = &started.Add(grpc_labels);
-    series.grpc_handling = &handling.Add(grpc_labels, SecondsBuckets());
+    series.grpc_handling = &handling.Add(grpc_labels, seconds_buckets_);
     for (size_t code = 0; code < kCodes; ++code) {
       series.requests[code] =
           &requests.Add({{"method", method},
@@ -257,7 +277,7 @@ void Metrics::RegisterBatches() {
           .Register(registry_);
   const char* const names[] = {"decode", "queue", "compute", "encode"};
   for (size_t i = 0; i < stages_.size(); ++i) {
-    stages_[i] = &stages.Add({{"stage", names[i]}}, SecondsBuckets());
+    stages_[i] = &stages.Add({{"stage", names[i]}}, seconds_buckets_);
   }
   batch_requests_ = &BuildHistogram()
                          .Name("attend_batch_requests")
@@ -288,15 +308,14 @@ void Metrics::RegisterBatches() {
                 .Add({});
 }
 
-void Metrics::RegisterRejections() {
-  auto& rejected = BuildCounter()
-                       .Name("attend_rejected_total")
-                       .Help("Requests refused or dropped without a result, by reason.")
-                       .Register(registry_);
-  for (const auto& [reason, label] : kRejections) {
-    rejected_[reason] = &rejected.Add({{"reason", label}});
+void Metrics::RegisterRefusals() {
+  auto& refused = BuildCounter()
+                      .Name("attend_rejected_total")
+                      .Help("Requests refused or dropped without a result, by reason.")
+                      .Register(registry_);
+  for (size_t i = 0; i < refused_.size(); ++i) {
+    refused_[i] = &refused.Add({{"reason", kRefusalNames[i]}});
   }
-  rejected_other_ = &rejected.Add({{"reason", "other"}});
 }
 
 void Metrics::OnRequestStarted(Method method) {
@@ -324,12 +343,19 @@ void Metrics::OnItemEnded(Method method, absl::StatusCode code, const std::strin
   const MethodSeries& series = methods_[Index(method)];
   series.requests[static_cast<size_t>(code)]->Increment();
   series.duration->Observe(absl::ToDoubleSeconds(duration));
-  if (!IsRejection(code)) return;
-  auto it = rejected_.find(reason);
-  if (it == rejected_.end() && code == absl::StatusCode::kInvalidArgument) {
-    it = rejected_.find("INVALID_ARGUMENT");
+  if (const std::optional<Refusal> refusal = FindRefusal(code, reason)) {
+    refused_[Index(*refusal)]->Increment();
   }
-  (it == rejected_.end() ? rejected_other_ : it->second)->Increment();
+}
+
+void Metrics::OnMessages(const RequestDetails& details, bool answered) {
+  bytes_received_->Increment(static_cast<double>(details.bytes_in));
+  if (!answered) return;
+  bytes_sent_->Increment(static_cast<double>(details.bytes_out));
+  if (const auto layer = layers_.find(details.layer); layer != layers_.end()) {
+    layer->second.requests->Increment();
+    layer->second.tokens->Increment(static_cast<double>(details.rows));
+  }
 }
 
 void Metrics::OnStage(Stage stage, absl::Duration duration) {
@@ -362,8 +388,19 @@ void Metrics::SetTls(std::function<TlsStats()> stats) {
   gauges_->SetTls(std::move(stats));
 }
 
-void Metrics::SetLayerCount(int64_t count) {
-  gauges_->SetLayerCount(count);
+void Metrics::SetLayers(const std::vector<std::string>& names) {
+  gauges_->SetLayerCount(static_cast<int64_t>(names.size()));
+  auto& requests = BuildCounter()
+                       .Name("attend_layer_requests_total")
+                       .Help("Requests that were answered with a result, by layer.")
+                       .Register(registry_);
+  auto& tokens = BuildCounter()
+                     .Name("attend_layer_tokens_total")
+                     .Help("Query rows of these requests, padding included, by layer.")
+                     .Register(registry_);
+  for (const std::string& name : names) {
+    layers_[name] = {&requests.Add({{"layer", name}}), &tokens.Add({{"layer", name}})};
+  }
 }
 
 std::string Metrics::Text() const {

@@ -10,7 +10,9 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/batching/batch_observer.h"
@@ -18,6 +20,8 @@
 #include "server/net/connections.h"
 #include "server/net/open_calls.h"
 #include "server/telemetry/method.h"
+#include "server/telemetry/refusal.h"
+#include "server/telemetry/request_log.h"
 #include "server/telemetry/tls_stats.h"
 
 namespace attend {
@@ -30,7 +34,8 @@ enum class Stage { kDecode, kQueue, kCompute, kEncode };
 // exception of the library, on the way of a request. Thread-safe.
 class Metrics final : public BatchObserver {
  public:
-  Metrics();
+  // Latencies are told apart up to `max_deadline`, or a minute if that is less.
+  explicit Metrics(absl::Duration max_deadline = absl::Seconds(60));
 
   // Each started request is ended once, whatever became of it. `reason` is the
   // error's ErrorInfo reason.
@@ -45,6 +50,9 @@ class Metrics final : public BatchObserver {
   void OnItemEnded(Method method, absl::StatusCode code, const std::string& reason,
                    absl::Duration duration);
 
+  // The messages of a request that has ended; `answered`: with a result.
+  void OnMessages(const RequestDetails& details, bool answered);
+
   void OnStage(Stage stage, absl::Duration duration);
 
   void OnBatch(const BatchRecord& batch) override;
@@ -55,7 +63,9 @@ class Metrics final : public BatchObserver {
   void SetConnections(std::function<ConnectionStats()> stats);
   void SetOpenCalls(std::function<OpenCallStats()> stats);
   void SetTls(std::function<TlsStats()> stats);
-  void SetLayerCount(int64_t count);
+
+  // The layers that are counted one by one. To be called once, before any request.
+  void SetLayers(const std::vector<std::string>& names);
 
   // Everything in Prometheus' text format.
   std::string Text() const;
@@ -70,17 +80,24 @@ class Metrics final : public BatchObserver {
     prometheus::Histogram* duration;
     prometheus::Histogram* grpc_handling;
   };
+  struct LayerSeries {
+    prometheus::Counter* requests;
+    prometheus::Counter* tokens;
+  };
   class Gauges;
 
   void RegisterMethods();
   void RegisterBatches();
-  void RegisterRejections();
+  void RegisterRefusals();
 
+  const prometheus::Histogram::BucketBoundaries seconds_buckets_;
   prometheus::Registry registry_;
   std::array<MethodSeries, kMethods.size()> methods_;
   std::array<prometheus::Histogram*, 4> stages_;
-  std::map<std::string, prometheus::Counter*, std::less<>> rejected_;
-  prometheus::Counter* rejected_other_;
+  std::array<prometheus::Counter*, kRefusalNames.size()> refused_;
+  absl::flat_hash_map<std::string, LayerSeries> layers_;
+  prometheus::Counter* bytes_received_;
+  prometheus::Counter* bytes_sent_;
   prometheus::Histogram* batch_requests_;
   prometheus::Histogram* batch_tokens_;
   prometheus::Histogram* prediction_ratio_;

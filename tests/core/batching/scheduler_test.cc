@@ -544,13 +544,17 @@ TEST_F(SchedulerTest, SaysThatABatchRunsFarBeyondItsPrediction) {
   Outcome outcome;
   Occupy(&outcome);
   EXPECT_EQ(scheduler_->stats().overrun, absl::ZeroDuration());
+  EXPECT_EQ(scheduler_->stats().batch_oldest, absl::ZeroDuration());
   clock_.Advance(absl::Seconds(1));
+  EXPECT_EQ(scheduler_->stats().batch_oldest, absl::Seconds(1));
   EXPECT_EQ(scheduler_->stats().overrun, absl::Seconds(1 - kItemSeconds));
   EXPECT_FALSE(scheduler_->stats().overdue);
   clock_.Advance(absl::Seconds(2));
   EXPECT_TRUE(scheduler_->stats().overdue);
+  EXPECT_EQ(scheduler_->stats().batch_oldest, absl::Seconds(3));
   Allow(1);
   scheduler_->Drain(absl::InfiniteFuture());
+  EXPECT_EQ(scheduler_->stats().batch_oldest, absl::ZeroDuration());
   EXPECT_EQ(scheduler_->stats().overrun, absl::ZeroDuration());
   EXPECT_FALSE(scheduler_->stats().overdue);
 }

@@ -2,11 +2,7 @@
 """Debian's Prometheus scrapes a server: its answers add up to the calls that were sent."""
 
 import json
-import os
-import pathlib
-import re
 import subprocess
-import urllib.parse
 
 import attend_client
 import grpc
@@ -14,9 +10,8 @@ import numpy as np
 import pytest
 import server
 from pages import get, wait_until
+from prometheus_server import TOOLS, scraping, series
 
-TOOLS = pathlib.Path(os.environ["ATTEND_TOOLS"])
-RULES = pathlib.Path(__file__).resolve().parents[3] / "deploy" / "rules.yml"
 GOOD_CALLS = 5
 
 
@@ -40,42 +35,16 @@ def running():
 
 
 @pytest.fixture(scope="module")
-def prometheus(running, tmp_path_factory):
-    """The base URL of a Prometheus that scrapes `running` with the project's rules."""
-    folder = tmp_path_factory.mktemp("prometheus")
-    config = folder / "prometheus.yml"
-    config.write_text(json.dumps({  # JSON is YAML
-        "global": {"scrape_interval": "200ms", "scrape_timeout": "200ms",
-                   "evaluation_interval": "200ms"},
-        "rule_files": [str(RULES)],
-        "scrape_configs": [{"job_name": "attend",
-                            "static_configs": [{"targets": [running.ports["metrics"]]}]}]}))
-    log = folder / "log"
-    with open(log, "wb") as sink:
-        process = subprocess.Popen(
-            [TOOLS / "prometheus", f"--config.file={config}", "--web.listen-address=127.0.0.1:0",
-             f"--storage.tsdb.path={folder / 'data'}"],
-            stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
-    try:
-        def address():
-            assert process.poll() is None, log.read_text()
-            return re.search(r'msg="Listening on" address=(\S+)', log.read_text())
-        base = "http://" + wait_until("Prometheus listens", address).group(1)
-        # It listens before it has read its storage, and answers 503 until then.
-        wait_until("Prometheus is ready", lambda: "is ready" in log.read_text())
+def prometheus(running):
+    with scraping(running.ports["metrics"]) as base:
         yield base
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def query(prometheus, expression):
     """{labels' values, sorted by name: value} of an instant query."""
-    url = f"{prometheus}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
-    result = json.loads(get(url))["data"]["result"]
-    return {tuple(value for name, value in sorted(series["metric"].items())
-                  if name not in ("__name__", "instance", "job")): float(series["value"][1])
-            for series in result}
+    return {tuple(value for name, value in sorted(found["metric"].items())
+                  if name not in ("__name__", "instance", "job")): float(found["value"][1])
+            for found in series(prometheus, expression)}
 
 
 def test_promtool_finds_nothing_to_say_about_the_scrape(running):
@@ -100,6 +69,31 @@ def test_says_why_requests_were_refused(prometheus):
     assert set(reasons.values()) == {0.0}
 
 
+def test_counts_requests_tokens_and_bytes(prometheus):
+    def layers():
+        return query(prometheus, "attend_layer_requests_total > 0")
+    assert wait_until("layers are counted", layers) == {("r",): GOOD_CALLS}
+    assert query(prometheus, "attend_layer_tokens_total") == {("r",): 3 * GOOD_CALLS}
+    counted = query(prometheus, "attend_message_bytes_total")
+    # Of each request and each result: rows of float32, and less than that for all other fields.
+    rows = 3 * 16 * 4
+    assert rows * (GOOD_CALLS + 1) < counted[("received",)] < 2 * rows * (GOOD_CALLS + 1)
+    assert rows * GOOD_CALLS < counted[("sent",)] < 2 * rows * GOOD_CALLS
+
+
+def test_knows_its_bounds(prometheus):
+    for bound in ("attend_in_flight_limit_bytes", "attend_memory_limit_bytes", "attend_workers",
+                  "attend_executors", "attend_compute_peak_flops"):
+        (value,) = wait_until(bound, lambda name=bound: query(prometheus, name)).values()
+        assert value >= 1
+
+
+def test_has_a_bound_of_latency_at_the_objective_and_at_the_longest_deadline(prometheus):
+    for bound in ("0.25", "60"):
+        assert wait_until(bound, lambda le=bound: query(
+            prometheus, f'attend_request_duration_seconds_bucket{{le="{le}"}}'))
+
+
 def test_measures_each_request(prometheus):
     def count():
         return query(prometheus, 'sum(attend_request_duration_seconds_count'
@@ -109,7 +103,7 @@ def test_measures_each_request(prometheus):
 
 def test_exports_zeros_from_the_start(prometheus):
     assert wait_until("a scrape", lambda: query(prometheus, "up == 1"))
-    for family in ("attend_queue_requests", "attend_queue_bytes", "attend_in_flight_bytes",
+    for family in ("attend_batch_oldest_seconds", "attend_queue_requests", "attend_queue_bytes", "attend_in_flight_bytes",
                    'attend_requests_total{code="INTERNAL"}'):
         values = wait_until(family, lambda name=family: query(prometheus, name)).values()
         assert set(values) == {0.0}, family

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
 #include "core/layer/registry.h"
@@ -13,6 +14,7 @@ namespace attend {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 TEST(MetricsTest, ExportsZerosFromTheStart) {
   const std::string text = Metrics().Text();
@@ -112,6 +114,36 @@ TEST(MetricsTest, ObservesBatchesAndStages) {
   EXPECT_THAT(text, HasSubstr("attend_stage_duration_seconds_count{stage=\"queue\"} 1"));
 }
 
+TEST(MetricsTest, CountsBytesOfMessagesAndResultsByLayer) {
+  Metrics metrics;
+  metrics.SetLayers({"a", "b"});
+  RequestDetails details = {.layer = "a", .rows = 5, .bytes_in = 100, .bytes_out = 40};
+  metrics.OnMessages(details, /*answered=*/true);
+  metrics.OnMessages(details, /*answered=*/false);  // it was read, but nothing was sent
+  details.layer = "no such layer";                  // callers make no series
+  metrics.OnMessages(details, /*answered=*/true);
+  const std::string text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("attend_message_bytes_total{direction=\"received\"} 300\n"));
+  EXPECT_THAT(text, HasSubstr("attend_message_bytes_total{direction=\"sent\"} 80\n"));
+  EXPECT_THAT(text, HasSubstr("attend_layer_requests_total{layer=\"a\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("attend_layer_tokens_total{layer=\"a\"} 5\n"));
+  EXPECT_THAT(text, HasSubstr("attend_layer_requests_total{layer=\"b\"} 0\n"));
+  EXPECT_THAT(text, Not(HasSubstr("no such layer")));
+}
+
+TEST(MetricsTest, TellsLatenciesApartUpToTheLongestDeadline) {
+  const auto has_bound = [](const Metrics& metrics, const std::string& bound) {
+    return absl::StrContains(metrics.Text(),
+                             absl::StrCat("{method=\"GetLayer\",le=\"", bound, "\"}"));
+  };
+  EXPECT_TRUE(has_bound(Metrics(absl::Seconds(5)), "60"));
+  const Metrics longer(absl::Minutes(10));
+  for (const char* bound : {"0.25", "60", "240", "600", "+Inf"}) {
+    EXPECT_TRUE(has_bound(longer, bound)) << bound;
+  }
+  EXPECT_FALSE(has_bound(longer, "960"));
+}
+
 TEST(MetricsTest, ReadsTheEnginesGaugesWhenScraped) {
   const LayerRegistry layers;
   EngineOptions options;
@@ -120,11 +152,17 @@ TEST(MetricsTest, ReadsTheEnginesGaugesWhenScraped) {
   MemoryBudget budget(int64_t{1} << 30);
   Engine engine(options, layers, budget, Clock::Steady(), &metrics);
   metrics.SetEngine(&engine);
-  metrics.SetLayerCount(6);
+  metrics.SetLayers({"a", "b"});
   const absl::StatusOr<MemoryCharge> charge = engine.budget().Charge(12345);
   ASSERT_TRUE(charge.ok());
   EXPECT_THAT(metrics.Text(), HasSubstr("attend_in_flight_bytes 12345"));
-  EXPECT_THAT(metrics.Text(), HasSubstr("attend_layers 6"));
+  const std::string text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("attend_layers 2"));
+  EXPECT_THAT(
+      text, HasSubstr(absl::StrCat("attend_in_flight_limit_bytes ", budget.request_bytes(), "\n")));
+  EXPECT_THAT(text, HasSubstr("attend_workers 1\n"));
+  EXPECT_THAT(text, HasSubstr("attend_executors 1\n"));
+  EXPECT_THAT(text, Not(HasSubstr("attend_compute_peak_flops 0\n")));
   metrics.SetEngine(nullptr);
   EXPECT_THAT(metrics.Text(), HasSubstr("attend_in_flight_bytes 0"));
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """compose.yaml is consistent: its mounts and names exist, and its ports agree."""
 
+import json
 import pathlib
 import re
 import subprocess
@@ -27,7 +28,7 @@ def test_mounts_files_that_are_there(name):
             continue
         source = volume.split(":")[0]
         if source.startswith("."):
-            assert (ROOT / "deploy" / source).is_file()
+            assert (ROOT / "deploy" / source).exists()
         else:
             assert source in COMPOSE["volumes"]
 
@@ -53,6 +54,32 @@ def test_prometheus_scrapes_a_port_of_the_image():
         host, port = target.split(":")
         assert host in SERVICES
         assert port in exposed
+
+
+def mount(service, path):
+    """The file or folder of the tree that a service sees at a path, or None."""
+    for volume in SERVICES[service]["volumes"]:
+        source, target = volume.split(":")[:2]
+        if source.startswith(".") and (path == target or path.startswith(target + "/")):
+            return ROOT / "deploy" / source / path[len(target):].lstrip("/")
+    return None
+
+
+def test_grafana_finds_prometheus_and_the_dashboard():
+    provisioning = mount("grafana", "/etc/grafana/provisioning")
+    (source,) = yaml.safe_load(
+        (provisioning / "datasources/prometheus.yaml").read_text())["datasources"]
+    host, port = re.fullmatch(r"http://(.+):(\d+)", source["url"]).groups()
+    # In the network of the services Prometheus has the port that it publishes.
+    assert SERVICES[host]["ports"][0].endswith(f":{port}")
+    (provider,) = yaml.safe_load(
+        (provisioning / "dashboards/attend.yaml").read_text())["providers"]
+    (dashboard,) = mount("grafana", provider["options"]["path"]).glob("*.json")
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert mount("grafana", home) == dashboard
+    sources = {panel["datasource"]["uid"] for panel in json.loads(dashboard.read_text())["panels"]
+               if panel["type"] != "row"}
+    assert sources == {source["uid"]}
 
 
 def seconds(duration):

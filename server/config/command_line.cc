@@ -225,4 +225,21 @@ std::string HelpText() {
   return text;
 }
 
+std::vector<std::pair<std::string, std::string>> PublicSettings(const ServerConfig& config) {
+  ServerConfig copy = config;
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (const Setting& setting : MakeSettings(copy)) {
+    std::vector<std::string> values = setting.get();
+    for (std::string& value : values) {
+      if (absl::StartsWith(value, "unix:")) value = "unix:";
+      if (!absl::StrContains(setting.value, "PATH") || value.empty()) continue;
+      // A model has a name before its path.
+      const size_t name = setting.repeatable ? value.find('=') : std::string::npos;
+      value = name == std::string::npos ? "(a file)" : value.substr(0, name);
+    }
+    rows.emplace_back(setting.name, absl::StrJoin(values, ", "));
+  }
+  return rows;
+}
+
 }  // namespace attend

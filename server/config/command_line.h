@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -39,6 +40,10 @@ LogFormat FindLogFormat(absl::Span<const char* const> arguments, const Environme
 
 // What --help prints.
 std::string HelpText();
+
+// Names and values of all settings, for pages that more people see than the command line: nothing
+// that is a path is in it, only whether there is one.
+std::vector<std::pair<std::string, std::string>> PublicSettings(const ServerConfig& config);
 
 }  // namespace attend
 

@@ -281,7 +281,7 @@ void AddSecurity(TlsConfig& tls, std::vector<Setting>& settings) {
 void AddTelemetry(TelemetryConfig& telemetry, std::vector<Setting>& settings) {
   Setting metrics =
       StringSetting(Base("Telemetry", "metrics-listen", "HOST:PORT",
-                         "HTTP address for /metrics, /healthz and /readyz; empty: none"),
+                         "HTTP address for /metrics, /healthz, /readyz and a page of status; empty: none"),
                     telemetry.metrics_listen);
   metrics.set = [set = metrics.set](absl::string_view text) {
     if (!text.empty()) {

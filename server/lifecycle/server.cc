@@ -14,6 +14,7 @@
 #include "core/attention/attention.h"
 #include "core/attention/rates.h"
 #include "core/base/memory_budget.h"
+#include "core/base/mutex.h"
 #include "core/base/status.h"
 #include "core/exec/memory_limit.h"
 #include "core/linalg/panel_prefetch.h"
@@ -26,6 +27,7 @@
 #include "server/lifecycle/grpc_front.h"
 #include "server/lifecycle/load_layers.h"
 #include "server/lifecycle/port_file.h"
+#include "server/lifecycle/status_info.h"
 #include "server/security/certificates.h"
 #include "server/security/ssl_contexts.h"
 #include "server/services/attention_service.h"
@@ -36,6 +38,7 @@
 #include "server/telemetry/http_endpoint.h"
 #include "server/telemetry/log.h"
 #include "server/telemetry/metrics.h"
+#include "server/telemetry/status_page.h"
 #include "server/version.h"
 
 namespace attend {
@@ -121,11 +124,13 @@ class ServerImpl final : public Server {
     // First, because it takes no time, unlike layers, and often fails.
     ATTEND_RETURN_IF_ERROR(ReadCertificates());
     const TelemetryConfig& telemetry = config_.telemetry;
+    SetStatusPage();
     if (!telemetry.metrics_listen.empty()) {
       ATTEND_ASSIGN_OR_RETURN(http_,
                               HttpEndpoint::Start(telemetry.metrics_listen,
                                                   {.metrics = [this] { return metrics_.Text(); },
-                                                   .ready = [this] { return Ready(); }}));
+                                                   .ready = [this] { return Ready(); },
+                                                   .status = [this] { return StatusPage(); }}));
       Log(LogLevel::kInfo, "serving metrics", {{"address", http_->address()}});
     }
     // All are measured here and not by the first call.
@@ -155,6 +160,7 @@ class ServerImpl final : public Server {
     metrics_.SetConnections([this] { return grpc_->connection_stats(); });
     metrics_.SetOpenCalls([this] { return grpc_->call_stats(); });
     ATTEND_RETURN_IF_ERROR(grpc_->Serve());
+    SetStatusPage();
     phase_ = Phase::kServing;
     for (const std::string& address : grpc_->addresses()) {
       Log(LogLevel::kInfo, "listening", {{"address", address}});
@@ -187,6 +193,17 @@ class ServerImpl final : public Server {
 
  private:
   enum class Phase { kStarting, kServing, kDraining };
+
+  // Made anew with what is known by now.
+  void SetStatusPage() {
+    std::string page = MakeStatusPage(DescribeServer(config_, registry_));
+    MutexLock lock(page_mutex_);
+    page_ = std::move(page);
+  }
+  std::string StatusPage() const {
+    MutexLock lock(page_mutex_);
+    return page_;
+  }
 
   // What /readyz says: OK while layers, engine and listener can serve one more caller.
   absl::Status Ready() const {
@@ -233,6 +250,8 @@ class ServerImpl final : public Server {
   int64_t planned_bytes_ = std::numeric_limits<int64_t>::max();
   std::atomic<Phase> phase_{Phase::kStarting};
   bool drained_ = false;
+  mutable Mutex page_mutex_;
+  std::string page_ ABSL_GUARDED_BY(page_mutex_);
   Metrics metrics_;
   std::unique_ptr<Certificates> certificates_;  // nullptr without TLS
   LayerRegistry registry_;

@@ -108,8 +108,11 @@ class PollEndpoint final : public HttpEndpoint {
       return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = pages_.metrics()};
     }
     if (head.path == "/healthz") return {.body = "ok\n"};
+    if (head.path == "/") {
+      return {.content_type = "text/html; charset=utf-8", .body = pages_.status()};
+    }
     if (head.path != "/readyz") {
-      return {.code = 404, .body = "there are /metrics, /healthz and /readyz\n"};
+      return {.code = 404, .body = "there are /, /metrics, /healthz and /readyz\n"};
     }
     const absl::Status ready = pages_.ready();
     if (ready.ok()) return {.body = "ready\n"};

@@ -17,6 +17,7 @@ namespace attend {
 struct HttpPages {
   std::function<std::string()> metrics;
   std::function<absl::Status()> ready;
+  std::function<std::string()> status;  // HTML
 };
 
 // Beyond either of them, connections are ended, the oldest first.
@@ -26,6 +27,7 @@ struct HttpLimits {
 };
 
 // Where Prometheus and orchestrators look, over plain HTTP/1.1, one request per connection:
+//   /         what the server is and does, for people
 //   /metrics  everything that can be observed
 //   /healthz  200 while the process answers at all
 //   /readyz   200 while `ready()` is OK, else 503 and its message: send no new work

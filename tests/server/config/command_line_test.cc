@@ -386,5 +386,22 @@ TEST(SettingsTest, NamesVariablesAfterTheFlags) {
   EXPECT_EQ(EnvironmentName("max-request-bytes"), "ATTEND_MAX_REQUEST_BYTES");
 }
 
+TEST(PublicSettingsTest, TellsNoPath) {
+  ServerConfig config;
+  config.listen = {"unix:/run/secret.sock"};
+  config.tls.key_file = "/etc/secret.key";
+  config.layers.models.push_back({.name = "m", .path = "/models/secret"});
+  std::map<std::string, std::string> settings;
+  for (const auto& [name, value] : PublicSettings(config)) {
+    EXPECT_THAT(value, testing::Not(HasSubstr("secret"))) << name;
+    settings[name] = value;
+  }
+  EXPECT_EQ(settings.at("tls-key"), "(a file)");
+  EXPECT_EQ(settings.at("tls-cert"), "");
+  EXPECT_EQ(settings.at("model"), "m");
+  EXPECT_EQ(settings.at("listen"), "unix:");
+  EXPECT_EQ(settings.at("max-heads"), "1024");
+}
+
 }  // namespace
 }  // namespace attend

@@ -26,7 +26,8 @@ using testing::Not;
 using testing::StartsWith;
 
 TEST(HttpEndpointTest, RefusesAPortInUseAndNamesIt) {
-  const HttpPages pages = {[] { return std::string(); }, [] { return absl::OkStatus(); }};
+  const HttpPages pages = {[] { return std::string(); }, [] { return absl::OkStatus(); },
+                           [] { return std::string(); }};
   const auto first = HttpEndpoint::Start("127.0.0.1:0", pages);
   ASSERT_TRUE(first.ok()) << first.status();
   const auto second = HttpEndpoint::Start((*first)->address(), pages);
@@ -82,13 +83,15 @@ std::string Request(const std::string& address, const std::string& line) {
 std::unique_ptr<HttpEndpoint> StartEndpoint(const absl::Status& ready = absl::OkStatus(),
                                             const HttpLimits& limits = {},
                                             const std::string& metrics = "a 1\n") {
-  auto endpoint = HttpEndpoint::Start(
-      "127.0.0.1:0", {[metrics] { return metrics; }, [ready] { return ready; }}, limits);
+  auto endpoint = HttpEndpoint::Start("127.0.0.1:0",
+                                      {[metrics] { return metrics; }, [ready] { return ready; },
+                                       [] { return std::string("<p>page</p>"); }},
+                                      limits);
   EXPECT_TRUE(endpoint.ok()) << endpoint.status();
   return std::move(*endpoint);
 }
 
-TEST(HttpEndpointTest, ServesItsThreePagesAndNoOther) {
+TEST(HttpEndpointTest, ServesItsFourPagesAndNoOther) {
   const auto ready = StartEndpoint();
   const auto starting = StartEndpoint(absl::UnavailableError("the server is starting"));
   const std::string address = ready->address();
@@ -101,7 +104,10 @@ TEST(HttpEndpointTest, ServesItsThreePagesAndNoOther) {
   const std::string not_ready = Request(starting->address(), "GET /readyz");
   EXPECT_THAT(not_ready, StartsWith("HTTP/1.1 503 "));
   EXPECT_THAT(not_ready, EndsWith("\r\n\r\nnot ready: the server is starting\n"));
-  EXPECT_THAT(Request(address, "GET /"), StartsWith("HTTP/1.1 404 "));
+  const std::string status = Request(address, "GET /");
+  EXPECT_THAT(status, HasSubstr("\r\nContent-Type: text/html; charset=utf-8\r\n"));
+  EXPECT_THAT(status, EndsWith("\r\n\r\n<p>page</p>"));
+  EXPECT_THAT(Request(address, "GET /other"), StartsWith("HTTP/1.1 404 "));
   EXPECT_THAT(Request(address, "GET /metrics/"), StartsWith("HTTP/1.1 404 "));
   EXPECT_THAT(Request(address, "GET /../etc/passwd"), Not(HasSubstr("root:")));
   EXPECT_THAT(Request(address, "POST /metrics"), StartsWith("HTTP/1.1 405 "));

@@ -2,7 +2,6 @@
 #include "client/cli/exit_code.h"
 
 #include "attend/error.h"
-#include "client/cpp/retry.h"
 
 namespace attend::cli {
 
@@ -28,10 +27,7 @@ ExitCode ExitCodeFor(const absl::Status& status, bool server_answers) {
     case absl::StatusCode::kDeadlineExceeded:
       return server_answers ? kTooLate : kNoAnswer;
     case absl::StatusCode::kResourceExhausted:
-      if (client::internal::Classify(status.code(), status.message(), details) ==
-          client::internal::FailureKind::kOverloaded) {
-        return kBusy;
-      }
+      if (client::IsOverload(status)) return kBusy;
       // Without attempts it is this program that lacks memory.
       return details.attempts > 0 ? kRefused : kFailed;
     case absl::StatusCode::kInvalidArgument:

@@ -14,8 +14,6 @@
 namespace attend::cli {
 namespace {
 
-using client::internal::MutexLock;
-
 constexpr absl::Duration kProgressInterval = absl::Seconds(1);
 
 int64_t SteadyNanoseconds() {
@@ -63,8 +61,8 @@ LoadResult Load::Run(const std::function<void(const LoadProgress&)>& progress,
   ending_ = true;
   const absl::Duration ran = Now();
   const absl::Duration cpu = CpuTime() - cpu_before;
-  MutexLock lock(mutex_);
-  while (under_way_ > 0) ended_.Wait(mutex_);
+  std::unique_lock<std::mutex> lock(mutex_);
+  ended_.wait(lock, [this] { return under_way_ == 0; });
   result_.measured =
       std::max(std::min(ran, end_) - std::min(plan_.warmup, ran), absl::Nanoseconds(1));
   result_.cpu_share = absl::FDivDuration(cpu, std::max(ran, absl::Nanoseconds(1)));
@@ -79,7 +77,7 @@ void Load::RunOpen() {
     if (!SleepUntil(planned)) return;
     bool full = false;
     {
-      MutexLock lock(mutex_);
+      std::lock_guard<std::mutex> lock(mutex_);
       full = under_way_ >= plan_.max_under_way;
       if (full && Measured(planned)) ++result_.unsent;
     }
@@ -111,7 +109,7 @@ bool Load::SleepUntil(absl::Duration then) {
 void Load::Send(absl::Duration planned) {
   const auto sample = static_cast<size_t>(next_sample_++) % samples_.size();
   {
-    MutexLock lock(mutex_);
+    std::lock_guard<std::mutex> lock(mutex_);
     ++under_way_;
   }
   const auto started = client_.Start(
@@ -123,7 +121,7 @@ void Load::Send(absl::Duration planned) {
 void Load::Receive(size_t sample, absl::Duration planned, Answer answer) {
   const absl::Duration now = Now();
   {
-    MutexLock lock(mutex_);
+    std::lock_guard<std::mutex> lock(mutex_);
     if (answer.ok()) {
       recent_.Add(now - planned);
     } else {
@@ -136,8 +134,8 @@ void Load::Receive(size_t sample, absl::Duration planned, Answer answer) {
     if (Measured(plan_.rate > 0 ? planned : now)) Record(sample, now - planned, answer);
   }
   if (plan_.rate == 0 && !ending_ && now < end_) Send(now);
-  MutexLock lock(mutex_);
-  if (--under_way_ == 0) ended_.NotifyAll();
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (--under_way_ == 0) ended_.notify_all();
 }
 
 void Load::Record(size_t sample, absl::Duration latency, const Answer& answer) {
@@ -171,7 +169,7 @@ void Load::ReportProgress() {
   progress.warming_up = last_progress_ < plan_.warmup;
   progress.since_last = now - last_progress_;
   {
-    MutexLock lock(mutex_);
+    std::lock_guard<std::mutex> lock(mutex_);
     progress.good = recent_.count();
     progress.failed = recent_failed_;
     progress.p50 = recent_.Percentile(0.5);

@@ -3,8 +3,12 @@
 #define ATTEND_CLIENT_CLI_LOAD_H_
 
 #include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,7 +16,6 @@
 #include "absl/time/time.h"
 #include "attend/client.h"
 #include "client/cli/histogram.h"
-#include "client/cpp/mutex.h"
 
 namespace attend::cli {
 
@@ -93,10 +96,9 @@ class Load {
   void RunClosed();
   void Send(absl::Duration planned);
   void Receive(size_t sample, absl::Duration planned, Answer answer);
-  void Record(size_t sample, absl::Duration latency, const Answer& answer)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool IsRight(size_t sample, const client::AttentionResponse& result)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // These two need mutex_.
+  void Record(size_t sample, absl::Duration latency, const Answer& answer);
+  bool IsRight(size_t sample, const client::AttentionResponse& result);
   // Sleeps until then, reporting progress in between; false: stopped.
   bool SleepUntil(absl::Duration then);
   void ReportProgress();
@@ -117,13 +119,14 @@ class Load {
   std::atomic<int64_t> next_sample_ = 0;
   std::atomic<bool> ending_ = false;
 
-  client::internal::Mutex mutex_;
-  client::internal::CondVar ended_;
-  int64_t under_way_ ABSL_GUARDED_BY(mutex_) = 0;
-  LoadResult result_ ABSL_GUARDED_BY(mutex_);
-  Histogram recent_ ABSL_GUARDED_BY(mutex_);
-  int64_t recent_failed_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::vector<std::optional<client::Tensor>> first_outputs_ ABSL_GUARDED_BY(mutex_);
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  // Guarded by mutex_.
+  int64_t under_way_ = 0;
+  LoadResult result_;
+  Histogram recent_;
+  int64_t recent_failed_ = 0;
+  std::vector<std::optional<client::Tensor>> first_outputs_;
 };
 
 }  // namespace attend::cli

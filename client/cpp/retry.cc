@@ -6,7 +6,8 @@
 
 #include "absl/strings/match.h"
 
-namespace attend::client::internal {
+namespace attend::client {
+namespace internal {
 namespace {
 
 // gRPC's text for a stream that the peer reset with HTTP/2's ENHANCE_YOUR_CALM
@@ -20,7 +21,7 @@ constexpr absl::string_view kDomain = "attend";
 // The reason of a server that shuts down.
 constexpr absl::string_view kDrainingReason = "DRAINING";
 
-bool IsOverload(absl::string_view message, const ErrorDetails& details) {
+bool MeansLoad(absl::string_view message, const ErrorDetails& details) {
   if (details.pushback.has_value()) return true;
   return details.domain != kDomain && absl::StrContains(message, kResetForLoad);
 }
@@ -35,7 +36,7 @@ FailureKind Classify(absl::StatusCode code, absl::string_view message,
                  ? FailureKind::kDraining
                  : FailureKind::kUnavailable;
     case absl::StatusCode::kResourceExhausted:
-      return IsOverload(message, details) ? FailureKind::kOverloaded : FailureKind::kRejected;
+      return MeansLoad(message, details) ? FailureKind::kOverloaded : FailureKind::kRejected;
     case absl::StatusCode::kDeadlineExceeded:
     case absl::StatusCode::kCancelled:
       return FailureKind::kExpired;
@@ -73,4 +74,11 @@ void RetryBudget::RecordFailure() {
   tokens_ = std::max(tokens_ - 1, 0.0);
 }
 
-}  // namespace attend::client::internal
+}  // namespace internal
+
+bool IsOverload(const absl::Status& status) {
+  return internal::Classify(status.code(), status.message(), GetErrorDetails(status)) ==
+         internal::FailureKind::kOverloaded;
+}
+
+}  // namespace attend::client

@@ -16,8 +16,11 @@ set(may_core_batching core/base)
 set(may_core_engine ${may_core_layer} core/layer core/batching)
 set(may_proto "")
 set(may_server core attend/v1 proto/wire)
-# attend/ are the public headers of the C++ client and, under v1/, the generated ones.
-set(may_client attend proto/wire)
+# attend/ are the public headers of the C++ client and, under v1/, the generated ones. The command
+# line and the examples use the client as any user does.
+set(may_client_cpp attend proto/wire)
+set(may_client_cli attend)
+set(may_client_examples attend)
 
 # Foreign headers that have one home: other rooms must not include them.
 set(home_dnnl "^core/linalg/")
@@ -32,7 +35,7 @@ function(check_includes root out)
   list_sources(${root} sources)
   set(found)
   foreach(source ${sources})
-    string(REGEX MATCH "^(core/[^/]+|server|client|proto)" room ${source})
+    string(REGEX MATCH "^(core/[^/]+|client/[^/]+|server|proto)" room ${source})
     string(REPLACE "/" "_" key ${room})
     if(NOT DEFINED may_${key})
       list(APPEND found "${source}: the room ${room} is new, give it its arrows in check_includes.cmake")

@@ -35,6 +35,11 @@ struct ErrorDetails {
 // Of a status that this library returned; of any other status: all empty.
 ErrorDetails GetErrorDetails(const absl::Status& status);
 
+// Whether a status that this library returned means load, so that the same request
+// may succeed later. Every other RESOURCE_EXHAUSTED means that a message is too large
+// or that memory is lacking here.
+bool IsOverload(const absl::Status& status);
+
 }  // namespace attend::client
 
 #endif  // ATTEND_CLIENT_CPP_ATTEND_ERROR_H_

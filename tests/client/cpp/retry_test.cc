@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "client/cpp/pacer.h"
+#include "client/cpp/status.h"
 
 namespace attend::client::internal {
 namespace {
@@ -47,7 +48,10 @@ TEST(ClassifyTest, Table) {
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(testing::Message() << c.code << " " << c.message << " " << c.domain);
-    EXPECT_EQ(Classify(c.code, c.message, {.domain = c.domain, .pushback = c.pushback}), c.kind);
+    const ErrorDetails details = {.domain = c.domain, .pushback = c.pushback};
+    EXPECT_EQ(Classify(c.code, c.message, details), c.kind);
+    EXPECT_EQ(IsOverload(WithDetails(c.code, c.message, details)),
+              c.kind == FailureKind::kOverloaded);
   }
 }
 

@@ -16,6 +16,7 @@ void Call::StartAttempt() {
   context_->set_deadline(MonotonicAfter(spec_.deadline - pacer_.Now()));
   for (const auto& [key, value] : spec_.metadata) context_->AddMetadata(key, value);
   if (spec_.credentials != nullptr) context_->set_credentials(spec_.credentials);
+  context_->set_wait_for_ready(spec_.wait_for_ready);
   response_.Clear();
   reader_ = next_stub_().PrepareUnaryCall(context_.get(), spec_.method, spec_.request, queue_);
   reader_->StartCall();

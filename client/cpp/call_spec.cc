@@ -77,6 +77,7 @@ absl::StatusOr<CallSpec> MakeCallSpec(const char* method, const grpc::ByteBuffer
                    .metadata = options.metadata,
                    .credentials = options.credentials,
                    .request_id = options.request_id,
+                   .wait_for_ready = options.wait_for_ready,
                    .on_attempt = options.on_attempt};
   if (!spec.request_id.empty()) spec.metadata.emplace_back(kRequestIdKey, spec.request_id);
   return spec;

@@ -22,6 +22,7 @@ struct CallSpec {
   Metadata metadata;
   std::shared_ptr<grpc::CallCredentials> credentials;
   std::string request_id;
+  bool wait_for_ready = false;
   std::function<void(const AttemptInfo&)> on_attempt;
   bool is_probe = false;  // neither retried nor counted by the load control
 };

@@ -4,12 +4,17 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <set>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "absl/time/time.h"
 #include "client/cpp/status.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
@@ -86,6 +91,12 @@ std::shared_ptr<grpc::ChannelCredentials> Credentials(const ClientOptions& optio
   return grpc::SslCredentials(ssl);
 }
 
+// gRPC's INT_MAX: never.
+int Milliseconds(absl::Duration time) {
+  return static_cast<int>(
+      std::min<int64_t>(absl::ToInt64Milliseconds(time), std::numeric_limits<int>::max()));
+}
+
 grpc::ChannelArguments Arguments(const ClientOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetLoadBalancingPolicyName("round_robin");
@@ -103,6 +114,11 @@ grpc::ChannelArguments Arguments(const ClientOptions& options) {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(options.keepalive_time));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(options.keepalive_timeout));
+  // By default gRPC stops after two PINGs without data of its own in between, which a call
+  // that waits for its answer does not send.
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, options.use_http_proxy ? 1 : 0);
   // Otherwise channels with equal arguments share their connections.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -143,6 +159,13 @@ absl::StatusOr<std::vector<std::shared_ptr<grpc::Channel>>> CreateChannels(
   if (options.max_response_bytes < 1) {
     return LocalError("INVALID_OPTION", "max_response_bytes",
                       absl::StrCat("must be positive, got ", options.max_response_bytes));
+  }
+  for (const auto& [name, time] : {std::pair("keepalive_time", options.keepalive_time),
+                                   std::pair("keepalive_timeout", options.keepalive_timeout)}) {
+    if (time < absl::Milliseconds(1)) {
+      return LocalError("INVALID_OPTION", name,
+                        absl::StrCat("must be at least 1ms, got ", absl::FormatDuration(time)));
+    }
   }
   if (options.tls.has_value() &&
       options.tls->certificate_pem.empty() != options.tls->private_key_pem.empty()) {

@@ -15,7 +15,8 @@ absl::StatusOr<std::unique_ptr<Pipeline>> GrpcPipeline::Open(
   if (options.max_bytes < 1) return LocalError("INVALID_OPTION", "max_bytes", "must be >= 1");
   const CallOptions call = {.metadata = options.metadata,
                             .credentials = options.credentials,
-                            .request_id = options.request_id};
+                            .request_id = options.request_id,
+                            .wait_for_ready = options.wait_for_ready};
   absl::StatusOr<CallSpec> spec = MakeCallSpec("/attend.v1.AttentionService/Pipeline", {},
                                                shared.retry, call, shared.pacer.Now());
   if (!spec.ok()) return spec.status();

@@ -38,6 +38,7 @@ PipelineStream::PipelineStream(const std::shared_ptr<grpc::Channel>& channel, Ca
 void PipelineStream::Open() {
   for (const auto& [key, value] : spec_.metadata) context_.AddMetadata(key, value);
   if (spec_.credentials != nullptr) context_.set_credentials(spec_.credentials);
+  context_.set_wait_for_ready(spec_.wait_for_ready);
   MutexLock lock(mutex_);
   stream_ = stub_.PrepareCall(&context_, spec_.method, &queue_);
   stream_->StartCall(Tag(Event::kStarted));

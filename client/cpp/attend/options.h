@@ -93,6 +93,15 @@ struct ClientOptions {
   // Larger answers fail with RESOURCE_EXHAUSTED. Requests have no limit here.
   int max_response_bytes = 1 << 30;
 
+  // Finds a server that vanished without closing its connection. While calls are under
+  // way on a connection from which nothing has come for keepalive_time, the client asks
+  // for a sign of life (an HTTP/2 PING). Without one within keepalive_timeout it closes
+  // the connection, which ends its calls and pipelines with UNAVAILABLE. Both at least
+  // 1 ms; servers of ours close a connection that asks more often than every 10 s.
+  // Infinite keepalive_time: it never asks.
+  absl::Duration keepalive_time = absl::Seconds(20);
+  absl::Duration keepalive_timeout = absl::Seconds(20);
+
   // Honour http_proxy and no_proxy of the environment.
   bool use_http_proxy = false;
 
@@ -135,6 +144,10 @@ struct CallOptions {
   // (metadata x-request-id): at most 128 printable ASCII characters. Empty: the
   // server makes one.
   std::string request_id = {};
+
+  // While no server can be reached, wait for one until the deadline instead of failing
+  // with UNAVAILABLE (gRPC's wait-for-ready).
+  bool wait_for_ready = false;
 
   // Runs after each attempt, on the thread that runs the call: the caller's, or the client's for
   // callbacks. Must not block and must not cancel the call.

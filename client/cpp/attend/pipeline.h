@@ -36,6 +36,7 @@ struct PipelineOptions {
   Metadata metadata = {};
   std::shared_ptr<grpc::CallCredentials> credentials = {};
   std::string request_id = {};
+  bool wait_for_ready = false;  // each request waits until its own deadline
 };
 
 // What to do with a request for which the window has no room.

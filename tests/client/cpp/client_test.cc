@@ -574,6 +574,25 @@ TEST(ClientTest, UnixSockets) {
   unlink(path.c_str());
 }
 
+// A path for a socket on which nobody listens yet.
+std::string FreeSocketPath() {
+  return testing::TempDir() + absl::StrCat("/attend-late-", getpid(), ".sock");
+}
+
+TEST(ClientTest, ACallMayWaitForAServerToStart) {
+  const std::string path = FreeSocketPath();
+  const auto client = Connect({.targets = {"unix:" + path}, .retry = {.max_attempts = 1}});
+  EXPECT_TRUE(absl::IsUnavailable(client->Call(SmallRequest()).status()));
+  const auto pipeline = client->OpenPipeline({.wait_for_ready = true});
+  ASSERT_TRUE(pipeline.ok()) << pipeline.status();
+  auto call = client->AsyncCall(SmallRequest(), {.wait_for_ready = true});
+  auto item = (*pipeline)->AsyncCall(SmallRequest());
+  FakeServer server("unix:" + path);
+  EXPECT_EQ(call.get().status(), absl::OkStatus());
+  EXPECT_EQ(item.get().status(), absl::OkStatus());
+  unlink(path.c_str());
+}
+
 // Records the connections, by the client's address, that carried the calls of a hook.
 class Peers {
  public:
@@ -645,12 +664,17 @@ TEST(ClientTest, WrongOptionsAreRefusedByName) {
   EXPECT_EQ(field({.targets = {"a", "b"}}), "targets");
   EXPECT_EQ(field({.channels = 0}), "channels");
   EXPECT_EQ(field({.max_response_bytes = 0}), "max_response_bytes");
+  EXPECT_EQ(field({.keepalive_time = absl::ZeroDuration()}), "keepalive_time");
+  EXPECT_EQ(field({.keepalive_timeout = absl::Microseconds(999)}), "keepalive_timeout");
   EXPECT_EQ(field({.tls = TlsOptions{.certificate_pem = "x"}}), "tls");
   EXPECT_EQ(field({.retry = {.max_attempts = 0}}), "retry");
   EXPECT_EQ(field({.retry = {.max_tokens = -1}}), "retry");
   EXPECT_EQ(field({.retry = {.token_ratio = std::nan("")}}), "retry");
   EXPECT_EQ(field({.throttling = ThrottlingPolicy{.requests_per_accept = 0.5}}), "throttling");
   EXPECT_EQ(field({.throttling = ThrottlingPolicy{.window = absl::ZeroDuration()}}), "throttling");
+  EXPECT_TRUE(Client::Create({.keepalive_time = absl::InfiniteDuration(),
+                              .keepalive_timeout = absl::InfiniteDuration()})
+                  .ok());
   EXPECT_TRUE(Client::Create({.targets = {"unix:/a", "unix:/b"}}).ok());
   EXPECT_TRUE(Client::Create({.targets = {"[::1]:1", "127.0.0.1:2"}}).ok());
 }

@@ -2,6 +2,7 @@
 #ifndef ATTEND_CLIENT_CPP_PIPELINE_STREAM_H_
 #define ATTEND_CLIENT_CPP_PIPELINE_STREAM_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -26,6 +27,7 @@
 #include "grpcpp/client_context.h"
 #include "grpcpp/completion_queue.h"
 #include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/support/byte_buffer.h"
 
 namespace attend::client::internal {
 
@@ -56,13 +58,21 @@ class PipelineStream : public std::enable_shared_from_this<PipelineStream> {
   void Stop();
 
  private:
+  // A message that has left items_.
+  struct Outgoing {
+    grpc::ByteBuffer bytes;
+    size_t place = 1;  // in its group, from 1
+  };
+
   enum class Event : intptr_t { kStarted = 1, kRead, kWritten, kHalfClosed, kTimer, kEnded };
   static void* Tag(Event event) { return reinterpret_cast<void*>(event); }
+
+  static absl::Status FinishedError();
 
   absl::Status TakeRoom(size_t bytes, const ItemOptions& options, absl::Duration deadline);
   void Cancel(uint64_t id);
 
-  // Of the polling thread.
+  // Of the polling thread (pipeline_events.cc).
   void Poll();
   void OnEvent(Event event, bool ok);
   void OnAnswer();
@@ -73,12 +83,14 @@ class PipelineStream : public std::enable_shared_from_this<PipelineStream> {
   // How long to wait before the request of an error is sent again; absent: it is not.
   std::optional<absl::Duration> DelayAfter(const PipelineItem& item, const PipelineAnswer& answer);
 
+  // Ends the stream because of what the server sent.
+  void Break(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   // Starts what can be: the next write or the half-close, and the timer.
   void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::optional<grpc::ByteBuffer> TakeNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SetTimer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Ends the stream because of what the server sent.
-  void Break(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Shared shared_;
   const CallSpec spec_;
@@ -95,8 +107,10 @@ class PipelineStream : public std::enable_shared_from_this<PipelineStream> {
   Mutex mutex_;
   CondVar polled_;
   PipelineItems items_ ABSL_GUARDED_BY(mutex_);
-  bool started_ ABSL_GUARDED_BY(mutex_) = false;    // Read and Write are allowed
-  bool writing_ ABSL_GUARDED_BY(mutex_) = false;    // a Write or the half-close is under way
+  bool started_ ABSL_GUARDED_BY(mutex_) = false;  // Read and Write are allowed
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;  // a Write or the half-close is under way
+  // What follows the write under way, which gRPC keeps back for it.
+  std::optional<Outgoing> next_ ABSL_GUARDED_BY(mutex_);
   bool finishing_ ABSL_GUARDED_BY(mutex_) = false;  // Finish was called
   bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // no operation may be started

@@ -71,7 +71,13 @@ struct ItemOptions {
 // request that is not answered with its status, UNAVAILABLE as a rule, and
 // everything that is started after that. It is not opened again: open another
 // pipeline and send those requests there, which does no harm (RetryPolicy).
-// DATA_LOSS: the server sent what is no answer to any request.
+// DATA_LOSS: the server sent what is no answer to any request. RESOURCE_EXHAUSTED
+// without a pushback: a response was larger than ClientOptions::max_response_bytes, which
+// gRPC notices before it is known to which request the response belongs.
+//
+// Short requests that are started while another is being sent leave together, which
+// delays none of them. Attempts are not reported one by one, as those of calls are
+// (CallOptions::on_attempt): their number is in each response and in GetErrorDetails.
 class Pipeline {
  public:
   // Cancels what is not answered and waits until every callback has returned.

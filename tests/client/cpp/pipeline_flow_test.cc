@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/client/cpp/pipeline_tester.h"
+#include "tests/client/cpp/raw_server.h"
 
 namespace attend::client {
 namespace {
@@ -190,6 +191,37 @@ TEST(PipelineFlowTest, FinishRefusesThoseThatWaitForRoom) {
   held.Allow(1);
   EXPECT_EQ(ValueOf(first), 1);
   finishes.join();
+}
+
+// How many messages each DATA frame of a stream holds on which so many requests wait for its start.
+std::vector<int> MessagesPerFrame(int requests) {
+  std::vector<int> frames;
+  int messages = 0;
+  std::latch all(1);
+  RawServer server([&](const Frame& frame) {
+    if (frame.type() != Frame::kData) return std::string();
+    frames.push_back(0);
+    // Each message follows a byte and its length in four bytes.
+    for (absl::string_view rest = frame.payload(); rest.size() >= 5; ++frames.back()) {
+      rest.remove_prefix(5 + static_cast<uint8_t>(rest[4]));
+    }
+    messages += frames.back();
+    if (messages == requests) all.count_down();
+    return std::string();
+  });
+  const auto client = *Client::Create({.targets = {server.address()}});
+  const auto pipeline = OpenPipeline(*client);
+  std::vector<ResponseFuture> futures;
+  for (int i = 0; i < requests; ++i) futures.push_back(pipeline->AsyncCall(RequestOf(1)));
+  server.Start();
+  all.wait();
+  return frames;
+}
+
+TEST(PipelineFlowTest, ShortRequestsThatWaitLeaveTogetherAndALoneOneAtOnce) {
+  EXPECT_THAT(MessagesPerFrame(1), testing::ElementsAre(1));
+  EXPECT_THAT(MessagesPerFrame(2), testing::ElementsAre(2));
+  EXPECT_THAT(MessagesPerFrame(20), testing::ElementsAre(16, 4));
 }
 
 }  // namespace

@@ -230,8 +230,8 @@ TEST_F(CommandTest, CallOfTheOperatorPassesThePriority) {
 }
 
 TEST_F(CommandTest, BenchPassesThePriority) {
-  const Ran ran =
-      Run(RunBench, {"--layer=l0", "--warmup=0s", "--duration=20ms", "--quiet", "--priority=low"});
+  const Ran ran = Run(RunBench, {"--layer=l0", "--rate=1000", "--warmup=0s", "--duration=5ms",
+                                 "--quiet", "--priority=low"});
   EXPECT_EQ(ran.exit, kOk) << ran.err;
   EXPECT_EQ(server_.service.last_priority(), v1::PRIORITY_LOW);
 }

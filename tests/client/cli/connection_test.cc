@@ -127,8 +127,9 @@ TEST(ConnectionTest, VerboseTellsWhatHappened) {
 
 TEST(ConnectionTest, VerboseOfABenchmarkLeavesTheLoadOut) {
   client::FakeServer server;
-  const Ran ran = RunCommand(RunBench, {"--layer=l0", "--warmup=0s", "--duration=20ms", "--quiet",
-                                        "-v", "--server=" + server.address()});
+  const Ran ran =
+      RunCommand(RunBench, {"--layer=l0", "--rate=1000", "--warmup=0s", "--duration=5ms", "--quiet",
+                            "-v", "--server=" + server.address()});
   EXPECT_EQ(ran.exit, kOk) << ran.err;
   EXPECT_GT(server.service.calls(), 1);
   const std::string line = "* /attend.v1.AttentionService/MultiHeadAttention, attempt 1, ";

@@ -142,9 +142,9 @@ TEST(ExitCodeTest, OfAnOutputThatCannotBeWritten) {
   EXPECT_THAT(ran.err, HasSubstr("the call worked, but its result could not be written: "
                                  "/no/such/folder/o.npy: No such file or directory"));
   EXPECT_THAT(ran.out, HasSubstr("output   float32 [1, 2, 4]"));
-  const Ran bench =
-      RunCommand(RunBench, {"--server=" + server.address(), "--layer=l0", "--warmup=0s",
-                            "--duration=5ms", "--quiet", "--json=/no/such/folder/r.json"});
+  const Ran bench = RunCommand(
+      RunBench, {"--server=" + server.address(), "--layer=l0", "--warmup=0s", "--rate=1000",
+                 "--duration=5ms", "--quiet", "--json=/no/such/folder/r.json"});
   EXPECT_EQ(bench.exit, 7) << bench.err;
 }
 

@@ -162,7 +162,7 @@ TEST_F(HostileTextTest, AChoiceOfLayersIsSafe) {
 }
 
 TEST_F(HostileTextTest, BenchIsSafe) {
-  const Ran ran = Run(RunBench, {"--warmup=0s", "--duration=5ms", "--tokens=1"});
+  const Ran ran = Run(RunBench, {"--rate=1000", "--warmup=0s", "--duration=5ms", "--tokens=1"});
   EXPECT_EQ(ran.exit, kOk) << ran.err;
   EXPECT_TRUE(absl::StrContains(ran.out, "server x\\x1b[2J"));
 }

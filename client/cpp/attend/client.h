@@ -95,6 +95,11 @@ class Client {
   virtual absl::StatusOr<std::unique_ptr<Pipeline>> OpenPipeline(
       const PipelineOptions& options = {}) = 0;
 
+  // These return the contract's own messages: they have every field that a server tells,
+  // each with its comment in the .proto file, and print as text or JSON. Structs of the
+  // client's would repeat sixty fields and lack those of newer servers. The price is
+  // that a program uses the protobuf with which this library was built, as it does gRPC.
+
   // All layers, in order of name (reads every page; one deadline for all).
   // RESOURCE_EXHAUSTED: the server lists more than any server of ours can hold.
   virtual absl::StatusOr<std::vector<v1::LayerInfo>> ListLayers(

@@ -61,7 +61,7 @@ WireStatus TranslateAndLog(const absl::Status& status, Method method, std::strin
   if (wire.is_bug()) {
     Log(LogLevel::kError, "internal error",
         {{"request_id", wire.request_id},
-         {"method", std::string(kMethods[Index(method)].method)},
+         {"method", std::string(NameOf(method).method)},
          {"status", status.ToString()}});
   }
   return wire;

@@ -15,6 +15,7 @@
 #include "server/calls/call_record.h"
 #include "server/calls/traceparent.h"
 #include "server/calls/wire_status.h"
+#include "server/telemetry/method.h"
 #include "server/telemetry/request_log.h"
 
 namespace attend {
@@ -88,6 +89,7 @@ void Rpc::OnArrived(bool ok) {
 }
 
 void Rpc::FindCall() {
+  const absl::Time start = Clock::Steady().Now();
   absl::Status status = CatchFailures([this] {
     ATTEND_RETURN_IF_ERROR(Admit());
     ATTEND_RETURN_IF_ERROR(CheckHeaders());
@@ -105,10 +107,11 @@ void Rpc::FindCall() {
     status = absl::UnimplementedError(
         absl::StrCat("the server has no method ", Quoted(context_.method())));
   }
-  Refuse(status);
+  Refuse(status, start);
 }
 
-void Rpc::Refuse(const absl::Status& status) {
+// Calls of services count themselves.
+void Rpc::Refuse(const absl::Status& status, absl::Time start) {
   const WireStatus wire = ToWireStatus(status, RequestId(context_));
   AddTrailers(wire, context_);
   // No more of the method than its last part, and nothing of one that does not exist.
@@ -121,6 +124,12 @@ void Rpc::Refuse(const absl::Status& status) {
                  .traceparent = ReadTraceparent(context_),
                  .caller = caller_,
                  .details = RequestDetails()});
+  if (Metrics* const metrics = source_.bounds.metrics; metrics != nullptr) {
+    const Method method = FindMethod(context_.method());
+    metrics->OnRequestStarted(method);
+    metrics->OnRequestEnded(method, static_cast<absl::StatusCode>(wire.status.error_code()),
+                            wire.reason, Clock::Steady().Now() - start);
+  }
   Finish(wire.status);
 }
 

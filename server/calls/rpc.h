@@ -25,6 +25,7 @@
 #include "server/calls/deadline_timer.h"
 #include "server/net/open_calls.h"
 #include "server/net/upload_meter.h"
+#include "server/telemetry/metrics.h"
 
 namespace attend {
 
@@ -73,6 +74,7 @@ struct CallBounds {
   FindUploadMeter find_meter;       // empty: messages are not metered
   DeadlineTimer* timer = nullptr;   // nullptr: nothing ends at a deadline
   absl::Duration max_deadline = absl::InfiniteDuration();
+  Metrics* metrics = nullptr;  // nullptr: calls that no service sees are not counted
 };
 
 // What the calls that one thread takes share. Of that thread, but for `live`.
@@ -147,8 +149,8 @@ class Rpc {
   void OnDone(bool ok);
   void OnAlarm(bool ok);
   void FindCall();
-  // Ends the call with the status, and logs it.
-  void Refuse(const absl::Status& status);
+  // Ends the call with the status, logs and counts it. `start` is steady.
+  void Refuse(const absl::Status& status, absl::Time start);
   // OpenCalls::Enter, the meter of the call's connection.
   absl::Status Admit();
   absl::Status CheckHeaders();

@@ -87,6 +87,7 @@ int NetworkThreads(const ServerConfig& config) {
 absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Listen(const ServerConfig& config,
                                                              const Certificates* certificates,
                                                              Routes routes, DeadlineTimer& timer,
+                                                             Metrics& metrics,
                                                              std::function<bool()> overloaded,
                                                              int64_t memory_bytes) {
   std::unique_ptr<GrpcFront> front(new GrpcFront(
@@ -105,7 +106,8 @@ absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Listen(const ServerConfig&
       .find_meter = [front = front.get()](
                         absl::string_view peer) { return front->connections_->FindMeter(peer); },
       .timer = &timer,
-      .max_deadline = config.lifecycle.max_deadline};
+      .max_deadline = config.lifecycle.max_deadline,
+      .metrics = &metrics};
   for (int i = 0; i < NetworkThreads(config); ++i) {
     front->queues_.push_back(
         std::make_unique<CallQueue>(builder, front->service_, front->routes_, overloaded, bounds));

@@ -153,10 +153,10 @@ class ServerImpl final : public Server {
         config_, registry_, *engine_, metrics_,
         [this](absl::string_view peer) { grpc_->CloseConnection(peer); });
     services_->health.SetServing(true);
-    ATTEND_ASSIGN_OR_RETURN(grpc_,
-                            GrpcFront::Listen(
-                                config_, certificates_.get(), services_->routes, services_->timer,
-                                [this] { return engine_->Overloaded(); }, planned_bytes_));
+    ATTEND_ASSIGN_OR_RETURN(
+        grpc_, GrpcFront::Listen(
+                   config_, certificates_.get(), services_->routes, services_->timer, metrics_,
+                   [this] { return engine_->Overloaded(); }, planned_bytes_));
     metrics_.SetConnections([this] { return grpc_->connection_stats(); });
     metrics_.SetOpenCalls([this] { return grpc_->call_stats(); });
     ATTEND_RETURN_IF_ERROR(grpc_->Serve());

@@ -11,7 +11,8 @@
 
 namespace attend {
 
-// The calls that are counted: every method of attend.v1.
+// The calls that are counted: every method of attend.v1, and calls of any other path that are
+// refused before a service sees them.
 enum class Method {
   kMultiHeadAttention,
   kScaledDotProductAttention,
@@ -19,6 +20,7 @@ enum class Method {
   kGetLayer,
   kGetServerInfo,
   kPipeline,
+  kUnknown,
 };
 
 struct MethodName {
@@ -27,7 +29,7 @@ struct MethodName {
   absl::string_view grpc_type = "unary";
 };
 
-// Indexed by Method.
+// Indexed by Method, but for kUnknown.
 inline constexpr std::array<MethodName, 6> kMethods = {{
     {"attend.v1.AttentionService", "MultiHeadAttention"},
     {"attend.v1.AttentionService", "ScaledDotProductAttention"},
@@ -41,10 +43,24 @@ inline constexpr size_t Index(Method method) {
   return static_cast<size_t>(method);
 }
 
-// "/package.Service/Method", as HTTP/2 names it.
+inline constexpr MethodName kUnknownMethod = {"unknown", "unknown", "unknown"};
+
+inline constexpr const MethodName& NameOf(Method method) {
+  return method == Method::kUnknown ? kUnknownMethod : kMethods[Index(method)];
+}
+
+// "/package.Service/Method", as HTTP/2 names it. Not of kUnknown.
 inline std::string MethodPath(Method method) {
   const MethodName& name = kMethods[Index(method)];
   return absl::StrCat("/", name.service, "/", name.method);
+}
+
+// kUnknown for any other path.
+inline Method FindMethod(absl::string_view path) {
+  for (size_t i = 0; i < kMethods.size(); ++i) {
+    if (path == MethodPath(static_cast<Method>(i))) return static_cast<Method>(i);
+  }
+  return Method::kUnknown;
 }
 
 }  // namespace attend

@@ -246,11 +246,12 @@ void Metrics::RegisterMethods() {
                        .Name("grpc_server_handling_seconds")
                        .Help("Time that RPCs took on the server.")
                        .Register(registry_);
-  for (size_t i = 0; i < kMethods.size(); ++i) {
-    const std::string method(kMethods[i].method);
+  for (size_t i = 0; i < methods_.size(); ++i) {
+    const MethodName& name = NameOf(static_cast<Method>(i));
+    const std::string method(name.method);
     const std::map<std::string, std::string> grpc_labels = {
-        {"grpc_type", std::string(kMethods[i].grpc_type)},
-        {"grpc_service", std::string(kMethods[i].service)},
+        {"grpc_type", std::string(name.grpc_type)},
+        {"grpc_service", std::string(name.service)},
         {"grpc_method", method}};
     MethodSeries& series = methods_[i];
     series.duration = &duration.Add({{"method", method}}, seconds_buckets_);

@@ -92,7 +92,7 @@ class Metrics final : public BatchObserver {
 
   const prometheus::Histogram::BucketBoundaries seconds_buckets_;
   prometheus::Registry registry_;
-  std::array<MethodSeries, kMethods.size()> methods_;
+  std::array<MethodSeries, kMethods.size() + 1> methods_;
   std::array<prometheus::Histogram*, 4> stages_;
   std::array<prometheus::Counter*, kRefusalNames.size()> refused_;
   absl::flat_hash_map<std::string, LayerSeries> layers_;

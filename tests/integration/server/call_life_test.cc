@@ -193,6 +193,49 @@ TEST(CallLifeTest, DrainsWhileAnUploadIsStalled) {
   EXPECT_EQ(server.process().Wait(), 0);
 }
 
+// What a call that no service sees adds to the metrics, once.
+void ExpectRefused(const ServerProcess& server, const std::string& method, const std::string& code,
+                   const std::string& grpc_code, const std::string& reason) {
+  const auto metrics = server.Metrics();
+  EXPECT_EQ(Sum(metrics, "attend_requests_total", {"\"" + method + "\"", "\"" + code + "\""}), 1);
+  EXPECT_EQ(Sum(metrics, "attend_requests_total"), 1);
+  EXPECT_EQ(Sum(metrics, "attend_rejected_total", {"\"" + reason + "\""}), 1);
+  EXPECT_EQ(Sum(metrics, "grpc_server_started_total", {"\"" + method + "\""}), 1);
+  EXPECT_EQ(Sum(metrics, "grpc_server_handled_total",
+                {"grpc_method=\"" + method + "\"", "\"" + grpc_code + "\""}),
+            1);
+}
+
+TEST(CallLifeTest, CountsACallOfAPathThatItDoesNotHave) {
+  ServerProcess server;
+  EXPECT_EQ(MakeCall(server.Channel(), "/attend.v1.Other/Method", "").status.error_code(),
+            grpc::StatusCode::UNIMPLEMENTED);
+  ExpectRefused(server, "unknown", "UNIMPLEMENTED", "Unimplemented", "unimplemented");
+}
+
+TEST(CallLifeTest, CountsACallWhoseMetadataIsTooLarge) {
+  ServerProcess server;
+  RawHttp2 connection(server.tcp());
+  connection.StartCall(kScaledDotProductPath, "", 100);
+  EXPECT_TRUE(connection.WaitForEnd());
+  ExpectRefused(server, "ScaledDotProductAttention", "RESOURCE_EXHAUSTED", "ResourceExhausted",
+                "too_large");
+}
+
+TEST(CallLifeTest, CountsACallThatIsOneTooMany) {
+  for (const char* reason : {"calls", "caller_calls"}) {
+    SCOPED_TRACE(reason);
+    const std::string most = reason == std::string("calls") ? "1" : "2";
+    ServerProcess server({"--max-calls=" + most, "--max-caller-calls=1"});
+    RawHttp2 open(server.tcp());
+    open.StartCall(kWatchPath, "");
+    ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_calls") == 1; }));
+    EXPECT_FALSE(MakeCall(server.Channel(), kScaledDotProductPath, ShortRequest()).status.ok());
+    ExpectRefused(server, "ScaledDotProductAttention", "RESOURCE_EXHAUSTED", "ResourceExhausted",
+                  reason);
+  }
+}
+
 TEST(CallLifeTest, IgnoresASecondMessageOfAUnaryCall) {
   ServerProcess server;
   const std::string message = ShortRequest();

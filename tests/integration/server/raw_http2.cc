@@ -69,7 +69,7 @@ RawHttp2::~RawHttp2() {
   close(fd_);
 }
 
-void RawHttp2::StartCall(const std::string& path, const std::string& timeout) {
+void RawHttp2::StartCall(const std::string& path, const std::string& timeout, int fields) {
   std::string headers;
   AppendHeader(":method", "POST", headers);
   AppendHeader(":scheme", "http", headers);
@@ -78,6 +78,7 @@ void RawHttp2::StartCall(const std::string& path, const std::string& timeout) {
   AppendHeader("te", "trailers", headers);
   AppendHeader("content-type", "application/grpc", headers);
   if (!timeout.empty()) AppendHeader("grpc-timeout", timeout, headers);
+  for (int i = 0; i < fields; ++i) AppendHeader("x", std::string(99, 'y'), headers);
   SendFrame(kHeaders, kEndHeaders, 1, headers);
 }
 

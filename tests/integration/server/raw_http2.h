@@ -22,8 +22,8 @@ class RawHttp2 {
   void CloseWindow();
 
   // Opens stream 1 as a gRPC call. `timeout` has the form of grpc-timeout, e.g. "500m"; empty:
-  // the call has no deadline.
-  void StartCall(const std::string& path, const std::string& timeout);
+  // the call has no deadline. `fields` more of 100 bytes each are sent with it, 150 at most.
+  void StartCall(const std::string& path, const std::string& timeout, int fields = 0);
 
   void SendData(const std::string& bytes, bool end_stream);
 

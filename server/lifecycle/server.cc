@@ -166,7 +166,9 @@ class ServerImpl final : public Server {
       Log(LogLevel::kInfo, "listening", {{"address", address}});
     }
     if (config_.lifecycle.port_file.empty()) return absl::OkStatus();
-    return WritePortFile(config_.lifecycle.port_file, grpc_->addresses(), metrics_address());
+    ATTEND_ASSIGN_OR_RETURN(port_file_, PortFile::Write(config_.lifecycle.port_file,
+                                                        grpc_->addresses(), metrics_address()));
+    return absl::OkStatus();
   }
 
   const std::vector<std::string>& grpc_addresses() const override { return grpc_->addresses(); }
@@ -262,6 +264,7 @@ class ServerImpl final : public Server {
   std::unique_ptr<Services> services_;
   std::unique_ptr<GrpcFront> grpc_;
   std::unique_ptr<HttpEndpoint> http_;  // its threads use all of the above
+  std::unique_ptr<PortFile> port_file_;
 };
 
 }  // namespace

@@ -220,6 +220,16 @@ TEST(LifecycleTest, ReportsEveryLimitThatItWasGiven) {
   EXPECT_EQ(limits.max_caller_calls(), 9);
 }
 
+TEST(LifecycleTest, RemovesItsPortFileAtTheEnd) {
+  const std::string path = TestPath("ports-of-one");
+  Process process(ATTEND_SERVER, {"--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0",
+                                  "--drain-delay=0s", absl::StrCat("--port-file=", path)});
+  ASSERT_TRUE(Eventually([&] { return std::filesystem::exists(path); }));
+  process.Signal(SIGTERM);
+  EXPECT_EQ(process.Wait(), 0);
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
 TEST(LifecycleTest, LogsJsonLinesWhereAsked) {
   ServerProcess server({"--log-format=json"});
   EXPECT_THAT(server.process().Output(),

@@ -27,9 +27,31 @@ if(ATTEND_MOLD AND NOT ATTEND_SANITIZE)
   target_link_options(attend_flags INTERFACE -fuse-ld=mold)
 endif()
 
-# attend_library(NAME SOURCES... DEPS...): a static library of one folder.
+# What ships is placed anywhere, linked before it starts, and read-only after.
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES CXX)
+target_link_options(attend_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
+
+# For folders that serve or load checkpoints; tests/integration/hardening looks for it in the programs. Not
+# under sanitizers, which find more and do not see into the checked functions of _FORTIFY_SOURCE.
+# That one needs an optimised build; its level 2 is Debian's own.
+add_library(attend_hardening INTERFACE)
+if(NOT ATTEND_SANITIZE)
+  target_compile_options(attend_hardening INTERFACE -fstack-protector-strong
+    $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE> $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>)
+  if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+    target_compile_options(attend_hardening INTERFACE -fcf-protection=full)
+  endif()
+endif()
+
+# attend_library(NAME SOURCES... DEPS...): a static library of one folder, hardened where the folder
+# says set(ATTEND_HARDEN ON).
 function(attend_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
-  target_link_libraries(${name} PUBLIC attend_flags ${ARG_DEPS})
+  target_link_libraries(${name} PUBLIC attend_flags)
+  if(ATTEND_HARDEN)
+    target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:attend_hardening>)
+  endif()
+  target_link_libraries(${name} PUBLIC ${ARG_DEPS})
 endfunction()

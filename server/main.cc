@@ -56,7 +56,7 @@ int Serve(const ServerConfig& config) {
     LogFailedStart(server.status());
     return EXIT_FAILURE;
   }
-  const int signal = WaitForShutdownSignal();
+  const int signal = WaitForShutdownSignal([&server] { (*server)->ReloadLayers(); });
   Log(LogLevel::kInfo, "signal received", {{"signal", absl::StrCat(signal)}});
   (*server)->Drain();
   return EXIT_SUCCESS;

@@ -70,15 +70,16 @@ void PrintTable(const v1::ListLayersResponse& all) {
   for (const v1::LayerInfo& each : all.layers()) {
     width = std::max(width, EscapeForTerminal(each.name()).size());
   }
-  Print(stdout, "%-*s  %6s  %5s  %8s  %8s  %6s  %-8s  %10s  %-12s  %-11s  %-12s  %-7s  %s\n", width,
-        "NAME", "EMBED", "HEADS", "KV-HEADS", "HEAD-DIM", "BIASES", "COMPUTE", "PARAMETERS",
-        "SHA256", "FAMILY", "BLOCK", "DECODER", "SETTINGS");
+  Print(stdout, "%-*s  %6s  %5s  %8s  %8s  %6s  %-8s  %10s  %-12s  %10s  %-11s  %-12s  %-7s  %s\n",
+        width, "NAME", "EMBED", "HEADS", "KV-HEADS", "HEAD-DIM", "BIASES", "COMPUTE", "PARAMETERS",
+        "SHA256", "GENERATION", "FAMILY", "BLOCK", "DECODER", "SETTINGS");
   for (const v1::LayerInfo& each : all.layers()) {
     const std::string& family = each.model_place().family();
-    Print(stdout, "%-*s  %6d  %5d  %8d  %8d  %6s  %-8s  %10d  %-12s  %-11s  %-12s  %-7s  %s\n",
-          width, each.name(), each.embed_dim(), each.num_heads(), each.num_kv_heads(),
-          each.head_dim(), Biases(each), ComputeType(each), each.parameter_count(),
-          each.sha256().substr(0, 12), family.empty() ? "-" : family, Block(each), Decoder(each),
+    Print(stdout,
+          "%-*s  %6d  %5d  %8d  %8d  %6s  %-8s  %10d  %-12s  %10d  %-11s  %-12s  %-7s  %s\n", width,
+          each.name(), each.embed_dim(), each.num_heads(), each.num_kv_heads(), each.head_dim(),
+          Biases(each), ComputeType(each), each.parameter_count(), each.sha256().substr(0, 12),
+          each.generation(), family.empty() ? "-" : family, Block(each), Decoder(each),
           Settings(each));
   }
 }

@@ -146,7 +146,9 @@ class Engine::Impl {
         contexts_(MakeContexts(plans_, options_, budget)),
         helpers_(plans_),
         operator_runner_(contexts_),
-        layer_runners_(MakeLayerRunners(layers)),
+        layers_(layers),
+        layer_runners_(MakeLayerRunners()),
+        max_heads_(FindMaxHeads()),
         scheduler_(MakeOptions(), clock, observer) {
     GetAttentionRates();  // measured now, and not by the first request
   }
@@ -188,13 +190,7 @@ class Engine::Impl {
   const EngineOptions& options() const { return options_; }
   const ShapeLimits& shape_limits() const { return limits_; }
 
-  int64_t max_heads() const {
-    int64_t heads = limits_.max_heads;
-    for (const auto& [name, runner] : layer_runners_) {
-      heads = std::max(heads, runner.layer().config().num_heads);
-    }
-    return heads;
-  }
+  int64_t max_heads() const { return max_heads_; }
 
  private:
   SchedulerOptions MakeOptions() {
@@ -206,21 +202,30 @@ class Engine::Impl {
     return options;
   }
 
-  std::map<std::string, LayerRunner, std::less<>> MakeLayerRunners(const LayerRegistry& layers) {
-    std::map<std::string, LayerRunner, std::less<>> runners;
-    for (const auto& [name, layer] : layers.layers()) {
-      runners.try_emplace(name, *layer, FindRates(*layer, runners), contexts_);
+  using LayerRunners = std::map<std::string, LayerRunner, std::less<>>;
+
+  LayerRunners MakeLayerRunners() {
+    LayerRunners runners;
+    std::vector<std::pair<std::shared_ptr<const Layer>, LayerRates>> measured;
+    for (const auto& [name, entry] : layers_.layers()) {
+      // Layers of one model have the same projections, which are measured once.
+      const auto found = std::find_if(
+          measured.begin(), measured.end(),
+          [&layer = *entry.layer](const auto& each) { return HaveSameRates(layer, *each.first); });
+      const LayerRates rates =
+          found != measured.end() ? found->second : MeasureLayer(*entry.layer, contexts_.front());
+      if (found == measured.end()) measured.emplace_back(entry.layer, rates);
+      runners.try_emplace(name, rates, contexts_);
     }
     return runners;
   }
 
-  // Layers of one model have the same projections, which are measured once.
-  LayerRates FindRates(const Layer& layer,
-                       const std::map<std::string, LayerRunner, std::less<>>& runners) {
-    for (const auto& [name, runner] : runners) {
-      if (HaveSameRates(layer, runner.layer())) return runner.rates();
+  int64_t FindMaxHeads() const {
+    int64_t heads = limits_.max_heads;
+    for (const auto& [name, entry] : layers_.layers()) {
+      heads = std::max(heads, entry.layer->config().num_heads);
     }
-    return MeasureLayer(layer, contexts_.front());
+    return heads;
   }
 
   absl::StatusOr<std::unique_ptr<Operation>> MakeOperation(Request request) {
@@ -232,7 +237,8 @@ class Engine::Impl {
   absl::StatusOr<std::unique_ptr<Operation>> MakeTyped(MultiHeadAttentionRequest request) {
     const auto runner = layer_runners_.find(request.layer);
     if (runner == layer_runners_.end()) return LayerNotFound(request.layer);
-    return LayerOperation::Create(std::move(request), runner->second, limits_);
+    std::shared_ptr<const Layer> layer = layers_.Find(request.layer);
+    return LayerOperation::Create(std::move(request), std::move(layer), runner->second, limits_);
   }
 
   absl::StatusOr<std::unique_ptr<Operation>> MakeTyped(ScaledDotProductAttentionRequest request) {
@@ -246,7 +252,9 @@ class Engine::Impl {
   std::deque<ExecutionContext> contexts_;  // indexed by lane
   Helpers helpers_;
   OperatorRunner operator_runner_;
-  std::map<std::string, LayerRunner, std::less<>> layer_runners_;  // keyed by the layer's name
+  const LayerRegistry& layers_;
+  LayerRunners layer_runners_;  // keyed by the layer's name
+  const int64_t max_heads_;
   Scheduler scheduler_;  // last: its threads use all of the above
 };
 

@@ -82,7 +82,8 @@ class Engine {
   using Ticket = uint64_t;
 
   // Precondition: CheckExecutors accepts the options. All other arguments outlive the engine.
-  // `layers` is complete: layers added later are not served. `observer`, which may be nullptr, is
+  // `layers` has all names: layers added later are not served. A request keeps the layer that it
+  // began with where `layers` replaces it meanwhile. `observer`, which may be nullptr, is
   // told of every batch. The memory that the engine keeps between batches (EngineRetainedBytes) is
   // reserved in `budget` for good.
   Engine(const EngineOptions& options, const LayerRegistry& layers, MemoryBudget& budget,

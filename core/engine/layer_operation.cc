@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/engine/layer_operation.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
@@ -102,26 +104,40 @@ absl::StatusOr<CheckedRequest> Check(const MultiHeadAttentionRequest& request,
 
 }  // namespace
 
-void LayerRunner::Compute(absl::Span<const LayerItem* const> batch, ExecutionContext& context) {
-  LayerBatch(layer_, batch, context).Run();
+void LayerRunner::Compute(absl::Span<const LayerWork* const> batch, ExecutionContext& context) {
+  // Requests from before and after a replacement can meet in one batch.
+  std::vector<const LayerWork*> left(batch.begin(), batch.end());
+  std::vector<const LayerItem*> items;
+  for (auto begin = left.begin(); begin != left.end();) {
+    const Layer* const layer = (*begin)->layer;
+    const auto end = std::stable_partition(
+        begin, left.end(), [layer](const LayerWork* work) { return work->layer == layer; });
+    items.clear();
+    for (; begin != end; ++begin) items.push_back(&(*begin)->item);
+    LayerBatch(*layer, items, context).Run();
+  }
 }
 
-LayerOperation::LayerOperation(MultiHeadAttentionRequest request, LayerRunner& runner)
-    : Operation(runner), runner_(runner), request_(std::move(request)) {}
+LayerOperation::LayerOperation(MultiHeadAttentionRequest request,
+                               std::shared_ptr<const Layer> layer, LayerRunner& runner)
+    : Operation(runner), runner_(runner), layer_(std::move(layer)), request_(std::move(request)) {
+  work_.layer = layer_.get();
+}
 
-absl::StatusOr<std::unique_ptr<Operation>> LayerOperation::Create(MultiHeadAttentionRequest request,
-                                                                  LayerRunner& runner,
-                                                                  const ShapeLimits& limits) {
-  std::unique_ptr<LayerOperation> operation(new LayerOperation(std::move(request), runner));
+absl::StatusOr<std::unique_ptr<Operation>> LayerOperation::Create(
+    MultiHeadAttentionRequest request, std::shared_ptr<const Layer> layer, LayerRunner& runner,
+    const ShapeLimits& limits) {
+  std::unique_ptr<LayerOperation> operation(
+      new LayerOperation(std::move(request), std::move(layer), runner));
   ATTEND_ASSIGN_OR_RETURN(CheckedRequest checked,
-                          Check(*operation->request_, runner.layer().config(), limits));
+                          Check(*operation->request_, operation->layer_->config(), limits));
   const Prediction prediction = operation->Predict(checked);
   operation->SetUp(std::move(checked), prediction);
   return operation;
 }
 
 Operation::Prediction LayerOperation::Predict(const CheckedRequest& checked) const {
-  const Layer& layer = runner_.layer();
+  const Layer& layer = *layer_;
   const KeySource key_source = GetKeySource(*request_);
   Prediction prediction;
   for (const PlacedSequence& sequence : checked.shape.sequences) {
@@ -149,11 +165,11 @@ void LayerOperation::HandOver(int lane, Response& response, absl::Status& failur
 
   const BatchShape& shape = checked().shape;
   Tensor& output = response.output;
-  response.layer_sha256 = runner_.layer().config().sha256;
-  response.warnings = FindWarnings(runner_.layer().config(), checked());
-  item_.type = checked().type;
-  item_.params = &checked().options.params;
-  item_.sequences.reserve(shape.sequences.size());
+  response.layer_sha256 = layer_->config().sha256;
+  response.warnings = FindWarnings(layer_->config(), checked());
+  work_.item.type = checked().type;
+  work_.item.params = &checked().options.params;
+  work_.item.sequences.reserve(shape.sequences.size());
   for (int64_t i = 0; i < static_cast<int64_t>(shape.sequences.size()); ++i) {
     const PlacedSequence& placed = shape.sequences[static_cast<size_t>(i)];
     LayerSequence sequence(placed);
@@ -167,9 +183,9 @@ void LayerOperation::HandOver(int lane, Response& response, absl::Status& failur
     sequence.query = row(query, placed.query_begin);
     sequence.key = row(key, placed.key_begin);
     sequence.value = row(value, placed.key_begin);
-    item_.sequences.push_back(sequence);
+    work_.item.sequences.push_back(sequence);
   }
-  if (!item_.sequences.empty()) runner_.Add(lane, item_, failure);
+  if (!work_.item.sequences.empty()) runner_.Add(lane, work_, failure);
 }
 
 }  // namespace attend

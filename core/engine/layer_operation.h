@@ -13,24 +13,29 @@
 #include "core/engine/request.h"
 #include "core/exec/execution_context.h"
 #include "core/layer/layer.h"
+#include "core/layer/layer_item.h"
 #include "core/layer/layer_rates.h"
 
 namespace attend {
 
-// Runs the batches of one layer, which outlives it.
-class LayerRunner final : public ItemRunner<LayerItem> {
- public:
-  LayerRunner(const Layer& layer, const LayerRates& rates, std::deque<ExecutionContext>& contexts)
-      : ItemRunner(contexts), layer_(layer), rates_(rates) {}
+// A request and the layer that it began with, which lives as long as it.
+struct LayerWork {
+  const Layer* layer = nullptr;
+  LayerItem item;
+};
 
-  const Layer& layer() const { return layer_; }
+// Runs the batches of one name's layers. A layer that replaces another has its form and its rates.
+class LayerRunner final : public ItemRunner<LayerWork> {
+ public:
+  LayerRunner(const LayerRates& rates, std::deque<ExecutionContext>& contexts)
+      : ItemRunner(contexts), rates_(rates) {}
+
   const LayerRates& rates() const { return rates_; }
   double batch_seconds() const override { return rates_.batch; }
 
  private:
-  void Compute(absl::Span<const LayerItem* const> batch, ExecutionContext& context) override;
+  void Compute(absl::Span<const LayerWork* const> batch, ExecutionContext& context) override;
 
-  const Layer& layer_;
   const LayerRates rates_;
 };
 
@@ -39,19 +44,22 @@ class LayerOperation final : public Operation {
  public:
   // INVALID_ARGUMENT if the request breaks the contract.
   static absl::StatusOr<std::unique_ptr<Operation>> Create(MultiHeadAttentionRequest request,
+                                                           std::shared_ptr<const Layer> layer,
                                                            LayerRunner& runner,
                                                            const ShapeLimits& limits);
 
  private:
-  LayerOperation(MultiHeadAttentionRequest request, LayerRunner& runner);
+  LayerOperation(MultiHeadAttentionRequest request, std::shared_ptr<const Layer> layer,
+                 LayerRunner& runner);
 
   Prediction Predict(const CheckedRequest& checked) const;
   void HandOver(int lane, Response& response, absl::Status& failure) override;
   void DropRequest() override { request_.reset(); }
 
   LayerRunner& runner_;
+  const std::shared_ptr<const Layer> layer_;
   std::optional<MultiHeadAttentionRequest> request_;
-  LayerItem item_;  // borrows from the request, its check and the response
+  LayerWork work_;  // borrows from the request, its check and the response
 };
 
 }  // namespace attend

@@ -25,6 +25,7 @@
 #include "server/config/memory_plan.h"
 #include "server/config/validate.h"
 #include "server/lifecycle/grpc_front.h"
+#include "server/lifecycle/layer_reloader.h"
 #include "server/lifecycle/load_layers.h"
 #include "server/lifecycle/port_file.h"
 #include "server/lifecycle/status_info.h"
@@ -110,6 +111,7 @@ class ServerImpl final : public Server {
       : config_(config), metrics_(config.lifecycle.max_deadline) {}
 
   ~ServerImpl() override {
+    reloader_.reset();
     phase_ = Phase::kDraining;
     if (engine_ != nullptr && !drained_) engine_->Drain(Clock::Steady().Now());
     if (grpc_ != nullptr) grpc_->Shutdown();
@@ -149,6 +151,7 @@ class ServerImpl final : public Server {
         {{"workers", absl::StrCat(engine_->options().num_workers)},
          {"executors", absl::StrCat(engine_->options().executors)}});
     metrics_.SetEngine(engine_.get());
+    reloader_ = std::make_unique<LayerReloader>(config_.layers, registry_, metrics_);
     services_ = std::make_unique<Services>(
         config_, registry_, *engine_, metrics_,
         [this](absl::string_view peer) { grpc_->CloseConnection(peer); });
@@ -173,6 +176,8 @@ class ServerImpl final : public Server {
 
   const std::vector<std::string>& grpc_addresses() const override { return grpc_->addresses(); }
   std::string metrics_address() const override { return http_ == nullptr ? "" : http_->address(); }
+
+  void ReloadLayers() override { reloader_->Reload(); }
 
   void Drain() override {
     const LifecycleConfig& lifecycle = config_.lifecycle;
@@ -227,13 +232,22 @@ class ServerImpl final : public Server {
     return absl::OkStatus();
   }
 
+  // At most what a reload holds beside the layers in service: a file and the layers made of it.
+  int64_t ReloadBytes() const {
+    int64_t parameters = 0;
+    for (const auto& [name, entry] : registry_.layers()) {
+      parameters += entry.layer->parameter_count();
+    }
+    return 2 * parameters * static_cast<int64_t>(sizeof(float));
+  }
+
   // Chooses the sizes that are not set, now that the layers are in memory.
   absl::Status DivideMemory() {
     const ProcessMemory memory = {MemoryLimit(), HeldMemory()};
     ATTEND_RETURN_IF_ERROR(PlanMemory(memory, config_));
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they hold more memory
     planned_bytes_ = memory.held + kUncountedBytes + config_.max_in_flight_bytes +
-                     config_.transport.max_receive_bytes;
+                     config_.transport.max_receive_bytes + ReloadBytes();
 #endif
     const bool fits = FitsMemory(memory, config_);
     Log(fits ? LogLevel::kInfo : LogLevel::kWarning,
@@ -261,6 +275,7 @@ class ServerImpl final : public Server {
   // server: charges outlive the budget.
   std::optional<MemoryBudget> budget_;
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<LayerReloader> reloader_;
   std::unique_ptr<Services> services_;
   std::unique_ptr<GrpcFront> grpc_;
   std::unique_ptr<HttpEndpoint> http_;  // its threads use all of the above

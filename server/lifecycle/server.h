@@ -28,6 +28,9 @@ class Server {
   virtual const std::vector<std::string>& grpc_addresses() const = 0;
   virtual std::string metrics_address() const = 0;  // empty: none
 
+  // Reads the files of the models again, as LayerReloader does. Does not block.
+  virtual void ReloadLayers() = 0;
+
   // Goes out of service in steps: says NOT_SERVING and keeps answering for
   // drain_delay, so that balancers notice; then refuses new work with
   // UNAVAILABLE and finishes what it has, for drain_timeout at most; then closes

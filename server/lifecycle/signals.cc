@@ -23,15 +23,18 @@ void ExitAtOnce(int signal) {
 }  // namespace
 
 void BlockShutdownSignals() {
-  const sigset_t signals = ShutdownSignals();
+  sigset_t signals = ShutdownSignals();
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-int WaitForShutdownSignal() {
+int WaitForShutdownSignal(const std::function<void()>& on_hangup) {
   const sigset_t signals = ShutdownSignals();
+  sigset_t all = signals;
+  sigaddset(&all, SIGHUP);
   int signal = 0;
-  sigwait(&signals, &signal);
+  while (sigwait(&all, &signal) != 0 || signal == SIGHUP) on_hangup();
   std::signal(SIGTERM, ExitAtOnce);
   std::signal(SIGINT, ExitAtOnce);
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);

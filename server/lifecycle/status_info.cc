@@ -9,8 +9,8 @@ namespace attend {
 
 StatusInfo DescribeServer(const ServerConfig& config, const LayerRegistry& registry) {
   StatusInfo info = {kVersion, kCompiler, {}, PublicSettings(config)};
-  for (const auto& [name, layer] : registry.layers()) {
-    const LayerConfig& of = layer->config();
+  for (const auto& [name, entry] : registry.layers()) {
+    const LayerConfig& of = entry.layer->config();
     info.layers.push_back({name, absl::StrCat(of.embed_dim), absl::StrCat(of.num_heads),
                            absl::StrCat(of.num_kv_heads),
                            of.compute == ComputeType::kBFloat16 ? "bf16" : "f32"});

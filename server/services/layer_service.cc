@@ -45,7 +45,8 @@ void Fill(const ModelPlace& from, v1::ModelPlace& place) {
   place.set_count(from.count);
 }
 
-void Fill(const Layer& layer, v1::LayerInfo& info) {
+void Fill(const LayerRegistry::Entry& entry, v1::LayerInfo& info) {
+  const Layer& layer = *entry.layer;
   const LayerConfig& config = layer.config();
   info.set_name(config.name);
   info.set_embed_dim(config.embed_dim);
@@ -73,6 +74,7 @@ void Fill(const Layer& layer, v1::LayerInfo& info) {
     Fill(*config.relative_bias, *info.mutable_relative_bias());
   }
   if (config.place.has_value()) Fill(*config.place, *info.mutable_model_place());
+  info.set_generation(entry.generation);
   if (config.query_key_norm) info.mutable_query_key_norm()->set_epsilon(config.norm_epsilon);
 }
 
@@ -85,23 +87,24 @@ absl::Status ListLayers(const LayerRegistry& layers, const v1::ListLayersRequest
   }
   const int size =
       request.page_size() == 0 ? kDefaultPageSize : std::min(request.page_size(), kMaxPageSize);
-  auto it = layers.layers().begin();
+  const LayerRegistry::Layers held = layers.layers();
+  auto it = held.begin();
   if (!request.page_token().empty()) {
     absl::string_view name = request.page_token();
     if (absl::ConsumePrefix(&name, kTokenPrefix)) {
-      it = layers.layers().find(name);
+      it = held.find(name);
     } else {
-      it = layers.layers().end();
+      it = held.end();
     }
-    if (it == layers.layers().end()) {
+    if (it == held.end()) {
       return InvalidField("page_token", "was not issued by this server");
     }
     ++it;
   }
-  for (; it != layers.layers().end() && response.layers_size() < size; ++it) {
-    Fill(*it->second, *response.add_layers());
+  for (; it != held.end() && response.layers_size() < size; ++it) {
+    Fill(it->second, *response.add_layers());
   }
-  if (it != layers.layers().end() && response.layers_size() > 0) {
+  if (it != held.end() && response.layers_size() > 0) {
     response.set_next_page_token(
         absl::StrCat(kTokenPrefix, response.layers(response.layers_size() - 1).name()));
   }
@@ -110,13 +113,14 @@ absl::Status ListLayers(const LayerRegistry& layers, const v1::ListLayersRequest
 
 absl::Status GetLayer(const LayerRegistry& layers, const v1::GetLayerRequest& request,
                       v1::LayerInfo& response) {
-  const Layer* layer = layers.Find(request.name());
-  if (layer == nullptr) {
+  const LayerRegistry::Layers held = layers.layers();
+  const auto layer = held.find(request.name());
+  if (layer == held.end()) {
     return MakeError(absl::StatusCode::kNotFound, "UNKNOWN_LAYER", "name",
                      absl::StrCat("no layer is named ", Quoted(request.name()),
                                   "; LayerService.ListLayers lists the names"));
   }
-  Fill(*layer, response);
+  Fill(layer->second, response);
   return absl::OkStatus();
 }
 

@@ -210,6 +210,7 @@ Metrics::Metrics(absl::Duration max_deadline)
     : seconds_buckets_(MakeSecondsBuckets(max_deadline)), gauges_(std::make_shared<Gauges>()) {
   RegisterMethods();
   RegisterBatches();
+  RegisterReloads();
   RegisterRefusals();
   auto& bytes = BuildCounter()
                     .Name("attend_message_bytes_total")
@@ -317,6 +318,19 @@ void Metrics::RegisterRefusals() {
   for (size_t i = 0; i < refused_.size(); ++i) {
     refused_[i] = &refused.Add({{"reason", kRefusalNames[i]}});
   }
+}
+
+void Metrics::RegisterReloads() {
+  auto& reloads = BuildCounter()
+                      .Name("attend_reloads_total")
+                      .Help("Models whose files were read again, by result.")
+                      .Register(registry_);
+  reloads_ok_ = &reloads.Add({{"result", "ok"}});
+  reloads_refused_ = &reloads.Add({{"result", "refused"}});
+}
+
+void Metrics::OnReload(bool replaced) {
+  (replaced ? reloads_ok_ : reloads_refused_)->Increment();
 }
 
 void Metrics::OnRequestStarted(Method method) {

@@ -55,6 +55,9 @@ class Metrics final : public BatchObserver {
 
   void OnStage(Stage stage, absl::Duration duration);
 
+  // A model's files were read again; `replaced` tells whether its layers were replaced.
+  void OnReload(bool replaced);
+
   void OnBatch(const BatchRecord& batch) override;
 
   // Where the gauges come from when they are scraped; nullptr before and after
@@ -89,6 +92,7 @@ class Metrics final : public BatchObserver {
   void RegisterMethods();
   void RegisterBatches();
   void RegisterRefusals();
+  void RegisterReloads();
 
   const prometheus::Histogram::BucketBoundaries seconds_buckets_;
   prometheus::Registry registry_;
@@ -103,6 +107,8 @@ class Metrics final : public BatchObserver {
   prometheus::Histogram* prediction_ratio_;
   prometheus::Counter* busy_seconds_;
   prometheus::Counter* flops_;
+  prometheus::Counter* reloads_ok_;
+  prometheus::Counter* reloads_refused_;
   std::shared_ptr<Gauges> gauges_;
 };
 

@@ -53,7 +53,7 @@ TEST_F(CommandTest, LayersListsThem) {
   EXPECT_EQ(ran.exit, kOk) << ran.err;
   EXPECT_THAT(ran.out, HasSubstr("NAME"));
   EXPECT_THAT(ran.out, HasSubstr("\nl4 "));
-  EXPECT_THAT(ran.out, HasSubstr("  FAMILY       BLOCK         DECODER  SETTINGS\n"));
+  EXPECT_THAT(ran.out, HasSubstr("  GENERATION  FAMILY       BLOCK         DECODER  SETTINGS\n"));
   EXPECT_THAT(ran.out, HasSubstr("  -            -             -        -\nl1 "));
   EXPECT_THAT(ran.out, HasSubstr("  llama        decoder 4/30  yes      rotary=64,"));
   EXPECT_THAT(ran.out, HasSubstr("  rotary=64,theta=500000,llama3=8 qk-norm relative=32,backward "

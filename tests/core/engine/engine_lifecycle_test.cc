@@ -124,6 +124,47 @@ TEST_F(EngineLifecycle, BatchesWhatWaitedAndTellsTheObserver) {
   EXPECT_EQ(observer_.flops, 4.0 * 4 * (3 * 3 + 5 * 5));
 }
 
+// Requests from before and after a reload, in one batch.
+TEST_F(EngineLifecycle, ARequestKeepsTheLayerThatItBeganWith) {
+  const auto make_layer = [](float softcap) {
+    return MakeTestLayer("r", 24, 24, 24, 4, 2, 8,
+                         [&](LayerConfig& config) { config.softcap = softcap; });
+  };
+  ASSERT_TRUE(layers_.Add(make_layer(0.25f)).ok());
+  const std::weak_ptr<const Layer> old = layers_.Find("r");
+  EngineOptions options = Options();
+  options.batch_target = options.short_limit = absl::InfiniteDuration();
+  Start(options, int64_t{1} << 26);
+  const auto request = [] {
+    std::mt19937 random(4718);
+    Mha made;
+    made.layer = "r";
+    made.query = RandomTensor(random, {1, 9, 24});
+    return made;
+  };
+  const auto values = [](Answer& answer) {
+    const float* data = answer.Wait()->output.as<float>();
+    return std::vector<float>(data, data + 9 * 24);
+  };
+  Answer of_old, before, after, of_new;
+  Submit(of_old, request());
+  of_old.Wait();
+  Occupy();
+  Submit(before, request());
+  std::vector<std::unique_ptr<const Layer>> replacement;
+  replacement.push_back(make_layer(2.0f));
+  ASSERT_TRUE(layers_.Replace(std::move(replacement)).ok());
+  Submit(after, request());
+  Release();
+  EXPECT_EQ(before.Wait()->timing.batch_requests, 2);
+  Submit(of_new, request());
+  EXPECT_NE(values(of_old), values(of_new));
+  EXPECT_EQ(values(before), values(of_old));
+  EXPECT_EQ(values(after), values(of_new));
+  engine_.reset();
+  EXPECT_TRUE(old.expired());
+}
+
 TEST_F(EngineLifecycle, RunsOneRequestABatchWithoutBatching) {
   EngineOptions options = Options();
   options.batching = false;

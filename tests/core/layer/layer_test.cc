@@ -2,10 +2,16 @@
 #include "core/layer/layer.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <random>
+#include <string>
+#include <thread>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "core/layer/layer_batch.h"
 #include "core/layer/registry.h"
@@ -448,6 +454,79 @@ TEST(LayerRegistry, FindsByNameAndRefusesASecondOfThatName) {
   ASSERT_NE(registry.Find("layer"), nullptr);
   EXPECT_EQ(registry.Find("other"), nullptr);
   EXPECT_EQ(registry.layers().size(), 1u);
+}
+
+std::unique_ptr<const Layer> MakeNamed(const std::string& name, int64_t embed,
+                                       const std::string& sha256) {
+  LayerConfig c = Config(embed, 2, 1, 4);
+  c.name = name;
+  c.sha256 = sha256;
+  return Make(c, Weights(c));
+}
+
+std::vector<std::unique_ptr<const Layer>> List(std::unique_ptr<const Layer> first,
+                                               std::unique_ptr<const Layer> second) {
+  std::vector<std::unique_ptr<const Layer>> layers;
+  layers.push_back(std::move(first));
+  layers.push_back(std::move(second));
+  return layers;
+}
+
+TEST(LayerRegistry, KeepsAReplacedLayerForThoseWhoUseIt) {
+  LayerRegistry registry;
+  ASSERT_TRUE(registry.Add(MakeNamed("a", 8, "old")).ok());
+  ASSERT_TRUE(registry.Add(MakeNamed("b", 8, "old")).ok());
+  std::shared_ptr<const Layer> used = registry.Find("a");
+  const std::weak_ptr<const Layer> old = used;
+  ASSERT_TRUE(registry.Replace(List(MakeNamed("a", 8, "new"), MakeNamed("b", 8, "new"))).ok());
+  EXPECT_EQ(used->config().sha256, "old");
+  EXPECT_EQ(registry.Find("a")->config().sha256, "new");
+  EXPECT_EQ(registry.layers().at("a").generation, 2);
+  used.reset();
+  EXPECT_TRUE(old.expired());
+}
+
+TEST(LayerRegistry, ReplacesAllOrNone) {
+  LayerRegistry registry;
+  ASSERT_TRUE(registry.Add(MakeNamed("a", 8, "old")).ok());
+  ASSERT_TRUE(registry.Add(MakeNamed("b", 8, "old")).ok());
+  const absl::Status wide =
+      registry.Replace(List(MakeNamed("a", 8, "new"), MakeNamed("b", 12, "new")));
+  EXPECT_EQ(wide.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(wide.message()), HasSubstr("layer b differs in its widths"));
+  const absl::Status unknown =
+      registry.Replace(List(MakeNamed("a", 8, "new"), MakeNamed("c", 8, "new")));
+  EXPECT_THAT(std::string(unknown.message()), HasSubstr("layer c is new"));
+  for (const auto& [name, entry] : registry.layers()) {
+    EXPECT_EQ(entry.layer->config().sha256, "old") << name;
+    EXPECT_EQ(entry.generation, 1) << name;
+  }
+}
+
+// Readers see both layers of one replacement, or none of them.
+TEST(LayerRegistry, ReplacesAtOnceForReadersOnOtherThreads) {
+  LayerRegistry registry;
+  ASSERT_TRUE(registry.Add(MakeNamed("a", 8, "0")).ok());
+  ASSERT_TRUE(registry.Add(MakeNamed("b", 8, "0")).ok());
+  std::atomic<bool> done{false};
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 3; ++i) {
+    readers.emplace_back([&] {
+      do {
+        const LayerRegistry::Layers layers = registry.layers();
+        EXPECT_EQ(layers.at("a").layer->config().sha256, layers.at("b").layer->config().sha256);
+        EXPECT_EQ(layers.at("a").generation, layers.at("b").generation);
+        EXPECT_GT(registry.Find("a")->parameter_count(), 0);
+      } while (!done);
+    });
+  }
+  for (int i = 1; i <= 100; ++i) {
+    const std::string sha256 = std::to_string(i);
+    EXPECT_TRUE(registry.Replace(List(MakeNamed("a", 8, sha256), MakeNamed("b", 8, sha256))).ok());
+  }
+  done = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(registry.layers().at("b").generation, 101);
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ int Main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", std::string(server.status().message()).c_str());
     return EXIT_FAILURE;
   }
-  WaitForShutdownSignal();
+  WaitForShutdownSignal([&server] { (*server)->ReloadLayers(); });
   (*server)->Drain();
   return EXIT_SUCCESS;
 }

@@ -279,10 +279,10 @@ void AddSecurity(TlsConfig& tls, std::vector<Setting>& settings) {
 }
 
 void AddTelemetry(TelemetryConfig& telemetry, std::vector<Setting>& settings) {
-  Setting metrics =
-      StringSetting(Base("Telemetry", "metrics-listen", "HOST:PORT",
-                         "HTTP address for /metrics, /healthz, /readyz and a page of status; empty: none"),
-                    telemetry.metrics_listen);
+  Setting metrics = StringSetting(
+      Base("Telemetry", "metrics-listen", "HOST:PORT",
+           "HTTP address for /metrics, /healthz, /readyz and a page of status; empty: none"),
+      telemetry.metrics_listen);
   metrics.set = [set = metrics.set](absl::string_view text) {
     if (!text.empty()) {
       const absl::StatusOr<HostPort> address = ParseHostPort(text);

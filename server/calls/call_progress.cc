@@ -16,7 +16,9 @@ void CallProgress::BeginRead() {
   read_.under_way = true;
   if (meter_ == nullptr) return;
   // What cannot be metered for want of memory is received all the same.
-  CatchFailures([&] { metered_ = meter_->Begin(next_); }).IgnoreError();
+  CatchFailures([this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    metered_ = meter_->Begin(next_);
+  }).IgnoreError();
 }
 
 void CallProgress::EndRead(int64_t bytes) {

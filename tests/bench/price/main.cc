@@ -212,7 +212,9 @@ class Bench {
       MultiHeadAttentionRequest request;
       request.query = Written(c.type, {c.batch, c.rows, c.embed});
       request.options = MakeOptions(c);
-      return Value(LayerOperation::Create(std::move(request), FindRunner(c), kLimits));
+      Served& served = FindLayer(c);
+      return Value(
+          LayerOperation::Create(std::move(request), served.layer, served.runner, kLimits));
     }
     ScaledDotProductAttentionRequest request;
     request.query = Written(c.type, {c.batch, c.rows, c.heads, c.dim});
@@ -222,9 +224,14 @@ class Bench {
     return Value(OperatorOperation::Create(std::move(request), *operator_, kLimits));
   }
 
-  LayerRunner& FindRunner(const Case& c) {
+  struct Served {
+    std::shared_ptr<const Layer> layer;
+    LayerRunner runner;
+  };
+
+  Served& FindLayer(const Case& c) {
     const auto key = std::make_pair(c.embed, c.type);
-    if (const auto found = runners_.find(key); found != runners_.end()) return found->second;
+    if (const auto found = layers_.find(key); found != layers_.end()) return found->second;
     RandomLayerSpec spec;
     spec.name = "layer";
     spec.embed_dim = c.embed;
@@ -232,21 +239,21 @@ class Bench {
     spec.compute = c.type == kBf16 ? ComputeType::kBFloat16 : ComputeType::kFloat32;
     auto parameters = DrawRandomLayer(spec);
     if (!parameters.ok()) std::abort();
-    auto layer = Layer::Create(parameters->config, parameters->weights);
-    if (!layer.ok()) std::abort();
-    layers_.push_back(*std::move(layer));
-    const LayerRates rates = MeasureLayer(*layers_.back(), contexts_.front());
+    auto created = Layer::Create(parameters->config, parameters->weights);
+    if (!created.ok()) std::abort();
+    std::shared_ptr<const Layer> layer = *std::move(created);
+    const LayerRates rates = MeasureLayer(*layer, contexts_.front());
     std::printf("layer: %.3g ps per multiply-add, %.1f us per batch\n", rates.multiply_add * 1e12,
                 rates.batch * 1e6);
-    return runners_.try_emplace(key, *layers_.back(), rates, contexts_).first->second;
+    return layers_.try_emplace(key, Served{std::move(layer), LayerRunner(rates, contexts_)})
+        .first->second;
   }
 
   static constexpr ShapeLimits kLimits = {1 << 20, 1 << 20, 1 << 20, int64_t{1} << 40};
   MemoryBudget budget_{int64_t{1} << 40};
   std::deque<ExecutionContext> contexts_;
   std::optional<OperatorRunner> operator_;
-  std::vector<std::unique_ptr<const Layer>> layers_;
-  std::map<std::pair<int64_t, DataType>, LayerRunner> runners_;
+  std::map<std::pair<int64_t, DataType>, Served> layers_;
 };
 
 int Main(int workers) {

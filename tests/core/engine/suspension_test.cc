@@ -40,9 +40,10 @@ using DrawOne = std::function<Request(Draw& draw, DataType type, bool decode)>;
 class TestLanes {
  public:
   // `layer` may be nullptr and outlives the lanes.
-  TestLanes(int workers, const Layer* layer) : operator_runner_(MakeContexts(workers)) {
-    if (layer != nullptr) layer_runner_.emplace(*layer, LayerRates(), contexts_);
-  }
+  TestLanes(int workers, const Layer* layer)
+      : operator_runner_(MakeContexts(workers)),
+        layer_(std::shared_ptr<const void>(), layer),
+        layer_runner_(LayerRates(), contexts_) {}
 
   // Runs the requests as one batch. Nothing if it was stopped. Each lane may be used by a thread
   // of its own.
@@ -78,14 +79,15 @@ class TestLanes {
     if (auto* operands = std::get_if<ScaledDotProductAttentionRequest>(&request)) {
       return *OperatorOperation::Create(std::move(*operands), operator_runner_, kLimits);
     }
-    return *LayerOperation::Create(std::move(std::get<MultiHeadAttentionRequest>(request)),
-                                   *layer_runner_, kLimits);
+    return *LayerOperation::Create(std::move(std::get<MultiHeadAttentionRequest>(request)), layer_,
+                                   layer_runner_, kLimits);
   }
 
   MemoryBudget budget_{int64_t{1} << 34};
   std::deque<ExecutionContext> contexts_;
   OperatorRunner operator_runner_;
-  std::optional<LayerRunner> layer_runner_;
+  const std::shared_ptr<const Layer> layer_;  // owned by whoever made the lanes
+  LayerRunner layer_runner_;
 };
 
 // As long as some tasks take, at most. A thread that yields may wait for many of them.

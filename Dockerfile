@@ -21,9 +21,11 @@ COPY core core
 COPY client client
 COPY server server
 COPY tests tests
+# Here is no git to ask.
+ARG REVISION=unknown
 RUN --mount=type=cache,target=/root/.cache/ccache \
-    ATTEND_CCACHE=ccache cmake --preset release && \
-    cmake --build --preset release --parallel "$(nproc)"
+    ATTEND_CCACHE=ccache cmake --preset release -D ATTEND_REVISION="$REVISION" && \
+    cmake --build --preset release --parallel "$(nproc)" --target attend-server attend unit_tests
 RUN ctest --preset release -L '^unit$' --parallel "$(nproc)"
 COPY deploy/image/assemble-root /tmp/
 RUN /tmp/assemble-root /out build/release/bin/attend-server build/release/bin/attend

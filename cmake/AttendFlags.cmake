@@ -18,9 +18,13 @@ if(ATTEND_LIBFUZZER)
   target_compile_options(attend_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 if(ATTEND_SANITIZE STREQUAL "thread")
-  # Into programs only: a symbol of the program comes before those of shared libraries.
+  # Into programs only: a symbol of the program comes before those of shared libraries. It is
+  # compiled once, without attend_flags, which hands it on.
+  add_library(attend_tsan_absl_mutex OBJECT ${CMAKE_SOURCE_DIR}/tests/support/tsan_absl_mutex.cc)
+  target_include_directories(attend_tsan_absl_mutex PRIVATE ${CMAKE_SOURCE_DIR})
+  target_compile_options(attend_tsan_absl_mutex PRIVATE -fsanitize=thread -fno-omit-frame-pointer)
   target_sources(attend_flags INTERFACE
-    $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:${CMAKE_SOURCE_DIR}/tests/support/tsan_absl_mutex.cc>)
+    $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:$<TARGET_OBJECTS:attend_tsan_absl_mutex>>)
 endif()
 find_program(ATTEND_MOLD mold)
 if(ATTEND_MOLD AND NOT ATTEND_SANITIZE)
@@ -32,9 +36,10 @@ include(CheckPIESupported)
 check_pie_supported(LANGUAGES CXX)
 target_link_options(attend_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
 
-# For folders that serve or load checkpoints; tests/integration/hardening looks for it in the programs. Not
-# under sanitizers, which find more and do not see into the checked functions of _FORTIFY_SOURCE.
-# That one needs an optimised build; its level 2 is Debian's own.
+# What ships is hardened; tests/integration/hardening looks for it in the programs. Not under
+# sanitizers, which find more and do not see into the checked functions of _FORTIFY_SOURCE. That one
+# needs an optimised build; its level 2 is Debian's own. Marks for control-flow protection cost an
+# instruction per function, which does nothing.
 add_library(attend_hardening INTERFACE)
 if(NOT ATTEND_SANITIZE)
   target_compile_options(attend_hardening INTERFACE -fstack-protector-strong
@@ -43,15 +48,18 @@ if(NOT ATTEND_SANITIZE)
     target_compile_options(attend_hardening INTERFACE -fcf-protection=full)
   endif()
 endif()
+target_link_libraries(attend_flags INTERFACE attend_hardening)
 
-# attend_library(NAME SOURCES... DEPS...): a static library of one folder, hardened where the folder
-# says set(ATTEND_HARDEN ON).
+# attend_hot_sources(FILES...): kernels, whose functions keep tiles on the stack and are called once
+# per tile or few rows. They have no stack protector, which would write and check a guard each time;
+# all other hardening costs them nothing.
+function(attend_hot_sources)
+  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -fno-stack-protector)
+endfunction()
+
+# attend_library(NAME SOURCES... DEPS...): a static library of one folder.
 function(attend_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
-  target_link_libraries(${name} PUBLIC attend_flags)
-  if(ATTEND_HARDEN)
-    target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:attend_hardening>)
-  endif()
-  target_link_libraries(${name} PUBLIC ${ARG_DEPS})
+  target_link_libraries(${name} PUBLIC attend_flags ${ARG_DEPS})
 endfunction()

@@ -2,16 +2,32 @@
 find_package(GTest CONFIG REQUIRED)
 include(GoogleTest)
 
+# Every program that a unit test runs, for the image's build: `ctest -L '^unit$'` needs no other.
+add_custom_target(unit_tests)
+
+# Optimising a test costs more time than the faster test gains. What it tests is optimised as
+# elsewhere. A debug build optimises nothing. UBSan looks at what is tested, not at tests: in their
+# sources it doubles the time of the compiler and of what they compute to compare with.
+add_library(attend_test_flags INTERFACE)
+target_compile_options(attend_test_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:-Og>)
+if(ATTEND_SANITIZE MATCHES "undefined")
+  target_compile_options(attend_test_flags INTERFACE -O1 -fno-sanitize=undefined)
+endif()
+
 # attend_test(NAME SOURCES... DEPS... [LABELS...]): one GoogleTest program, one ctest entry.
 # One entry a program, not one a case: starting a process costs more than most cases.
 function(attend_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE attend_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  target_link_libraries(${name} PRIVATE attend_flags attend_test_flags ${ARG_DEPS}
+    GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name})
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
+  endif()
+  if(unit IN_LIST ARG_LABELS)
+    add_dependencies(unit_tests ${name})
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
 endfunction()
@@ -45,22 +61,35 @@ endfunction()
 # forced included. The variable holds for oneDNN and for our own kernels, and only from a
 # process's start. What the machine has not is reported as skipped.
 function(attend_test_on_each_isa name)
-  set(feature_SSE41 none)
-  set(feature_AVX2 avx2)
-  set(feature_AVX512_CORE avx512)
-  set(feature_AVX512_CORE_BF16 avx512_bf16)
-  set(feature_AVX512_CORE_AMX amx_bf16)
-  foreach(isa SSE41 AVX2 AVX512_CORE AVX512_CORE_BF16 AVX512_CORE_AMX)
-    add_test(NAME ${name}_${isa} COMMAND require_cpu ${feature_${isa}} $<TARGET_FILE:${name}>)
+  add_dependencies(unit_tests require_cpu)
+  set(paths SSE41 AVX2 AVX512_CORE AVX512_CORE_BF16 AVX512_CORE_AMX)
+  set(features none avx2 avx512 avx512_bf16 amx_bf16)
+  if(ATTEND_SANITIZE)
+    # Each path once: the program takes the highest of its own, so a lower one is another only where
+    # the machine has the feature of the next.
+    list(POP_BACK paths)
+    list(POP_FRONT features)
+  endif()
+  foreach(isa feature IN ZIP_LISTS paths features)
+    # The feature is asked for without the variable, which would hide it.
+    add_test(NAME ${name}_${isa} COMMAND require_cpu ${feature}
+      ${CMAKE_COMMAND} -E env ONEDNN_MAX_CPU_ISA=${isa} $<TARGET_FILE:${name}>)
     set_tests_properties(${name}_${isa} PROPERTIES LABELS "unit;isa" TIMEOUT 600
-      SKIP_RETURN_CODE 77 ENVIRONMENT ONEDNN_MAX_CPU_ISA=${isa})
+      SKIP_RETURN_CODE 77)
   endforeach()
 endfunction()
 
 # attend_test_with_each_matmul(NAME): the same program once more with each engine of projections,
-# whichever the machine would choose (tests/support/matmul_from_environment.h).
+# whichever the machine would choose (tests/support/matmul_from_environment.h). Sanitizers look at
+# ours only, and ThreadSanitizer at that of the machine, because threads do not depend on it.
 function(attend_test_with_each_matmul name)
-  foreach(matmul onednn panels)
+  set(engines onednn panels)
+  if(ATTEND_SANITIZE STREQUAL "thread")
+    set(engines)
+  elseif(ATTEND_SANITIZE)
+    set(engines panels)
+  endif()
+  foreach(matmul ${engines})
     add_test(NAME ${name}_matmul_${matmul} COMMAND ${name})
     set_tests_properties(${name}_matmul_${matmul} PROPERTIES LABELS unit TIMEOUT 600
       ENVIRONMENT ATTEND_MATMUL=${matmul})

@@ -50,7 +50,7 @@ int Serve(const ServerConfig& config) {
   SetUpLog(config.telemetry.log_format, config.telemetry.log_level);
   SetUpRequestLog(config.telemetry.request_log);
   TakeGrpcLog();
-  Log(LogLevel::kInfo, "starting", {{"version", kVersion}});
+  Log(LogLevel::kInfo, "starting", {{"version", kVersion}, {"revision", kRevision}});
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config);
   if (!server.ok()) {
     LogFailedStart(server.status());
@@ -68,12 +68,13 @@ int Main(int argc, char** argv) {
   const Environment environment = [](const std::string& name) -> const char* {
     return std::getenv(name.c_str());
   };
-  const absl::StatusOr<CommandLine> line = ParseCommandLine(arguments, environment);
+  LogFormat log_format = LogFormat::kText;
+  const absl::StatusOr<CommandLine> line = ParseCommandLine(arguments, environment, &log_format);
   if (!line.ok()) {
-    if (FindLogFormat(arguments, environment) == LogFormat::kText) {
+    if (log_format == LogFormat::kText) {
       Print(line.status());
     } else {
-      SetUpLog(LogFormat::kJson, LogLevel::kInfo);
+      SetUpLog(log_format, LogLevel::kInfo);
       LogFailedStart(line.status());
     }
     return kExitWrongConfiguration;

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "client/cli/files.h"
 #include "client/cli/metadata.h"
 #include "client/cli/trace.h"
@@ -57,9 +59,13 @@ void Connection::AddTo(Args& args) {
                       "value of a name that ends in -bin is base64.",
                       &headers);
   args.Letter('H');
+  args.Option("token-file", "FILE",
+              "Send the bearer token in this file with every call, in plain text where the "
+              "connection is. Environment: ATTEND_TOKEN_FILE.",
+              &token_file);
   args.Switch("verbose",
               "Report on standard error what is sent and received: address, attempts, "
-              "bytes and trailers. Values of -H are not shown.",
+              "bytes and trailers. Values of -H and the token are not shown.",
               &verbose);
   args.Letter('v');
   args.Switch("tls", "Use TLS. Environment: ATTEND_TLS, which is on or off.", &tls);
@@ -81,7 +87,30 @@ void Connection::AddTo(Args& args) {
 }
 
 std::vector<NamedFile> Connection::InputFiles() const {
-  return {{"--tls-ca", tls_ca}, {"--tls-cert", tls_cert}, {"--tls-key", tls_key}};
+  return {{"--token-file", token_file},
+          {"--tls-ca", tls_ca},
+          {"--tls-cert", tls_cert},
+          {"--tls-key", tls_key}};
+}
+
+absl::Status Connection::ReadToken() {
+  const std::string path = Choose(token_file, "ATTEND_TOKEN_FILE");
+  if (path.empty()) return absl::OkStatus();
+  for (const auto& [name, value] : metadata_) {
+    if (name == "authorization") {
+      return absl::InvalidArgumentError(
+          "a token file and a header authorization exclude each other");
+    }
+  }
+  std::string text;
+  if (absl::Status s = ReadIfGiven(path, &text); !s.ok()) return s;
+  const absl::string_view token = absl::StripAsciiWhitespace(text);
+  if (token.empty() || !std::all_of(token.begin(), token.end(), absl::ascii_isgraph)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, " must hold one token of printable characters, and white space around it at most"));
+  }
+  metadata_.emplace_back("authorization", absl::StrCat("Bearer ", token));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> Connection::UsesTls() const {
@@ -147,6 +176,7 @@ absl::StatusOr<std::unique_ptr<client::Client>> Connection::Connect() {
   if (absl::Status s = CheckStandardInput(InputFiles()); !s.ok()) return s;
   if (absl::Status s = ReadTls(&options); !s.ok()) return s;
   if (absl::Status s = ParseHeaders(headers, &metadata_, &request_id_); !s.ok()) return s;
+  if (absl::Status s = ReadToken(); !s.ok()) return s;
   if (verbose) {
     TraceConnection(absl::StrJoin(options.targets, ","), options.tls.has_value(), metadata_);
   }

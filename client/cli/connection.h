@@ -29,6 +29,7 @@ struct Connection {
   int64_t max_attempts = 5;
   int64_t channels = 1;
   std::vector<std::string> headers;
+  std::string token_file;
   bool verbose = false;
 
   void AddTo(Args& args);
@@ -46,8 +47,10 @@ struct Connection {
  private:
   absl::StatusOr<bool> UsesTls() const;
   absl::Status ReadTls(client::ClientOptions* options) const;
+  // Adds the token of the file to the metadata, if there is a file.
+  absl::Status ReadToken();
 
-  // Of `headers`; set by Connect.
+  // Of `headers` and `token_file`; set by Connect.
   client::Metadata metadata_;
   std::string request_id_;
 };

@@ -16,7 +16,7 @@ using internal::FileArray;
 
 constexpr absl::string_view kMagic("\x93NUMPY", 6);
 // NumPy's headers are below 200 bytes for any shape; this leaves room.
-constexpr uint32_t kMaxHeaderBytes = 64 << 10;
+constexpr uint32_t kMaxNpyHeaderBytes = 64 << 10;
 
 // Reads the header's Python dictionary: {'descr': '<f4', 'fortran_order': False,
 // 'shape': (2, 3), }, its keys once each and in any order.
@@ -134,7 +134,7 @@ absl::StatusOr<Tensor> ReadNpy(InputFile& file) {
   } else if (start[6] != 1) {
     return refuse(".npy version ", static_cast<int>(start[6]), " is not known");
   }
-  if (!stream || header_bytes > kMaxHeaderBytes || array.offset + header_bytes > file_bytes) {
+  if (!stream || header_bytes > kMaxNpyHeaderBytes || array.offset + header_bytes > file_bytes) {
     return refuse("the header's length of ", header_bytes, " bytes is wrong");
   }
   std::string header(header_bytes, '\0');

@@ -101,6 +101,9 @@ grpc::ChannelArguments Arguments(const ClientOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetLoadBalancingPolicyName("round_robin");
   arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+  if (options.watch_health.value_or(options.targets.size() > 1)) {
+    arguments.SetServiceConfigJSON(R"({"healthCheckConfig": {"serviceName": ""}})");
+  }
   // gRPC's own retries keep at most 256 KiB of a message; ours replace them.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetMaxSendMessageSize(-1);

@@ -67,7 +67,7 @@ absl::StatusOr<PendingCall> PipelineStream::Start(std::shared_ptr<const Prepared
   MutexLock lock(mutex_);
   if (ended_ || finishing_) {
     window_.Return(bytes);
-    return ended_ ? end_ : FinishedError();
+    return end_.ok() ? FinishedError() : end_;
   }
   const uint64_t id = items_.Add({.request = std::move(request),
                                   .deadline = deadline,

@@ -16,14 +16,14 @@ namespace {
 constexpr absl::string_view kResetForLoad = "RST_STREAM with error code 11";
 
 // The domain of the server's own errors.
-constexpr absl::string_view kDomain = "attend";
+constexpr absl::string_view kServerDomain = "attend";
 
 // The reason of a server that shuts down.
 constexpr absl::string_view kDrainingReason = "DRAINING";
 
 bool MeansLoad(absl::string_view message, const ErrorDetails& details) {
   if (details.pushback.has_value()) return true;
-  return details.domain != kDomain && absl::StrContains(message, kResetForLoad);
+  return details.domain != kServerDomain && absl::StrContains(message, kResetForLoad);
 }
 
 }  // namespace
@@ -32,7 +32,7 @@ FailureKind Classify(absl::StatusCode code, absl::string_view message,
                      const ErrorDetails& details) {
   switch (code) {
     case absl::StatusCode::kUnavailable:
-      return details.domain == kDomain && details.reason == kDrainingReason
+      return details.domain == kServerDomain && details.reason == kDrainingReason
                  ? FailureKind::kDraining
                  : FailureKind::kUnavailable;
     case absl::StatusCode::kResourceExhausted:

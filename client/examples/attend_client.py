@@ -97,11 +97,15 @@ class Client:
 
         client = attend_client.Client("127.0.0.1:50051")
         answer = client.call_layer("smollm2/0", rows, causal=True)  # rows: float32 [tokens, E]
+
+    `token` is the bearer token that the server asks for, if it does (docs/tokens.md). It is sent in
+    plain text, as everything here.
     """
 
-    def __init__(self, target):
+    def __init__(self, target, token=None):
         self.stubs = load_stubs()
         self.attention = self.stubs.attention_pb2_grpc.AttentionServiceStub(connect(target))
+        self.metadata = [] if token is None else [("authorization", f"Bearer {token}")]
         self.shown_warnings = set()
 
     def call_layer(self, layer, query, key=None, value=None, query_lengths=(), key_lengths=(),
@@ -114,7 +118,8 @@ class Client:
         and grpc.RpcError for a call that fails.
         """
         request = self._request(layer, query, key, value, query_lengths, key_lengths, options)
-        response = self.attention.MultiHeadAttention(request, timeout=timeout_seconds)
+        response = self.attention.MultiHeadAttention(request, timeout=timeout_seconds,
+                                                     metadata=self.metadata)
         return self._answer(request, response)
 
     def call_layer_many(self, layer, queries, timeout_seconds=60, **options):
@@ -135,7 +140,7 @@ class Client:
                 message.timeout.FromMilliseconds(round(timeout_seconds * 1000))
                 yield message
 
-        stream = self.attention.Pipeline(messages())
+        stream = self.attention.Pipeline(messages(), metadata=self.metadata)
         try:
             for response in stream:
                 if response.HasField("status"):

@@ -14,13 +14,9 @@
 namespace attend::internal {
 namespace {
 
-// One query row of 32 heads that share 8 heads of keys and values, as in a common large model.
-constexpr int64_t kHeads = 32, kKvHeads = 8, kHeadDim = 128, kKeys = 256;
-constexpr int64_t kCacheElements = kKvHeads * kKeys * kHeadDim;
-constexpr int64_t kQueryElements = kHeads * kHeadDim;
-
-// A decode step whose keys and values, heads first, lie in one block of memory. Everything
-// is 0: speed does not depend on the numbers.
+// A decode step of one query row with 32 heads that share 8 heads of keys and values, as in a
+// common large model. Keys and values, heads first, lie in one block of memory. Everything is 0:
+// speed does not depend on the numbers.
 class DecodeStep {
  public:
   DecodeStep()
@@ -53,6 +49,10 @@ class DecodeStep {
   }
 
  private:
+  static constexpr int64_t kHeads = 32, kKvHeads = 8, kHeadDim = 128, kKeys = 256;
+  static constexpr int64_t kCacheElements = kKvHeads * kKeys * kHeadDim;
+  static constexpr int64_t kQueryElements = kHeads * kHeadDim;
+
   AlignedBuffer cache_, query_, state_;
   AttentionParams params_;
   AttentionProblem problem_;

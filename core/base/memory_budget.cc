@@ -24,6 +24,20 @@ constexpr absl::Duration kUnknownPushback = absl::Milliseconds(50);
 constexpr absl::Duration kRatePeriod = absl::Milliseconds(100);
 constexpr absl::Duration kOldestRate = absl::Seconds(1);
 
+// Adds `bytes` to `used` unless that makes more than `limit`; returns how many bytes are missing,
+// 0 if they were added.
+int64_t AddWithin(std::atomic<int64_t>& used, int64_t bytes, int64_t limit) {
+  int64_t now = used.load(std::memory_order_relaxed);
+  do {
+    if (bytes > limit - now) return bytes - (limit - now);
+  } while (!used.compare_exchange_weak(now, now + bytes, std::memory_order_relaxed));
+  return 0;
+}
+
+}  // namespace
+
+namespace internal {
+
 // The rate at which bytes are given back, looked at when a request is refused.
 class ReleaseRate {
  public:
@@ -62,20 +76,6 @@ class ReleaseRate {
   int64_t released_then_ ABSL_GUARDED_BY(mutex_) = 0;
   double bytes_per_second_ ABSL_GUARDED_BY(mutex_) = -1;  // negative: unknown
 };
-
-// Adds `bytes` to `used` unless that makes more than `limit`; returns how many bytes are missing,
-// 0 if they were added.
-int64_t AddWithin(std::atomic<int64_t>& used, int64_t bytes, int64_t limit) {
-  int64_t now = used.load(std::memory_order_relaxed);
-  do {
-    if (bytes > limit - now) return bytes - (limit - now);
-  } while (!used.compare_exchange_weak(now, now + bytes, std::memory_order_relaxed));
-  return 0;
-}
-
-}  // namespace
-
-namespace internal {
 
 // The state that a budget and its charges share. All memory orders are relaxed, because the
 // numbers guard no other memory.
@@ -146,36 +146,50 @@ class ByteCounter {
 MemoryCharge::MemoryCharge() = default;
 
 MemoryCharge::MemoryCharge(std::shared_ptr<internal::ByteCounter> counter, int64_t bytes,
-                           CallerId caller)
-    : counter_(std::move(counter)), bytes_(bytes), caller_(caller) {}
+                           CallerId caller, std::shared_ptr<Quota> quota)
+    : counter_(std::move(counter)), bytes_(bytes), caller_(caller), quota_(std::move(quota)) {}
 
 MemoryCharge::MemoryCharge(MemoryCharge&& other) noexcept
     : counter_(std::move(other.counter_)),
       bytes_(std::exchange(other.bytes_, 0)),
-      caller_(other.caller_) {}
+      caller_(other.caller_),
+      quota_(std::move(other.quota_)) {}
 
 MemoryCharge& MemoryCharge::operator=(MemoryCharge&& other) noexcept {
   if (this != &other) {
-    Shrink(bytes_);
+    Release();
     counter_ = std::move(other.counter_);
     bytes_ = std::exchange(other.bytes_, 0);
     caller_ = other.caller_;
+    quota_ = std::move(other.quota_);
   }
   return *this;
 }
 
 MemoryCharge::~MemoryCharge() {
-  Shrink(bytes_);
+  Release();
+}
+
+void MemoryCharge::Release() {
+  if (bytes_ > 0) counter_->GiveBack(bytes_, caller_);
+  if (quota_ != nullptr) quota_->Leave(bytes_);
+  bytes_ = 0;
+  quota_.reset();
 }
 
 absl::Status MemoryCharge::Grow(int64_t bytes) {
-  ATTEND_RETURN_IF_ERROR(counter_->Take(bytes, bytes_, caller_));
+  if (quota_ != nullptr) ATTEND_RETURN_IF_ERROR(quota_->Grow(bytes, bytes_));
+  if (absl::Status full = counter_->Take(bytes, bytes_, caller_); !full.ok()) {
+    if (quota_ != nullptr) quota_->Shrink(bytes);
+    return full;
+  }
   bytes_ += bytes;
   return absl::OkStatus();
 }
 
 void MemoryCharge::Shrink(int64_t bytes) {
   if (bytes > 0) counter_->GiveBack(bytes, caller_);
+  if (quota_ != nullptr) quota_->Shrink(bytes);
   bytes_ -= bytes;
 }
 
@@ -186,9 +200,14 @@ void MemoryBudget::Reserve(int64_t bytes) {
   counter_->LowerLimit(bytes);
 }
 
-absl::StatusOr<MemoryCharge> MemoryBudget::Charge(int64_t bytes, CallerId caller) {
-  ATTEND_RETURN_IF_ERROR(counter_->Take(bytes, /*held=*/0, caller));
-  return MemoryCharge(counter_, bytes, caller);
+absl::StatusOr<MemoryCharge> MemoryBudget::Charge(int64_t bytes, CallerId caller,
+                                                  std::shared_ptr<Quota> quota) {
+  if (quota != nullptr) ATTEND_RETURN_IF_ERROR(quota->Enter(bytes));
+  if (absl::Status full = counter_->Take(bytes, /*held=*/0, caller); !full.ok()) {
+    if (quota != nullptr) quota->Leave(bytes);
+    return full;
+  }
+  return MemoryCharge(counter_, bytes, caller, std::move(quota));
 }
 
 absl::Status MemoryBudget::CheckRoom(CallerId caller) const {

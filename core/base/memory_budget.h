@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "core/base/caller_table.h"
 #include "core/base/clock.h"
+#include "core/base/quota.h"
 
 namespace attend {
 
@@ -35,14 +36,20 @@ class MemoryCharge {
 
   int64_t bytes() const { return bytes_; }
   CallerId caller() const { return caller_; }
+  Quota* quota() const { return quota_.get(); }  // nullptr: none
 
  private:
   friend class MemoryBudget;
-  MemoryCharge(std::shared_ptr<internal::ByteCounter> counter, int64_t bytes, CallerId caller);
+  MemoryCharge(std::shared_ptr<internal::ByteCounter> counter, int64_t bytes, CallerId caller,
+               std::shared_ptr<Quota> quota);
 
-  std::shared_ptr<internal::ByteCounter> counter_;
+  // Gives everything back.
+  void Release();
+
+  std::shared_ptr<internal::ByteCounter> counter_;  // nullptr: nothing is charged
   int64_t bytes_ = 0;
   CallerId caller_ = kSharedCaller;
+  std::shared_ptr<Quota> quota_;
 };
 
 // The memory that a program may use to serve requests: the bytes that requests in flight hold
@@ -63,8 +70,10 @@ class MemoryBudget {
   // Takes `bytes` >= 0 for a request of `caller` <= kMaxCallers. RESOURCE_EXHAUSTED with pushback
   // and reason "CALLER_MEMORY" if they exceed the caller's share now, "MEMORY" if they do not fit
   // now; without pushback and with reason "TOO_LARGE" if they never will. The pushback is the time
-  // in which the missing bytes should be given back, at the rate of the last second.
-  absl::StatusOr<MemoryCharge> Charge(int64_t bytes, CallerId caller = kSharedCaller);
+  // in which the missing bytes should be given back, at the rate of the last second. The charge is
+  // one request of `quota`, unless that is nullptr, and may fail as Quota::Enter does.
+  absl::StatusOr<MemoryCharge> Charge(int64_t bytes, CallerId caller = kSharedCaller,
+                                      std::shared_ptr<Quota> quota = nullptr);
 
   // Tells whether a byte could be charged now. Fails as Charge does.
   absl::Status CheckRoom(CallerId caller = kSharedCaller) const;

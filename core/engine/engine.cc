@@ -5,7 +5,6 @@
 #include <atomic>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,7 +18,8 @@
 #include "core/base/quoted.h"
 #include "core/base/status.h"
 #include "core/batching/scheduler.h"
-#include "core/engine/layer_operation.h"
+#include "core/engine/layer_runners.h"
+#include "core/engine/layer_warm_up.h"
 #include "core/engine/operator_operation.h"
 #include "core/exec/execution_context.h"
 #include "core/exec/executor_plan.h"
@@ -129,10 +129,6 @@ absl::Status CheckCompute(const Operation& operation, absl::Duration limit) {
                                    seconds, absl::ToDoubleSeconds(limit)));
 }
 
-Priority GetPriority(const Request& request) {
-  return std::visit([](const auto& typed) { return typed.priority; }, request);
-}
-
 }  // namespace
 
 class Engine::Impl {
@@ -146,8 +142,9 @@ class Engine::Impl {
         contexts_(MakeContexts(plans_, options_, budget)),
         helpers_(plans_),
         operator_runner_(contexts_),
+        clock_(clock),
         layers_(layers),
-        layer_runners_(MakeLayerRunners()),
+        layer_runners_(MakeLayerRunners(layers, contexts_)),
         max_heads_(FindMaxHeads()),
         scheduler_(MakeOptions(), clock, observer) {
     GetAttentionRates();  // measured now, and not by the first request
@@ -155,20 +152,13 @@ class Engine::Impl {
 
   Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done) {
     const Priority priority = GetPriority(request);
-    absl::StatusOr<std::unique_ptr<Operation>> operation = MakeOperation(std::move(request));
-    if (operation.ok()) {
-      absl::Status costly = CheckCompute(**operation, options_.max_request_compute);
-      if (!costly.ok()) operation = std::move(costly);
-    }
-    // Everything is charged at once, so that no request holds a part and waits for another.
-    if (operation.ok()) {
-      if (absl::Status full = charge.Grow((*operation)->cost().bytes); !full.ok()) operation = full;
-    }
+    absl::StatusOr<std::unique_ptr<Operation>> operation = Accept(std::move(request), charge);
     if (!operation.ok()) {
       charge = MemoryCharge();
       done(operation.status());
       return 0;
     }
+    Quota* const quota = charge.quota();  // lives as long as the operation
     WorkItem item;
     item.runner = &(*operation)->runner();
     item.priority = priority;
@@ -180,8 +170,24 @@ class Engine::Impl {
     item.work = *std::move(operation);
     const absl::StatusOr<uint64_t> id = scheduler_.Submit(item);
     if (id.ok()) return *id;
+    if (quota != nullptr) quota->Refund(item.cost.seconds);
     item.work->End(id.status());
     return 0;
+  }
+
+  absl::StatusOr<int64_t> WarmUpAll(absl::Duration limit) {
+    return MakeWarmUp(limit).RunAll(layers_.layers(), layer_runners_, plans_);
+  }
+
+  absl::Status WarmUpLayer(const Layer& layer, absl::Duration limit) {
+    const auto runner = layer_runners_.find(layer.config().name);
+    if (runner == layer_runners_.end()) return LayerNotFound(layer.config().name);
+    // Not on the executors' contexts, which are in use.
+    std::deque<ExecutionContext> contexts;
+    contexts.emplace_back(1, RetainedMemory(), CpuList(), options_.before_task);
+    LayerRunner own_runner(runner->second.rates(), contexts);
+    const std::shared_ptr<const Layer> borrowed(std::shared_ptr<const Layer>(), &layer);
+    return MakeWarmUp(limit).RunLayer(borrowed, own_runner, 0).status();
   }
 
   Scheduler& scheduler() { return scheduler_; }
@@ -202,22 +208,8 @@ class Engine::Impl {
     return options;
   }
 
-  using LayerRunners = std::map<std::string, LayerRunner, std::less<>>;
-
-  LayerRunners MakeLayerRunners() {
-    LayerRunners runners;
-    std::vector<std::pair<std::shared_ptr<const Layer>, LayerRates>> measured;
-    for (const auto& [name, entry] : layers_.layers()) {
-      // Layers of one model have the same projections, which are measured once.
-      const auto found = std::find_if(
-          measured.begin(), measured.end(),
-          [&layer = *entry.layer](const auto& each) { return HaveSameRates(layer, *each.first); });
-      const LayerRates rates =
-          found != measured.end() ? found->second : MeasureLayer(*entry.layer, contexts_.front());
-      if (found == measured.end()) measured.emplace_back(entry.layer, rates);
-      runners.try_emplace(name, rates, contexts_);
-    }
-    return runners;
+  LayerWarmUp MakeWarmUp(absl::Duration limit) const {
+    return LayerWarmUp(limits_, budget_, clock_, clock_.Now() + limit);
   }
 
   int64_t FindMaxHeads() const {
@@ -226,6 +218,22 @@ class Engine::Impl {
       heads = std::max(heads, entry.layer->config().num_heads);
     }
     return heads;
+  }
+
+  // Checks the request, and charges what it takes: predicted time to the quota of the charge, and
+  // all memory at once, so that no request holds a part and waits for another.
+  absl::StatusOr<std::unique_ptr<Operation>> Accept(Request request, MemoryCharge& charge) {
+    ATTEND_ASSIGN_OR_RETURN(std::unique_ptr<Operation> operation,
+                            MakeOperation(std::move(request)));
+    ATTEND_RETURN_IF_ERROR(CheckCompute(*operation, options_.max_request_compute));
+    const Cost& cost = operation->cost();
+    Quota* const quota = charge.quota();
+    if (quota != nullptr) ATTEND_RETURN_IF_ERROR(quota->Spend(cost.seconds));
+    if (absl::Status full = charge.Grow(cost.bytes); !full.ok()) {
+      if (quota != nullptr) quota->Refund(cost.seconds);
+      return full;
+    }
+    return operation;
   }
 
   absl::StatusOr<std::unique_ptr<Operation>> MakeOperation(Request request) {
@@ -252,8 +260,9 @@ class Engine::Impl {
   std::deque<ExecutionContext> contexts_;  // indexed by lane
   Helpers helpers_;
   OperatorRunner operator_runner_;
+  const Clock& clock_;
   const LayerRegistry& layers_;
-  LayerRunners layer_runners_;  // keyed by the layer's name
+  LayerRunners layer_runners_;
   const int64_t max_heads_;
   Scheduler scheduler_;  // last: its threads use all of the above
 };
@@ -276,7 +285,8 @@ MemoryBudget& Engine::budget() {
   return impl_->budget();
 }
 
-absl::Status Engine::Admit(CallerId caller) const {
+absl::Status Engine::Admit(CallerId caller, Quota* quota) const {
+  if (quota != nullptr) ATTEND_RETURN_IF_ERROR(quota->CheckRoom());
   ATTEND_RETURN_IF_ERROR(impl_->scheduler().CheckRoom(caller));
   return impl_->budget().CheckRoom(caller);
 }
@@ -288,6 +298,14 @@ bool Engine::Overloaded() const {
 Engine::Ticket Engine::Submit(Request request, MemoryCharge charge, absl::Time deadline,
                               Done done) {
   return impl_->Submit(std::move(request), std::move(charge), deadline, std::move(done));
+}
+
+absl::StatusOr<int64_t> Engine::WarmUp(absl::Duration limit) {
+  return impl_->WarmUpAll(limit);
+}
+
+absl::Status Engine::WarmUpLayer(const Layer& layer, absl::Duration limit) {
+  return impl_->WarmUpLayer(layer, limit);
 }
 
 void Engine::Cancel(Ticket ticket) {

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/attention/lengths.h"
 #include "core/base/clock.h"
@@ -96,10 +97,21 @@ class Engine {
   // tensors are read; the charge is passed to Submit.
   MemoryBudget& budget();
 
+  // Computes requests of zeros through each layer on each executor, as LayerWarmUp does, so
+  // that the first requests of callers are as fast as later ones. Begins none that is predicted to
+  // end after `limit`. Returns how many layers ran on all executors. An error names a layer that
+  // cannot be computed. Blocks. Precondition: Submit was not called yet.
+  absl::StatusOr<int64_t> WarmUp(absl::Duration limit);
+
+  // The same for a layer that is about to replace the one of its name, on the calling thread alone,
+  // while requests are served. NOT_FOUND if no layer has its name. Thread-safe.
+  absl::Status WarmUpLayer(const Layer& layer, absl::Duration limit);
+
   // Tells whether a request that has not been read yet could be taken, so that a refusal costs
   // nothing: UNAVAILABLE DRAINING, or RESOURCE_EXHAUSTED with pushback and reason QUEUE_FULL or
-  // those of MemoryBudget::CheckRoom. OK promises nothing. Blocks at most for a mutex.
-  absl::Status Admit(CallerId caller) const;
+  // those of MemoryBudget::CheckRoom and, unless `quota` is nullptr, of Quota::CheckRoom. OK
+  // promises nothing. Blocks at most for a mutex.
+  absl::Status Admit(CallerId caller, Quota* quota = nullptr) const;
 
   // Whether there was more short work than could be computed when Admit was last called. Does not
   // block.
@@ -112,7 +124,8 @@ class Engine {
   // engine's clock: a request that is queued or being computed then ends with DEADLINE_EXCEEDED. A
   // request that cannot end in time even on an idle machine is refused at once
   // (DEADLINE_EXCEEDED). Under load a request is refused at once (RESOURCE_EXHAUSTED with
-  // pushback) if the queue is full or does not drain, or if waiting would use up its deadline.
+  // pushback) if the queue is full or does not drain, or if waiting would use up its deadline, and
+  // if the charge's quota has no predicted time left (Quota::Spend).
   // Returns the ticket for Cancel; 0 if the request was refused. `charge` must come from budget();
   // it grows by the memory of outputs and computation and travels in Response until the response is
   // dropped.

@@ -46,6 +46,10 @@ struct ScaledDotProductAttentionRequest {
 
 using Request = std::variant<MultiHeadAttentionRequest, ScaledDotProductAttentionRequest>;
 
+inline Priority GetPriority(const Request& request) {
+  return std::visit([](const auto& typed) { return typed.priority; }, request);
+}
+
 struct Response {
   Tensor output;
   std::optional<Tensor> weights;

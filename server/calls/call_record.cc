@@ -15,7 +15,7 @@
 namespace attend {
 
 CallRecord::CallRecord(Metrics& metrics, Method method, grpc::ServerContextBase& context,
-                       absl::string_view caller)
+                       const Caller& caller)
     : metrics_(metrics),
       method_(method),
       context_(context),
@@ -31,17 +31,18 @@ grpc::Status CallRecord::End(const absl::Status& status) {
                                                                                 : CallerLeftError();
   }
   const WireStatus wire = TranslateAndLog(seen, method_, RequestId(context_));
-  AddTrailers(wire, context_);
-  const auto code = static_cast<absl::StatusCode>(wire.status.error_code());
+  const absl::string_view traceparent = ReadTraceparent(context_);
+  AddTrailers(wire, traceparent, context_);
   const absl::Duration duration = Clock::Steady().Now() - start_;
-  metrics_.OnRequestEnded(method_, code, wire.reason, duration);
+  metrics_.OnRequestEnded(method_, wire.code(), wire.reason, duration);
   metrics_.OnMessages(details_, wire.status.ok());
-  LogRequestEnd({.method = kMethods[Index(method_)].method,
-                 .code = code,
+  LogRequestEnd({.method = NameOf(method_).method,
+                 .code = wire.code(),
                  .reason = wire.reason,
                  .request_id = wire.request_id,
-                 .traceparent = ReadTraceparent(context_),
-                 .caller = caller_,
+                 .traceparent = traceparent,
+                 .caller = caller_.address,
+                 .identity = caller_.identity_name(),
                  .duration = duration,
                  .details = details_});
   return wire.status;

@@ -8,9 +8,9 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "server/calls/caller.h"
 #include "server/calls/wire_status.h"
 #include "server/telemetry/metrics.h"
 #include "server/telemetry/request_log.h"
@@ -21,9 +21,9 @@ namespace attend {
 // with the status that goes over the wire. Not thread-safe.
 class CallRecord {
  public:
-  // `metrics`, `context` and `caller`, who calls as Rpc::caller says, outlive the record.
+  // `metrics`, `context` and `caller` outlive the record.
   CallRecord(Metrics& metrics, Method method, grpc::ServerContextBase& context,
-             absl::string_view caller);
+             const Caller& caller);
   CallRecord(const CallRecord&) = delete;
   CallRecord& operator=(const CallRecord&) = delete;
 
@@ -50,7 +50,7 @@ class CallRecord {
   Metrics& metrics_;
   const Method method_;
   grpc::ServerContextBase& context_;
-  const absl::string_view caller_;
+  const Caller& caller_;
   RequestDetails details_;
   const absl::Time start_;
   bool without_message_ = false;

@@ -23,7 +23,7 @@ class CallsInFlight {
     if (--count_ == 0) none_.NotifyAll();
   }
 
-  // Blocks until there is none, or for `timeout`. Whether there is none.
+  // Blocks until no call is left, or for `timeout`. Returns whether no call is left.
   bool WaitForNone(absl::Duration timeout) {
     const auto until = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(timeout);
     MutexLock lock(mutex_);

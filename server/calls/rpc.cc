@@ -73,7 +73,7 @@ Rpc::~Rpc() {
     alarm_->Close();
     source_.bounds.timer->Remove(alarm_entry_);
   }
-  if (counted_) source_.bounds.open_calls->Leave(caller_);
+  if (counted_) source_.bounds.open_calls->Leave(caller_.name());
   source_.live.Remove();
 }
 
@@ -90,11 +90,12 @@ void Rpc::OnArrived(bool ok) {
 
 void Rpc::FindCall() {
   const absl::Time start = Clock::Steady().Now();
-  absl::Status status = CatchFailures([this] {
-    ATTEND_RETURN_IF_ERROR(Admit());
+  const auto route = source_.routes.find(context_.method());
+  const bool known = route != source_.routes.end();
+  absl::Status status = CatchFailures([&] {
+    ATTEND_RETURN_IF_ERROR(Admit(start));
     ATTEND_RETURN_IF_ERROR(CheckHeaders());
-    const auto route = source_.routes.find(context_.method());
-    if (route == source_.routes.end()) return absl::OkStatus();
+    if (!known) return absl::OkStatus();
     if (source_.bounds.timer != nullptr) {
       alarm_ = std::make_shared<Alarm>(*this);
       SetAlarm(deadline_);
@@ -107,41 +108,63 @@ void Rpc::FindCall() {
     status = absl::UnimplementedError(
         absl::StrCat("the server has no method ", Quoted(context_.method())));
   }
-  Refuse(status, start);
+  Refuse(status, start, known);
 }
 
 // Calls of services count themselves.
-void Rpc::Refuse(const absl::Status& status, absl::Time start) {
+void Rpc::Refuse(const absl::Status& status, absl::Time start, bool known) {
   const WireStatus wire = ToWireStatus(status, RequestId(context_));
-  AddTrailers(wire, context_);
+  const absl::string_view traceparent = ReadTraceparent(context_);
+  AddTrailers(wire, traceparent, context_);
   // No more of the method than its last part, and nothing of one that does not exist.
-  const bool known = source_.routes.find(context_.method()) != source_.routes.end();
   const absl::string_view path = context_.method();
   LogRequestEnd({.method = known ? path.substr(path.rfind('/') + 1) : "",
-                 .code = static_cast<absl::StatusCode>(wire.status.error_code()),
+                 .code = wire.code(),
                  .reason = wire.reason,
                  .request_id = wire.request_id,
-                 .traceparent = ReadTraceparent(context_),
-                 .caller = caller_,
+                 .traceparent = traceparent,
+                 .caller = caller_.address,
+                 .identity = caller_.identity_name(),
                  .details = RequestDetails()});
   if (Metrics* const metrics = source_.bounds.metrics; metrics != nullptr) {
-    const Method method = FindMethod(context_.method());
+    const Method method = FindMethod(path);
     metrics->OnRequestStarted(method);
-    metrics->OnRequestEnded(method, static_cast<absl::StatusCode>(wire.status.error_code()),
-                            wire.reason, Clock::Steady().Now() - start);
+    metrics->OnRequestEnded(method, wire.code(), wire.reason, Clock::Steady().Now() - start);
   }
   Finish(wire.status);
 }
 
-absl::Status Rpc::Admit() {
+absl::Status Rpc::Admit(absl::Time start) {
   const std::string peer = context_.peer();
-  caller_ = CallerName(peer);
-  deadline_ = Clock::Steady().Now() + TimeLeft(context_, source_.bounds.max_deadline);
+  caller_.address = CallerName(peer);
+  deadline_ = start + TimeLeft(context_, source_.bounds.max_deadline);
   if (source_.bounds.find_meter) progress_.SetMeter(source_.bounds.find_meter(peer));
-  if (source_.bounds.open_calls == nullptr) return absl::OkStatus();
-  ATTEND_RETURN_IF_ERROR(source_.bounds.open_calls->Enter(caller_));
-  counted_ = true;
-  return absl::OkStatus();
+  const absl::StatusOr<std::shared_ptr<const Identity>> identity = Authorize();
+  if (identity.ok()) caller_.identity = *identity;
+  // Calls without a good token count for their address.
+  if (source_.bounds.open_calls != nullptr) {
+    ATTEND_RETURN_IF_ERROR(source_.bounds.open_calls->Enter(caller_.name()));
+    counted_ = true;
+  }
+  return identity.status();
+}
+
+absl::StatusOr<std::shared_ptr<const Identity>> Rpc::Authorize() const {
+  const CallBounds& bounds = source_.bounds;
+  if (bounds.identities == nullptr || !NeedsToken(context_.method(), bounds.public_reflection)) {
+    return nullptr;
+  }
+  // Of two, a proxy in front may have looked at the other one: neither counts.
+  const auto& metadata = context_.client_metadata();
+  const auto found = metadata.find("authorization");
+  const absl::string_view authorization =
+      metadata.count("authorization") == 1
+          ? absl::string_view(found->second.data(), found->second.size())
+          : absl::string_view();
+  ATTEND_ASSIGN_OR_RETURN(std::shared_ptr<const Identity> identity,
+                          bounds.identities->Find(authorization));
+  ATTEND_RETURN_IF_ERROR(CheckScope(*identity, context_.method()));
+  return identity;
 }
 
 // gRPC 1.51 checks the size itself, but only once the caller has acknowledged its settings.

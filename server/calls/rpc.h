@@ -19,12 +19,15 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/calls/call_progress.h"
+#include "server/calls/caller.h"
 #include "server/calls/calls_in_flight.h"
 #include "server/calls/deadline_timer.h"
 #include "server/net/open_calls.h"
 #include "server/net/upload_meter.h"
+#include "server/security/identities.h"
 #include "server/telemetry/metrics.h"
 
 namespace attend {
@@ -74,7 +77,9 @@ struct CallBounds {
   FindUploadMeter find_meter;       // empty: messages are not metered
   DeadlineTimer* timer = nullptr;   // nullptr: nothing ends at a deadline
   absl::Duration max_deadline = absl::InfiniteDuration();
-  Metrics* metrics = nullptr;  // nullptr: calls that no service sees are not counted
+  Metrics* metrics = nullptr;              // nullptr: calls that no service sees are not counted
+  const Identities* identities = nullptr;  // nullptr: calls need no token
+  bool public_reflection = false;          // reflection needs none in any case
 };
 
 // What the calls that one thread takes share. Of that thread, but for `live`.
@@ -109,8 +114,12 @@ class Rpc {
 
   grpc::ServerContextBase& context() { return context_; }
 
-  // Who calls, as CallerName tells callers apart.
-  const std::string& caller() const { return caller_; }
+  // Constant from Call::Start on.
+  const Caller& caller() const { return caller_; }
+
+  // Who may make this call by the token that it shows, as of now: a stream may outlive its token.
+  // nullptr where no token is needed; the errors of Identities::Find and CheckScope. Thread-safe.
+  absl::StatusOr<std::shared_ptr<const Identity>> Authorize() const;
 
   // Steady; that of the caller, but no later than CallBounds::max_deadline from the headers on.
   absl::Time deadline() const { return deadline_; }
@@ -149,10 +158,11 @@ class Rpc {
   void OnDone(bool ok);
   void OnAlarm(bool ok);
   void FindCall();
-  // Ends the call with the status, logs and counts it. `start` is steady.
-  void Refuse(const absl::Status& status, absl::Time start);
-  // OpenCalls::Enter, the meter of the call's connection.
-  absl::Status Admit();
+  // Ends the call with the status, logs and counts it. `start` is steady; `known`: a service has
+  // the method.
+  void Refuse(const absl::Status& status, absl::Time start, bool known);
+  // Sets the deadline, finds the caller and the meter of its connection, and asks OpenCalls::Enter.
+  absl::Status Admit(absl::Time start);
   absl::Status CheckHeaders();
   // Has OnAlarm called at a steady time. May throw std::bad_alloc.
   void SetAlarm(absl::Time time);
@@ -165,7 +175,7 @@ class Rpc {
   CallSource& source_;
   grpc::GenericServerContext context_;
   grpc::GenericServerAsyncReaderWriter stream_{&context_};
-  std::string caller_;
+  Caller caller_;
   bool counted_ = false;  // in CallBounds::open_calls
   CallProgress progress_;
   grpc::ByteBuffer* message_ = nullptr;

@@ -141,20 +141,19 @@ absl::Status CallerLeftError() {
   return absl::CancelledError("the caller went away");
 }
 
-void AddTrailers(const WireStatus& status, grpc::ServerContextBase& context) {
+void AddTrailers(const WireStatus& status, absl::string_view traceparent,
+                 grpc::ServerContextBase& context) {
   if (status.retry_pushback >= absl::ZeroDuration()) {
     context.AddTrailingMetadata("grpc-retry-pushback-ms",
                                 absl::StrCat(absl::ToInt64Milliseconds(status.retry_pushback)));
   }
   context.AddTrailingMetadata("x-request-id", status.request_id);
-  if (const absl::string_view trace = ReadTraceparent(context); !trace.empty()) {
-    context.AddTrailingMetadata("traceparent", std::string(trace));
-  }
+  if (!traceparent.empty()) context.AddTrailingMetadata("traceparent", std::string(traceparent));
 }
 
 grpc::Status PrepareEnd(const absl::Status& status, grpc::ServerContextBase& context) {
   const WireStatus wire = ToWireStatus(status, RequestId(context));
-  AddTrailers(wire, context);
+  AddTrailers(wire, ReadTraceparent(context), context);
   return wire.status;
 }
 

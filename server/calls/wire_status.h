@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/base/status.h"
 
@@ -27,6 +28,7 @@ struct WireStatus {
   // For the trailer x-request-id and the log.
   std::string request_id;
 
+  absl::StatusCode code() const { return static_cast<absl::StatusCode>(status.error_code()); }
   bool is_bug() const { return status.error_code() == grpc::StatusCode::INTERNAL; }
 };
 
@@ -42,8 +44,9 @@ WireStatus ToWireStatus(const absl::Status& status, std::string request_id);
 absl::Status CallerLeftError();
 
 // Adds the status's trailers to a call that is about to be ended with it, and the caller's
-// traceparent.
-void AddTrailers(const WireStatus& status, grpc::ServerContextBase& context);
+// traceparent, as ReadTraceparent found it; empty: none.
+void AddTrailers(const WireStatus& status, absl::string_view traceparent,
+                 grpc::ServerContextBase& context);
 
 // Translates and adds the trailers; what to end the call with.
 grpc::Status PrepareEnd(const absl::Status& status, grpc::ServerContextBase& context);

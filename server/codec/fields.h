@@ -32,6 +32,9 @@ struct FieldPath {
   std::string ToString() const;
 };
 
+// The message itself, which has no name.
+inline constexpr FieldPath kRootPath{nullptr, ""};
+
 absl::Status Undecodable(const WireReader& wire, const FieldPath& path);
 
 absl::Status ReadBool(WireReader& wire, const FieldPath& path, WireTag tag, bool& value);

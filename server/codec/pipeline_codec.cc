@@ -14,10 +14,6 @@
 namespace attend {
 namespace {
 
-using Wire = v1::PipelineRequest;
-
-constexpr FieldPath kRoot{nullptr, ""};
-
 absl::Status ReadUint64(WireReader& wire, const FieldPath& path, WireTag tag, uint64_t& value) {
   int64_t bits = 0;
   ATTEND_RETURN_IF_ERROR(ReadInt64(wire, path, tag, bits));
@@ -71,7 +67,8 @@ absl::StatusOr<PipelineFrame> ReadPipelineFrame(const WireBytes& message) {
     frame.body = message.Part(span);
     return absl::OkStatus();
   };
-  ATTEND_RETURN_IF_ERROR(ReadMessage(wire, kRoot, [&](WireTag tag) {
+  using Wire = v1::PipelineRequest;
+  ATTEND_RETURN_IF_ERROR(ReadMessage(wire, kRootPath, [&](WireTag tag) {
     switch (tag.field) {
       case Wire::kIdFieldNumber:
         return ReadUint64(wire, {nullptr, "id"}, tag, frame.id);
@@ -86,7 +83,7 @@ absl::StatusOr<PipelineFrame> ReadPipelineFrame(const WireBytes& message) {
       case Wire::kCancelFieldNumber:
         return read_body({nullptr, "cancel"}, tag, PipelineKind::kCancel);
       default:
-        return SkipUnknown(wire, kRoot, tag);
+        return SkipUnknown(wire, kRootPath, tag);
     }
   }));
   if (timeout.has_value()) frame.timeout = ToDuration(*timeout);

@@ -16,7 +16,6 @@
 namespace attend {
 namespace {
 
-constexpr FieldPath kRoot{nullptr, ""};
 constexpr FieldPath kQuery{nullptr, "query"};
 constexpr FieldPath kKey{nullptr, "key"};
 constexpr FieldPath kValue{nullptr, "value"};
@@ -48,7 +47,7 @@ struct CommonParts {
 template <typename Wire, typename Request, typename ReadOwn>
 absl::Status ReadRequest(WireReader& wire, const DecodeLimits& limits, uint32_t own,
                          ReadOwn read_own, CommonParts& parts, Request& request) {
-  return ReadMessage(wire, kRoot, [&](WireTag tag) {
+  return ReadMessage(wire, kRootPath, [&](WireTag tag) {
     if (tag.field == own) return read_own(tag);
     switch (tag.field) {
       case Wire::kQueryFieldNumber:
@@ -66,7 +65,7 @@ absl::Status ReadRequest(WireReader& wire, const DecodeLimits& limits, uint32_t 
       case Wire::kPriorityFieldNumber:
         return ReadEnum(wire, kPriority, tag, parts.priority);
       default:
-        return SkipUnknown(wire, kRoot, tag);
+        return SkipUnknown(wire, kRootPath, tag);
     }
   });
 }

@@ -1,41 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/codec/utf8.h"
 
-#include <cstddef>
-#include <cstdint>
-
 namespace attend {
 
-// RFC 3629, section 4: after the first byte only the second one has a range
-// that depends on it; all others are 80..BF.
+// RFC 3629, section 4.
+size_t ReadCodePoint(absl::string_view text, uint32_t& code_point) {
+  const auto lead = static_cast<unsigned char>(text.front());
+  size_t length = 1;
+  uint32_t smallest = 0;
+  if (lead < 0x80) {
+    code_point = lead;
+  } else if (lead >= 0xc2 && lead <= 0xdf) {
+    length = 2, smallest = 0x80, code_point = lead & 0x1f;
+  } else if (lead >= 0xe0 && lead <= 0xef) {
+    length = 3, smallest = 0x800, code_point = lead & 0x0f;
+  } else if (lead >= 0xf0 && lead <= 0xf4) {
+    length = 4, smallest = 0x10000, code_point = lead & 0x07;
+  } else {
+    return 0;
+  }
+  if (text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    const auto next = static_cast<unsigned char>(text[i]);
+    if ((next & 0xc0) != 0x80) return 0;
+    code_point = code_point << 6 | (next & 0x3f);
+  }
+  const bool surrogate = code_point >= 0xd800 && code_point <= 0xdfff;
+  return code_point < smallest || code_point > 0x10ffff || surrogate ? 0 : length;
+}
+
 bool IsValidUtf8(absl::string_view text) {
-  size_t i = 0;
-  while (i < text.size()) {
-    const auto first = static_cast<uint8_t>(text[i++]);
-    if (first < 0x80) continue;
-    size_t more = 0;
-    uint8_t low = 0x80;
-    uint8_t high = 0xBF;
-    if (first >= 0xC2 && first <= 0xDF) {
-      more = 1;
-    } else if (first >= 0xE0 && first <= 0xEF) {
-      more = 2;
-      if (first == 0xE0) low = 0xA0;   // shorter forms exist below
-      if (first == 0xED) high = 0x9F;  // surrogates above
-    } else if (first >= 0xF0 && first <= 0xF4) {
-      more = 3;
-      if (first == 0xF0) low = 0x90;
-      if (first == 0xF4) high = 0x8F;  // U+10FFFF is the last
-    } else {
-      return false;
-    }
-    if (text.size() - i < more) return false;
-    for (; more > 0; --more) {
-      const auto next = static_cast<uint8_t>(text[i++]);
-      if (next < low || next > high) return false;
-      low = 0x80;
-      high = 0xBF;
-    }
+  while (!text.empty()) {
+    uint32_t code_point = 0;
+    const size_t length = ReadCodePoint(text, code_point);
+    if (length == 0) return false;
+    text.remove_prefix(length);
   }
   return true;
 }

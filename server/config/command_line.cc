@@ -160,7 +160,8 @@ void ReadFlags(absl::Span<const Flag> flags, std::vector<Setting>& settings, Con
 }  // namespace
 
 absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const char* const> arguments,
-                                             const Environment& environment) {
+                                             const Environment& environment,
+                                             LogFormat* log_format) {
   CommandLine line;
   ConfigErrors errors;
   std::vector<Setting> settings = MakeSettings(line.config);
@@ -169,20 +170,10 @@ absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const char* const> argum
   ReadFile(read.config_file, environment, settings, errors);
   ReadEnvironment(environment, settings, errors);
   ReadFlags(read.settings, settings, errors);
+  if (log_format != nullptr) *log_format = line.config.telemetry.log_format;
   FindContradictions(line.config, errors);
   ATTEND_RETURN_IF_ERROR(errors.status());
   return line;
-}
-
-LogFormat FindLogFormat(absl::Span<const char* const> arguments, const Environment& environment) {
-  const char* const variable = environment(EnvironmentName("log-format"));
-  absl::string_view format = variable == nullptr ? "" : variable;
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    absl::string_view argument = arguments[i];
-    if (argument == "--log-format" && i + 1 < arguments.size()) format = arguments[i + 1];
-    if (absl::ConsumePrefix(&argument, "--log-format=")) format = argument;
-  }
-  return format == "json" ? LogFormat::kJson : LogFormat::kText;
 }
 
 std::string HelpText() {

@@ -29,14 +29,12 @@ using Environment = std::function<const char*(const std::string& name)>;
 // ATTEND_CONFIG names (see config_file.h) over defaults. Flags are --name=value or --name value. An
 // empty variable counts as not set. INVALID_ARGUMENT with one line per error that names the flag,
 // the variable or the file's line: unknown flags, stray arguments, values that do not parse or do
-// not fit together. --help and --version are answered whatever else is wrong. Blocks while it reads
-// the file.
+// not fit together. --help and --version are answered whatever else is wrong. `log_format`, unless
+// it is nullptr, is set to the format of the log that is asked for, also where something else is
+// wrong. Blocks while it reads the file.
 absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const char* const> arguments,
-                                             const Environment& environment);
-
-// The format of the log that the flags or the environment ask for, also where ParseCommandLine
-// fails; text where none is.
-LogFormat FindLogFormat(absl::Span<const char* const> arguments, const Environment& environment);
+                                             const Environment& environment,
+                                             LogFormat* log_format = nullptr);
 
 // What --help prints.
 std::string HelpText();

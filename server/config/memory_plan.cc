@@ -68,6 +68,7 @@ absl::Status PlanMemory(const ProcessMemory& memory, ServerConfig& config) {
     }
   }
   if (request == 0) request = std::min({kRequestBytes, in_flight / 4, receive / 3});
+  if (config.max_caller_bytes == 0) config.max_caller_bytes = in_flight / 2;
   return CheckSizes(config);
 }
 

@@ -23,6 +23,7 @@ inline constexpr int64_t kUncountedBytes = int64_t{128} << 20;
 
 // Sets those of max_in_flight_bytes, max_receive_bytes and max_request_bytes that are 0: to 1 GiB,
 // 768 MiB and 256 MiB, or to less, in this proportion, so that all of it fits below the limit.
+// Sets max_caller_bytes, if it is 0, to half of max_in_flight_bytes.
 // INVALID_ARGUMENT that names the settings if no useful size is left, or if the sizes do not fit
 // together, with one line per pair that does not.
 absl::Status PlanMemory(const ProcessMemory& memory, ServerConfig& config);

@@ -2,7 +2,10 @@
 #ifndef ATTEND_SERVER_CONFIG_SERVER_CONFIG_H_
 #define ATTEND_SERVER_CONFIG_SERVER_CONFIG_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +22,13 @@ struct LayersConfig {
   std::vector<ModelSpec> models;
   std::vector<RandomLayerSpec> random_layers;
   MatmulChoice matmul = MatmulChoice::kAuto;  // of those that name none
+
+  // Returns the spec of a model or of a random layer with what holds where it names nothing.
+  template <typename Spec>
+  Spec Complete(Spec spec) const {
+    spec.matmul = spec.matmul.value_or(matmul);
+    return spec;
+  }
 };
 
 // What bounds requests before the engine sees them; the engine's own limits are
@@ -26,7 +36,7 @@ struct LayersConfig {
 struct TransportConfig {
   int64_t max_request_bytes = 0;  // 0: as PlanMemory chooses
   // gRPC buffers whole messages before any handler runs: this bounds all of
-  // them together. It is gRPC's ResourceQuota; see Connections for what keeps below it.
+  // them together. Connections keeps to it.
   int64_t max_receive_bytes = 0;         // likewise
   int64_t max_concurrent_streams = 256;  // of one connection
   int network_threads = 0;               // that receive, not 1; 0: chosen at start
@@ -67,7 +77,10 @@ struct TelemetryConfig {
 // environment variables.
 struct ServerConfig {
   std::vector<std::string> listen = {"localhost:50051"};
-  bool reflection = true;  // whether callers may ask for the contract
+  std::optional<mode_t> unix_socket_mode;  // of the sockets' files; none: as the umask says
+  bool reflection = true;                  // whether callers may ask for the contract
+  bool public_reflection = false;          // without a token, where there are tokens
+  std::string tokens_file;                 // of hashes; empty: calls need no token
   LayersConfig layers;
   EngineOptions engine;
   TransportConfig transport;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/config/setting_types.h"
 
+#include <charconv>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 
 namespace attend {
@@ -129,6 +132,25 @@ Setting StringSetting(Setting base, std::string& field) {
     return absl::OkStatus();
   };
   base.get = [&field] { return std::vector<std::string>{field}; };
+  return base;
+}
+
+Setting ModeSetting(Setting base, std::optional<mode_t>& field) {
+  base.set = [&field](absl::string_view text) {
+    field.reset();
+    if (text.empty()) return absl::OkStatus();
+    mode_t mode = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+    if (error != std::errc() || end != text.data() + text.size() || mode > 0777) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", text, "\" is not an octal mode such as 0660, at most 0777"));
+    }
+    field = mode;
+    return absl::OkStatus();
+  };
+  base.get = [&field] {
+    return std::vector<std::string>{field ? absl::StrFormat("%04o", *field) : ""};
+  };
   return base;
 }
 

@@ -2,8 +2,11 @@
 #ifndef ATTEND_SERVER_CONFIG_SETTING_TYPES_H_
 #define ATTEND_SERVER_CONFIG_SETTING_TYPES_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +36,8 @@ Setting BoolSetting(Setting base, bool& field);
 Setting DurationSetting(Setting base, absl::Duration& field, absl::Duration min,
                         absl::Duration max);
 Setting StringSetting(Setting base, std::string& field);
+// Octal permissions of a file, as chmod takes them; nothing is no value.
+Setting ModeSetting(Setting base, std::optional<mode_t>& field);
 
 // One of a few words, each with the value that it stands for.
 template <typename T>

@@ -55,6 +55,11 @@ void AddServing(ServerConfig& config, std::vector<Setting>& settings) {
            "address for gRPC: HOST:PORT (port 0: any free port) or unix:PATH"),
       config.listen, ParseListen, [](const std::string& text) { return text; }));
   settings.push_back(
+      ModeSetting(Base("Serving", "unix-socket-mode", "MODE",
+                       "octal permissions of the files of unix: sockets, such as 0660 to let a "
+                       "group in; empty: what the umask leaves"),
+                  config.unix_socket_mode));
+  settings.push_back(
       BoolSetting(Base("Serving", "reflection", "on|off",
                        "tell callers the services and messages of the contract, as grpcurl asks"),
                   config.reflection));
@@ -256,7 +261,8 @@ void AddConnectionLimits(TransportConfig& transport, std::vector<Setting>& setti
                                      kMaxConnectionAge));
 }
 
-void AddSecurity(TlsConfig& tls, std::vector<Setting>& settings) {
+void AddSecurity(ServerConfig& config, std::vector<Setting>& settings) {
+  TlsConfig& tls = config.tls;
   settings.push_back(StringSetting(
       Base("Security", "tls-cert", "PATH",
            "PEM certificate chain: TLS on every TCP address; unix: sockets stay plain, their "
@@ -276,6 +282,15 @@ void AddSecurity(TlsConfig& tls, std::vector<Setting>& settings) {
   settings.push_back(ChoiceSetting<TlsVersion>(
       Base("Security", "tls-min-version", "1.2|1.3", "oldest version of TLS that is spoken"),
       tls.min_version, {{"1.2", TlsVersion::k12}, {"1.3", TlsVersion::k13}}));
+  settings.push_back(StringSetting(
+      Base("Security", "tokens", "PATH",
+           "file of identities and the SHA-256 of their tokens: calls must show a bearer token of "
+           "one, but for health checks"),
+      config.tokens_file));
+  settings.push_back(BoolSetting(Base("Security", "public-reflection", "on|off",
+                                      "answer reflection without a token; otherwise it needs the "
+                                      "scope admin where there are tokens"),
+                                 config.public_reflection));
 }
 
 void AddTelemetry(TelemetryConfig& telemetry, std::vector<Setting>& settings) {
@@ -322,7 +337,7 @@ std::vector<Setting> MakeSettings(ServerConfig& config) {
   AddMemoryLimits(config, settings);
   AddRequestLimits(config.engine, settings);
   AddConnectionLimits(config.transport, settings);
-  AddSecurity(config.tls, settings);
+  AddSecurity(config, settings);
   AddTelemetry(config.telemetry, settings);
   return settings;
 }

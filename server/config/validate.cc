@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/config/validate.h"
 
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -23,6 +24,10 @@ void CheckPlainText(const ServerConfig& config, ConfigErrors& errors) {
   }
 }
 
+bool IsUnix(const std::string& address) {
+  return !UnixPath(address).empty();
+}
+
 void CheckTls(const TlsConfig& tls, ConfigErrors& errors) {
   if (tls.cert_file.empty() != tls.key_file.empty()) {
     errors.Add("--tls-cert and --tls-key must be given together");
@@ -35,16 +40,31 @@ void CheckTls(const TlsConfig& tls, ConfigErrors& errors) {
   }
 }
 
+void CheckReflection(const ServerConfig& config, ConfigErrors& errors) {
+  if (!config.public_reflection) return;
+  if (config.tokens_file.empty()) {
+    errors.Add("--public-reflection=on needs --tokens: without it, reflection needs no token");
+  }
+  if (!config.reflection) errors.Add("--public-reflection=on needs --reflection=on");
+}
+
 }  // namespace
 
 void FindContradictions(const ServerConfig& config, ConfigErrors& errors) {
   if (errors.AreUsable({"listen"}) && config.listen.empty()) {
     errors.Add("--listen: none is given");
   }
+  if (errors.AreUsable({"listen", "unix-socket-mode"}) && config.unix_socket_mode &&
+      std::none_of(config.listen.begin(), config.listen.end(), IsUnix)) {
+    errors.Add("--unix-socket-mode needs --listen=unix:PATH");
+  }
   if (errors.AreUsable({"tls-cert", "tls-key", "tls-client-ca", "tls-min-version"})) {
     CheckTls(config.tls, errors);
   }
   if (errors.AreUsable({"insecure", "tls-cert"})) CheckPlainText(config, errors);
+  if (errors.AreUsable({"tokens", "public-reflection", "reflection"})) {
+    CheckReflection(config, errors);
+  }
   if (config.transport.network_threads == 1) {
     errors.Add(
         "--network-threads: must be 0 or at least 2; got 1, which one busy connection would keep "

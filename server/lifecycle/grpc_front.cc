@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,14 +20,30 @@
 namespace attend {
 namespace {
 
-void SetTransport(const TransportConfig& config, absl::Duration max_deadline,
+// Where gRPC's own bound lies above ConnectionLimits::memory_bytes: more than hostile headers make
+// of what is read until the memory is looked at.
+constexpr int64_t kQuotaAbove = int64_t{512} << 20;
+
+// What gRPC itself may hold. Beyond it, gRPC ends connections and streams of anybody, so it lies
+// where Connections has ended those that hold the most long before. That class does not meter Unix
+// sockets; with one, gRPC's bound is all there is.
+int64_t QuotaBytes(const std::vector<Listener>& listeners, const TransportConfig& config,
+                   int64_t memory_bytes) {
+  if (std::any_of(listeners.begin(), listeners.end(),
+                  [](const Listener& listener) { return listener.is_unix(); })) {
+    return config.max_receive_bytes;
+  }
+  return std::min(memory_bytes, std::numeric_limits<int64_t>::max() - kQuotaAbove) + kQuotaAbove;
+}
+
+void SetTransport(const TransportConfig& config, absl::Duration max_deadline, int64_t quota_bytes,
                   grpc::ServerBuilder& builder) {
   // Services check the size themselves: gRPC would do it no earlier, after
   // buffering, and the refusal would bear no reason and go uncounted.
   builder.SetMaxReceiveMessageSize(-1);
   builder.SetMaxSendMessageSize(-1);
   grpc::ResourceQuota quota("attend");
-  quota.Resize(static_cast<size_t>(config.max_receive_bytes));
+  quota.Resize(static_cast<size_t>(quota_bytes));
   builder.SetResourceQuota(quota);
   // A small compressed message can inflate beyond every limit.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
@@ -35,6 +52,9 @@ void SetTransport(const TransportConfig& config, absl::Duration max_deadline,
   const auto set = [&](const char* name, int64_t value) {
     builder.AddChannelArgument(name, static_cast<int>(value));
   };
+  // What gRPC reads at once it also takes apart at once, whatever becomes of the connection. By
+  // default that is up to 4 MiB, of which headers can make 600 MB.
+  set(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, 256 << 10);
   set(GRPC_ARG_MAX_CONCURRENT_STREAMS, config.max_concurrent_streams);
   set(GRPC_ARG_MAX_METADATA_SIZE, kMaxHeaderBytes);
   set(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, absl::ToInt64Milliseconds(config.handshake_timeout));
@@ -56,8 +76,7 @@ void SetTransport(const TransportConfig& config, absl::Duration max_deadline,
 ConnectionLimits LimitConnections(const TransportConfig& config, int64_t memory_bytes) {
   constexpr rlim_t kOtherFiles = 100;
   constexpr rlim_t kFilesPerConnection = 2;
-  // The rest of the quota is for what comes before the meters are looked at, and for gRPC itself:
-  // once its quota is used up, gRPC ends streams of anybody.
+  // The rest is for what comes before the meters are looked at, and for gRPC itself.
   ConnectionLimits limits = {config.max_connections, config.max_caller_connections,
                              config.max_receive_bytes / 4 * 3, memory_bytes};
   const rlim_t needed =
@@ -84,22 +103,22 @@ int NetworkThreads(const ServerConfig& config) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Listen(const ServerConfig& config,
-                                                             const Certificates* certificates,
-                                                             Routes routes, DeadlineTimer& timer,
-                                                             Metrics& metrics,
-                                                             std::function<bool()> overloaded,
-                                                             int64_t memory_bytes) {
+absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Listen(
+    const ServerConfig& config, const Certificates* certificates, const Identities* identities,
+    Routes routes, DeadlineTimer& timer, Metrics& metrics, std::function<bool()> overloaded,
+    int64_t memory_bytes) {
   std::unique_ptr<GrpcFront> front(new GrpcFront(
       std::move(routes), {config.transport.max_calls, config.transport.max_caller_calls}));
   std::vector<Listener> listeners;
   for (const std::string& address : config.listen) {
-    ATTEND_ASSIGN_OR_RETURN(std::vector<Listener> opened, Listener::Open(address));
+    ATTEND_ASSIGN_OR_RETURN(std::vector<Listener> opened,
+                            Listener::Open(address, config.unix_socket_mode));
     front->addresses_.push_back(opened.front().address());
     for (Listener& listener : opened) listeners.push_back(std::move(listener));
   }
   grpc::ServerBuilder builder;
-  SetTransport(config.transport, config.lifecycle.max_deadline, builder);
+  SetTransport(config.transport, config.lifecycle.max_deadline,
+               QuotaBytes(listeners, config.transport, memory_bytes), builder);
   builder.RegisterAsyncGenericService(&front->service_);
   const CallBounds bounds = {
       .open_calls = &front->open_calls_,
@@ -107,7 +126,9 @@ absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Listen(const ServerConfig&
                         absl::string_view peer) { return front->connections_->FindMeter(peer); },
       .timer = &timer,
       .max_deadline = config.lifecycle.max_deadline,
-      .metrics = &metrics};
+      .metrics = &metrics,
+      .identities = identities,
+      .public_reflection = config.public_reflection};
   for (int i = 0; i < NetworkThreads(config); ++i) {
     front->queues_.push_back(
         std::make_unique<CallQueue>(builder, front->service_, front->routes_, overloaded, bounds));

@@ -19,6 +19,7 @@
 #include "server/net/connections.h"
 #include "server/net/open_calls.h"
 #include "server/security/certificates.h"
+#include "server/security/identities.h"
 #include "server/telemetry/metrics.h"
 
 namespace attend {
@@ -29,14 +30,12 @@ class GrpcFront {
   // Listens, and serves `routes` once Serve is called. What they and `overloaded`, which must be
   // thread-safe and not block, refer to outlives the front, as do `timer`, which tells calls their
   // deadlines, `metrics`, and `certificates`, which are nullptr where TCP addresses are served in
-  // plain text. `memory_bytes` is ConnectionLimits::memory_bytes. UNAVAILABLE that names the
-  // address that cannot be had.
-  static absl::StatusOr<std::unique_ptr<GrpcFront>> Listen(const ServerConfig& config,
-                                                           const Certificates* certificates,
-                                                           Routes routes, DeadlineTimer& timer,
-                                                           Metrics& metrics,
-                                                           std::function<bool()> overloaded,
-                                                           int64_t memory_bytes);
+  // plain text, and `identities`, which are nullptr where calls need no token. `memory_bytes` is
+  // ConnectionLimits::memory_bytes. UNAVAILABLE that names the address that cannot be had.
+  static absl::StatusOr<std::unique_ptr<GrpcFront>> Listen(
+      const ServerConfig& config, const Certificates* certificates, const Identities* identities,
+      Routes routes, DeadlineTimer& timer, Metrics& metrics, std::function<bool()> overloaded,
+      int64_t memory_bytes);
   ~GrpcFront() { Shutdown(); }
 
   // Takes connections and calls from here on. To be called once.

@@ -16,9 +16,15 @@ namespace attend {
 namespace {
 
 // Returns the SHA-256 of the model that is now in service.
-absl::StatusOr<std::string> ReloadModel(const ModelSpec& spec, LayerRegistry& registry) {
+absl::StatusOr<std::string> ReloadModel(const ModelSpec& spec, LayerRegistry& registry,
+                                        const LayerReloader::TryLayer& try_layer) {
   ATTEND_ASSIGN_OR_RETURN(std::vector<std::unique_ptr<const Layer>> layers, LoadModel(spec));
   if (layers.empty()) return absl::FailedPreconditionError("the model has no layers");
+  for (const std::unique_ptr<const Layer>& layer : layers) {
+    // Replace says better what is wrong with a layer of a new name.
+    if (registry.Find(layer->config().name) == nullptr) continue;
+    ATTEND_RETURN_IF_ERROR(try_layer(*layer));
+  }
   std::string sha256 = layers.front()->config().sha256;
   ATTEND_RETURN_IF_ERROR(registry.Replace(std::move(layers)));
   return sha256;
@@ -26,8 +32,13 @@ absl::StatusOr<std::string> ReloadModel(const ModelSpec& spec, LayerRegistry& re
 
 }  // namespace
 
-LayerReloader::LayerReloader(const LayersConfig& config, LayerRegistry& registry, Metrics& metrics)
-    : config_(config), registry_(registry), metrics_(metrics), thread_([this] { Run(); }) {}
+LayerReloader::LayerReloader(const LayersConfig& config, LayerRegistry& registry, Metrics& metrics,
+                             TryLayer try_layer)
+    : config_(config),
+      registry_(registry),
+      metrics_(metrics),
+      try_layer_(std::move(try_layer)),
+      thread_([this] { Run(); }) {}
 
 LayerReloader::~LayerReloader() {
   {
@@ -58,9 +69,9 @@ void LayerReloader::Run() {
 
 void LayerReloader::ReloadAll() {
   Log(LogLevel::kInfo, "reloading layers");
-  for (ModelSpec spec : config_.models) {
-    spec.matmul = spec.matmul.value_or(config_.matmul);
-    const absl::StatusOr<std::string> sha256 = ReloadModel(spec, registry_);
+  for (const ModelSpec& spec : config_.models) {
+    const absl::StatusOr<std::string> sha256 =
+        ReloadModel(config_.Complete(spec), registry_, try_layer_);
     if (sha256.ok()) {
       Log(LogLevel::kInfo, "reloaded model", {{"name", spec.name}, {"sha256", *sha256}});
     } else {

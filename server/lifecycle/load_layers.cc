@@ -93,13 +93,9 @@ absl::Status LoadLayers(const LayersConfig& config, LayerRegistry& registry) {
   const auto note = [&errors](const absl::Status& status) {
     if (!status.ok()) errors.Add(std::string(status.message()));
   };
-  for (ModelSpec spec : config.models) {
-    spec.matmul = spec.matmul.value_or(config.matmul);
-    note(LoadAndAdd(spec, registry));
-  }
-  for (RandomLayerSpec spec : config.random_layers) {
-    spec.matmul = spec.matmul.value_or(config.matmul);
-    note(MakeAndAdd(spec, registry));
+  for (const ModelSpec& spec : config.models) note(LoadAndAdd(config.Complete(spec), registry));
+  for (const RandomLayerSpec& spec : config.random_layers) {
+    note(MakeAndAdd(config.Complete(spec), registry));
   }
   return errors.status();
 }

@@ -18,16 +18,15 @@
 #include "core/base/status.h"
 #include "core/exec/memory_limit.h"
 #include "core/linalg/panel_prefetch.h"
-#include "core/simd/cpu.h"
 #include "server/calls/calls_in_flight.h"
 #include "server/calls/deadline_timer.h"
-#include "server/codec/limits.h"
 #include "server/config/memory_plan.h"
 #include "server/config/validate.h"
 #include "server/lifecycle/grpc_front.h"
 #include "server/lifecycle/layer_reloader.h"
 #include "server/lifecycle/load_layers.h"
 #include "server/lifecycle/port_file.h"
+#include "server/lifecycle/server_info.h"
 #include "server/lifecycle/status_info.h"
 #include "server/security/certificates.h"
 #include "server/security/ssl_contexts.h"
@@ -40,45 +39,16 @@
 #include "server/telemetry/log.h"
 #include "server/telemetry/metrics.h"
 #include "server/telemetry/status_page.h"
-#include "server/version.h"
 
 namespace attend {
 namespace {
 
-// How often the files of certificates are looked at.
-constexpr absl::Duration kCertificateInterval = absl::Seconds(1);
+// How often the files of certificates and tokens are looked at.
+constexpr absl::Duration kFilesInterval = absl::Seconds(1);
 
-v1::ServerInfo MakeInfo(const ServerConfig& config, Engine& engine) {
-  v1::ServerInfo info;
-  info.set_version(kVersion);
-  info.set_workers(engine.options().num_workers);
-  info.mutable_start_time()->set_seconds(absl::ToUnixSeconds(absl::Now()));
-  const ShapeLimits& shapes = engine.shape_limits();
-  v1::Limits& limits = *info.mutable_limits();
-  limits.set_max_request_bytes(config.transport.max_request_bytes);
-  limits.set_max_in_flight_bytes(engine.budget().request_bytes());
-  limits.set_max_queue_requests(engine.options().max_queue_requests);
-  limits.set_max_sequence_length(shapes.max_sequence_length);
-  limits.set_max_weights_bytes(shapes.max_weights_bytes);
-  limits.set_max_deadline_ms(absl::ToInt64Milliseconds(config.lifecycle.max_deadline));
-  limits.set_max_concurrent_streams(config.transport.max_concurrent_streams);
-  limits.set_max_calls(config.transport.max_calls);
-  limits.set_max_caller_calls(config.transport.max_caller_calls);
-  limits.set_max_response_bytes(shapes.max_response_bytes);
-  limits.set_max_heads(shapes.max_heads);
-  limits.set_max_head_dim(kMaxHeadDim);
-  limits.set_max_rows(shapes.max_rows);
-  limits.set_max_sequences(shapes.max_sequences);
-  limits.set_max_layer_name_bytes(static_cast<int64_t>(kMaxNameBytes));
-  limits.set_max_request_compute_ms(
-      absl::ToInt64Milliseconds(engine.options().max_request_compute));
-  for (std::string& feature : CpuFeatureNames()) info.add_cpu_features(std::move(feature));
-  return info;
-}
-
-int64_t CallerBytes(const ServerConfig& config) {
-  return config.max_caller_bytes > 0 ? config.max_caller_bytes : config.max_in_flight_bytes / 2;
-}
+// Of the start's, and of each layer that a reload replaces: a caller that waits for the server
+// waits no longer than this for its first request to be fast.
+constexpr absl::Duration kWarmUpLimit = absl::Seconds(1);
 
 // Everything between the engine and gRPC.
 struct Services {
@@ -93,7 +63,7 @@ struct Services {
                   std::move(close_connection)) {
     attention.AddTo(routes);
     AddLayerService(registry, metrics, routes);
-    AddServerService(MakeInfo(config, engine), metrics, routes);
+    AddServerService(MakeServerInfo(config, engine, absl::Now()), metrics, routes);
     health.AddTo(routes);
     if (config.reflection) AddReflectionService(routes);
   }
@@ -116,15 +86,17 @@ class ServerImpl final : public Server {
     if (engine_ != nullptr && !drained_) engine_->Drain(Clock::Steady().Now());
     if (grpc_ != nullptr) grpc_->Shutdown();
     services_.reset();  // its timer may close connections
-    metrics_.SetEngine(nullptr);
-    metrics_.SetConnections(nullptr);
-    metrics_.SetOpenCalls(nullptr);
-    metrics_.SetTls(nullptr);
+    metrics_.gauges().SetEngine(nullptr);
+    metrics_.gauges().SetConnections(nullptr);
+    metrics_.gauges().SetOpenCalls(nullptr);
+    metrics_.gauges().SetTls(nullptr);
+    metrics_.gauges().SetIdentities(nullptr);
   }
 
   absl::Status Start() {
     // First, because it takes no time, unlike layers, and often fails.
     ATTEND_RETURN_IF_ERROR(ReadCertificates());
+    ATTEND_RETURN_IF_ERROR(ReadTokens());
     const TelemetryConfig& telemetry = config_.telemetry;
     SetStatusPage();
     if (!telemetry.metrics_listen.empty()) {
@@ -144,24 +116,27 @@ class ServerImpl final : public Server {
     for (const auto& [name, layer] : registry_.layers()) names.push_back(name);
     metrics_.SetLayers(names);
     ATTEND_RETURN_IF_ERROR(DivideMemory());
-    budget_.emplace(config_.max_in_flight_bytes, CallerBytes(config_));
+    budget_.emplace(config_.max_in_flight_bytes, config_.max_caller_bytes);
     engine_ =
         std::make_unique<Engine>(config_.engine, registry_, *budget_, Clock::Steady(), &metrics_);
     Log(LogLevel::kInfo, "divided workers",
         {{"workers", absl::StrCat(engine_->options().num_workers)},
          {"executors", absl::StrCat(engine_->options().executors)}});
-    metrics_.SetEngine(engine_.get());
-    reloader_ = std::make_unique<LayerReloader>(config_.layers, registry_, metrics_);
+    ATTEND_RETURN_IF_ERROR(WarmUpLayers());
+    metrics_.gauges().SetEngine(engine_.get());
+    reloader_ = std::make_unique<LayerReloader>(
+        config_.layers, registry_, metrics_,
+        [this](const Layer& layer) { return engine_->WarmUpLayer(layer, kWarmUpLimit); });
     services_ = std::make_unique<Services>(
         config_, registry_, *engine_, metrics_,
         [this](absl::string_view peer) { grpc_->CloseConnection(peer); });
     services_->health.SetServing(true);
-    ATTEND_ASSIGN_OR_RETURN(
-        grpc_, GrpcFront::Listen(
-                   config_, certificates_.get(), services_->routes, services_->timer, metrics_,
-                   [this] { return engine_->Overloaded(); }, planned_bytes_));
-    metrics_.SetConnections([this] { return grpc_->connection_stats(); });
-    metrics_.SetOpenCalls([this] { return grpc_->call_stats(); });
+    ATTEND_ASSIGN_OR_RETURN(grpc_, GrpcFront::Listen(
+                                       config_, certificates_.get(), identities_.get(),
+                                       services_->routes, services_->timer, metrics_,
+                                       [this] { return engine_->Overloaded(); }, planned_bytes_));
+    metrics_.gauges().SetConnections([this] { return grpc_->connection_stats(); });
+    metrics_.gauges().SetOpenCalls([this] { return grpc_->call_stats(); });
     ATTEND_RETURN_IF_ERROR(grpc_->Serve());
     SetStatusPage();
     phase_ = Phase::kServing;
@@ -227,8 +202,34 @@ class ServerImpl final : public Server {
     if (config_.tls.cert_file.empty()) return absl::OkStatus();
     ATTEND_RETURN_IF_ERROR(SetUpSslContexts(config_.tls.min_version));
     ATTEND_ASSIGN_OR_RETURN(certificates_, Certificates::Read(config_.tls, absl::Now()));
-    metrics_.SetTls([this] { return certificates_->stats(); });
-    certificates_->Watch(kCertificateInterval);
+    metrics_.gauges().SetTls([this] { return certificates_->stats(); });
+    certificates_->Watch(kFilesInterval);
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadTokens() {
+    if (config_.tokens_file.empty()) return absl::OkStatus();
+    ATTEND_ASSIGN_OR_RETURN(identities_, Identities::Read(config_.tokens_file));
+    metrics_.gauges().SetIdentities([this] { return identities_->stats(); });
+    identities_->Watch(kFilesInterval);
+    if (config_.tls.insecure && config_.tls.cert_file.empty()) {
+      Log(LogLevel::kWarning,
+          "tokens come in plain text: whoever sees the network between a caller, or the proxy that "
+          "ends its TLS, and this server can use them");
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status WarmUpLayers() {
+    const size_t layers = registry_.layers().size();
+    if (layers == 0) return absl::OkStatus();
+    const absl::Time start = Clock::Steady().Now();
+    ATTEND_ASSIGN_OR_RETURN(const int64_t warm, engine_->WarmUp(kWarmUpLimit));
+    Log(LogLevel::kInfo, "warmed up layers",
+        {{"warm", absl::StrCat(warm)},
+         {"layers", absl::StrCat(layers)},
+         {"time", absl::FormatDuration(
+                      absl::Trunc(Clock::Steady().Now() - start, absl::Microseconds(1)))}});
     return absl::OkStatus();
   }
 
@@ -270,6 +271,7 @@ class ServerImpl final : public Server {
   std::string page_ ABSL_GUARDED_BY(page_mutex_);
   Metrics metrics_;
   std::unique_ptr<Certificates> certificates_;  // nullptr without TLS
+  std::unique_ptr<Identities> identities_;      // nullptr where calls need no token
   LayerRegistry registry_;
   // gRPC may hold the bytes of an answer, and with them a charge, longer than the call and the
   // server: charges outlive the budget.

@@ -8,7 +8,7 @@
 namespace attend {
 
 StatusInfo DescribeServer(const ServerConfig& config, const LayerRegistry& registry) {
-  StatusInfo info = {kVersion, kCompiler, {}, PublicSettings(config)};
+  StatusInfo info = {kVersion, kRevision, kCompiler, {}, PublicSettings(config)};
   for (const auto& [name, entry] : registry.layers()) {
     const LayerConfig& of = entry.layer->config();
     info.layers.push_back({name, absl::StrCat(of.embed_dim), absl::StrCat(of.num_heads),

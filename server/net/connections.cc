@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/net/connections.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
-#include <linux/tcp.h>
 #include <malloc.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -23,8 +20,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "core/base/caller_table.h"
+#include "server/net/peer_name.h"
 #include "server/net/upload_share.h"
 #include "server/telemetry/log.h"
 
@@ -41,6 +38,9 @@ constexpr int kPauseMs = 10;
 // between.
 constexpr int kMeterMs = 50;
 
+// A connection that sends less than this between two looks is not the cause of lacking memory.
+constexpr int64_t kSuspectBytes = 16 << 10;
+
 // How long the memory of a connection that was ended may take to be free.
 constexpr std::chrono::seconds kFreeing{2};
 
@@ -55,48 +55,21 @@ bool Add(int epoll, int fd, uint32_t events) {
   return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-// The peer as gRPC names it, but with no character escaped; empty on a Unix socket.
-std::string PeerName(const sockaddr_storage& name) {
-  std::array<char, INET6_ADDRSTRLEN> text = {};
-  if (name.ss_family == AF_INET) {
-    const auto& address = reinterpret_cast<const sockaddr_in&>(name);
-    inet_ntop(AF_INET, &address.sin_addr, text.data(), text.size());
-    return absl::StrCat("ipv4:", text.data(), ":", ntohs(address.sin_port));
-  }
-  if (name.ss_family != AF_INET6) return "";
-  const auto& address = reinterpret_cast<const sockaddr_in6&>(name);
-  if (IN6_IS_ADDR_V4MAPPED(&address.sin6_addr)) {
-    inet_ntop(AF_INET, &address.sin6_addr.s6_addr[12], text.data(), text.size());
-    return absl::StrCat("ipv4:", text.data(), ":", ntohs(address.sin6_port));
-  }
-  inet_ntop(AF_INET6, &address.sin6_addr, text.data(), text.size());
-  const std::string scope =
-      address.sin6_scope_id == 0 ? "" : absl::StrCat("%", address.sin6_scope_id);
-  return absl::StrCat("ipv6:[", text.data(), scope, "]:", ntohs(address.sin6_port));
-}
-
 bool HasUnsent(int fd) {
   int bytes = 0;
   return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
 }
 
-// What a peer sends of its own for the bytes that it takes in: two updates of windows, of 13 bytes
-// each, for 16 KiB and rarely for less.
-constexpr uint64_t kBytesPerUpdateByte = 512;
-
-// The bytes that a TCP connection has received since it was opened, without what answers bytes that
-// were sent.
-int64_t ReceivedBytes(int fd) {
-  tcp_info info = {};
-  socklen_t size = sizeof(info);
-  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return 0;
-  return static_cast<int64_t>(info.tcpi_bytes_received -
-                              info.tcpi_bytes_acked / kBytesPerUpdateByte);
+// Drops what has come and was not read. gRPC would still read it after a shutdown.
+void DropReceived(int fd) {
+  std::array<char, 1 << 14> dropped;
+  while (recv(fd, dropped.data(), dropped.size(), MSG_DONTWAIT) > 0) {
+  }
 }
 
-// As Connections names the peers that it keeps.
-std::string Unescaped(absl::string_view peer) {
-  return absl::StrReplaceAll(peer, {{"%5B", "["}, {"%5D", "]"}, {"%25", "%"}});
+// Who calls over a connection with this peer.
+std::string FindCaller(const std::string& peer) {
+  return CallerName(peer.empty() ? "unix:" : peer);
 }
 
 int OpenSpare() {
@@ -106,11 +79,12 @@ int OpenSpare() {
 }  // namespace
 
 Connections::Connections(std::vector<Listener> listeners, const ConnectionLimits& limits,
-                         Serve serve, Held held)
+                         Serve serve, Held held, const Clock& clock)
     : listeners_(std::move(listeners)),
       limits_(limits),
       serve_(std::move(serve)),
-      held_(std::move(held)) {}
+      held_(std::move(held)),
+      refusals_(clock) {}
 
 Connections::~Connections() {
   End();
@@ -159,7 +133,7 @@ void Connections::Run() {
       }
     }
     if (const auto now = std::chrono::steady_clock::now(); now >= look) {
-      BoundUploads();
+      BoundMemory();
       look = now + std::chrono::milliseconds(kMeterMs);
     }
   }
@@ -170,30 +144,39 @@ bool Connections::IsIdle() const {
   return connections_.empty();
 }
 
-void Connections::BoundUploads() {
+void Connections::BoundMemory() {
   MutexLock lock(mutex_);
-  std::vector<const Connection*> uploading;
+  const bool lacks_memory = LacksMemory();
+  std::vector<const Connection*> senders;
   std::vector<Upload> uploads;
   std::vector<int> duplicates;
   int64_t total = 0;
-  for (const auto& [duplicate, connection] : connections_) {
-    const int64_t bytes = connection.meter == nullptr ? 0 : connection.meter->UnfinishedBytes();
+  for (auto& [duplicate, connection] : connections_) {
+    if (connection.meter == nullptr) continue;
+    int64_t bytes = connection.meter->UnfinishedBytes();
+    if (lacks_memory) {
+      const int64_t unexplained = connection.meter->UnexplainedBytes();
+      const int64_t grown = unexplained - connection.unexplained.value_or(unexplained);
+      if (grown >= kSuspectBytes) bytes = std::max(bytes, grown);
+      connection.unexplained = unexplained;
+    }
     if (bytes == 0) continue;
     total += bytes;
     uploads.push_back({connection.caller, bytes});
-    uploading.push_back(&connection);
+    senders.push_back(&connection);
     duplicates.push_back(duplicate);
   }
-  if (total == 0) return;
-  const bool lacks_memory = LacksMemory();
+  if (uploads.empty()) return;
   const int64_t limit =
       lacks_memory ? std::min(limits_.upload_bytes, total - 1) : limits_.upload_bytes;
+  if (total <= limit) return;
   for (const size_t index : ChooseUploadsToEnd(uploads, limit)) {
     ++stats_.ended_uploads;
-    uploading[index]->meter->Close();
+    senders[index]->meter->Close();
     shutdown(duplicates[index], SHUT_RDWR);
-    Log(LogLevel::kWarning, "ended a connection because unfinished messages hold too much memory",
-        {{"peer", uploading[index]->peer},
+    DropReceived(duplicates[index]);
+    Log(LogLevel::kWarning, "ended a connection because what it sent holds too much memory",
+        {{"peer", senders[index]->peer},
          {"bytes", absl::StrCat(uploads[index].bytes)},
          {"all_bytes", absl::StrCat(total)},
          {"limit", absl::StrCat(limits_.upload_bytes)},
@@ -204,7 +187,10 @@ void Connections::BoundUploads() {
 
 bool Connections::LacksMemory() {
   int64_t held = held_();
-  if (held <= limits_.memory_bytes) return false;
+  if (held <= limits_.memory_bytes) {
+    for (auto& [duplicate, connection] : connections_) connection.unexplained.reset();
+    return false;
+  }
   // It takes a while until the memory of a connection that was ended is free.
   const auto now = std::chrono::steady_clock::now();
   if (held <= held_then_ && now < lacked_ + kFreeing) return false;
@@ -235,13 +221,21 @@ bool Connections::AcceptOne(const Listener& listener) {
     return false;
   }
   std::string peer = PeerName(name);
-  std::string caller = CallerName(peer.empty() ? "unix:" : peer);
+  const std::string caller = FindCaller(peer);
+  std::optional<ConnectionRefusal> refusal;
   {
     MutexLock lock(mutex_);
-    if (!Admit(caller) || !Watch(fd, {std::move(caller), std::move(peer), nullptr})) {
-      close(fd);
-      return true;
+    refusal = FindRefusal(caller);
+    if (!refusal &&
+        !Watch(fd,
+               {.caller = caller, .peer = std::move(peer), .meter = nullptr, .unexplained = {}})) {
+      refusal = ConnectionRefusal::kOpenFiles;
     }
+  }
+  if (refusal) {
+    refusals_.Add(*refusal, caller);
+    close(fd);
+    return true;
   }
   serve_(listener, fd);
   return true;
@@ -250,10 +244,11 @@ bool Connections::AcceptOne(const Listener& listener) {
 // The system has no descriptor or no memory for a connection. Its caller must not wait for ever.
 void Connections::TurnOneAway(const Listener& listener) {
   close(spare_);
-  const int fd = accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC);
+  sockaddr_storage name = {};
+  socklen_t size = sizeof(name);
+  const int fd = accept4(listener.fd(), reinterpret_cast<sockaddr*>(&name), &size, SOCK_CLOEXEC);
   if (fd >= 0) {
-    MutexLock lock(mutex_);
-    ++stats_.refused_descriptors;
+    refusals_.Add(ConnectionRefusal::kOpenFiles, FindCaller(PeerName(name)));
     close(fd);
   }
   spare_ = OpenSpare();
@@ -262,17 +257,13 @@ void Connections::TurnOneAway(const Listener& listener) {
   poll(&stop, 1, kPauseMs);
 }
 
-bool Connections::Admit(const std::string& caller) {
-  if (stats_.open >= limits_.connections) {
-    ++stats_.refused_total;
-    return false;
-  }
+std::optional<ConnectionRefusal> Connections::FindRefusal(const std::string& caller) const {
+  if (stats_.open >= limits_.connections) return ConnectionRefusal::kConnections;
   const auto found = callers_.find(caller);
   if (found != callers_.end() && found->second >= limits_.per_caller) {
-    ++stats_.refused_caller;
-    return false;
+    return ConnectionRefusal::kCallerConnections;
   }
-  return true;
+  return std::nullopt;
 }
 
 bool Connections::Watch(int fd, Connection connection) {
@@ -280,7 +271,6 @@ bool Connections::Watch(int fd, Connection connection) {
   // A hang-up is always told; nothing else is asked for.
   if (duplicate < 0 || !Add(epoll_, duplicate, EPOLLET)) {
     if (duplicate >= 0) close(duplicate);
-    ++stats_.refused_descriptors;
     return false;
   }
   ++stats_.accepted;
@@ -314,14 +304,14 @@ void Connections::Forget(int duplicate) {
 }
 
 void Connections::Close(absl::string_view peer) {
-  const std::string name = Unescaped(peer);
+  const std::string name = UnescapedPeer(peer);
   MutexLock lock(mutex_);
   const auto found = peers_.find(name);
   if (found != peers_.end()) shutdown(found->second, SHUT_RDWR);
 }
 
 std::shared_ptr<UploadMeter> Connections::FindMeter(absl::string_view peer) {
-  const std::string name = Unescaped(peer);
+  const std::string name = UnescapedPeer(peer);
   MutexLock lock(mutex_);
   const auto found = peers_.find(name);
   return found == peers_.end() ? nullptr : connections_.at(found->second).meter;
@@ -350,7 +340,9 @@ void Connections::End() {
 
 ConnectionStats Connections::stats() const {
   MutexLock lock(mutex_);
-  return stats_;
+  ConnectionStats stats = stats_;
+  stats.refused = refusals_.counts();
+  return stats;
 }
 
 absl::Status Connections::CanAccept() const {

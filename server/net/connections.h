@@ -8,6 +8,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -15,7 +16,9 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "core/base/clock.h"
 #include "core/base/mutex.h"
+#include "server/net/connection_refusals.h"
 #include "server/net/listener.h"
 #include "server/net/upload_meter.h"
 
@@ -27,8 +30,9 @@ struct ConnectionLimits {
   // Of messages that are not complete, over TCP and all connections together, as UploadMeter
   // estimates them.
   int64_t upload_bytes = int64_t{576} << 20;
-  // Of memory that the process holds while such messages are under way. gRPC holds up to 40 bytes
-  // for a byte that comes in a frame of its own, and no meter sees that.
+  // Of memory that the process holds. gRPC holds up to 40 bytes for a byte that comes in a frame of
+  // its own, and 150 for a byte of headers before its settings are acknowledged. No meter sees
+  // that.
   int64_t memory_bytes = std::numeric_limits<int64_t>::max();
 };
 
@@ -36,22 +40,21 @@ struct ConnectionLimits {
 struct ConnectionStats {
   int64_t open = 0;
   int64_t accepted = 0;
-  int64_t refused_total = 0;        // ConnectionLimits::connections
-  int64_t refused_caller = 0;       // ConnectionLimits::per_caller
-  int64_t refused_descriptors = 0;  // the process has no file descriptor left
-  int64_t ended_uploads = 0;        // ConnectionLimits::upload_bytes and memory_bytes
+  ConnectionRefusalCounts refused{};
+  int64_t ended_uploads = 0;  // ConnectionLimits::upload_bytes and memory_bytes
 };
 
 // Takes the connections of a server, hands each on, and can end it later. A connection over a limit
-// is closed as soon as it is taken, so that the listener never fills up.
+// is closed as soon as it is taken, so that the listener never fills up, and is counted and logged.
 //
 // Each connection has a second descriptor here, a duplicate of the one that was handed on. By it a
 // thread of this class learns when the connection has ended, and it stays valid however its owner
 // uses the first one.
 //
-// While messages are under way, the same thread looks at the meters of all TCP connections. If they
-// hold more than they may together, connections end as ChooseUploadsToEnd says. If the process
-// holds too much memory, the first of these connections ends. Thread-safe.
+// While there are connections, the same thread looks at the meters of those over TCP. If they
+// hold more than they may together, connections end as ChooseUploadsToEnd says. While the process
+// holds too much memory, the first of these connections ends; what a connection sent since the
+// last look besides messages, such as headers, counts then too. Thread-safe.
 class Connections {
  public:
   // Takes over a connection and its descriptor. Called on the thread that accepts.
@@ -60,9 +63,10 @@ class Connections {
   // Returns the bytes of memory that the process holds. Called on the thread that accepts.
   using Held = std::function<int64_t()>;
 
+  // `clock` outlives this; it bounds what is logged.
   Connections(
       std::vector<Listener> listeners, const ConnectionLimits& limits, Serve serve,
-      Held held = [] { return int64_t{0}; });
+      Held held = [] { return int64_t{0}; }, const Clock& clock = Clock::Steady());
   ~Connections();  // as End; who serves has let go of every connection before
   Connections(const Connections&) = delete;
   Connections& operator=(const Connections&) = delete;
@@ -97,21 +101,24 @@ class Connections {
     std::string caller;                  // key of callers_
     std::string peer;                    // key of peers_; empty on a Unix socket
     std::shared_ptr<UploadMeter> meter;  // nullptr on a Unix socket
+    // What the meter could not explain at the last look; nullopt while there is enough memory.
+    std::optional<int64_t> unexplained;
   };
-  enum class Refusal { kTotal, kCaller, kDescriptors };
 
   void Run();
   void AcceptFrom(const Listener& listener);
   // Whether there was a connection to take.
   bool AcceptOne(const Listener& listener);
   void TurnOneAway(const Listener& listener);
-  bool Admit(const std::string& caller) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Returns the limit that one more connection of the caller would exceed.
+  std::optional<ConnectionRefusal> FindRefusal(const std::string& caller) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Watches the connection by a duplicate; false: there is no descriptor for it.
   bool Watch(int fd, Connection connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Forget(int duplicate);
   bool IsIdle() const;
-  // Ends the connections whose unfinished messages hold too much.
-  void BoundUploads();
+  // Ends the connections that hold too much.
+  void BoundMemory();
   // Whether the process holds more memory than it may, and no connection was just ended for that.
   bool LacksMemory() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -119,6 +126,7 @@ class Connections {
   const ConnectionLimits limits_;
   const Serve serve_;
   const Held held_;
+  ConnectionRefusals refusals_;
   int epoll_ = -1;
   int stop_ = -1;   // an eventfd
   int spare_ = -1;  // is given up to take, and turn away, a connection where no other is left

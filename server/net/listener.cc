@@ -2,9 +2,9 @@
 #include "server/net/listener.h"
 
 #include <fcntl.h>
+#include <linux/tcp.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -78,8 +78,9 @@ void Listener::Close() {
   close(std::exchange(fd_, -1));
 }
 
-absl::StatusOr<std::vector<Listener>> Listener::Open(const std::string& address) {
-  return UnixPath(address).empty() ? OpenTcp(address) : OpenUnix(address);
+absl::StatusOr<std::vector<Listener>> Listener::Open(const std::string& address,
+                                                     std::optional<mode_t> unix_mode) {
+  return UnixPath(address).empty() ? OpenTcp(address) : OpenUnix(address, unix_mode);
 }
 
 absl::StatusOr<std::vector<Listener>> Listener::OpenTcp(const std::string& address) {
@@ -112,7 +113,8 @@ absl::StatusOr<std::vector<Listener>> Listener::OpenTcp(const std::string& addre
   return listeners;
 }
 
-absl::StatusOr<std::vector<Listener>> Listener::OpenUnix(const std::string& address) {
+absl::StatusOr<std::vector<Listener>> Listener::OpenUnix(const std::string& address,
+                                                         std::optional<mode_t> mode) {
   const std::string path(UnixPath(address));
   if (UnixSocketInUse(path)) return Refuse(address, "another process does");
   struct stat file = {};
@@ -127,6 +129,11 @@ absl::StatusOr<std::vector<Listener>> Listener::OpenUnix(const std::string& addr
     return RefuseForErrno(address);
   }
   listener.path_ = path;  // from here on the file is ours to remove
+  // The kernel refuses connections until `listen`, so that nobody connects while the file has the
+  // permissions that the umask left. The umask itself is left alone: it belongs to all threads.
+  if (mode && fchmodat(AT_FDCWD, path.c_str(), *mode, AT_SYMLINK_NOFOLLOW) != 0) {
+    return RefuseForErrno(address);
+  }
   if (listen(listener.fd_, kBacklog) != 0) return RefuseForErrno(address);
   std::vector<Listener> listeners;
   listeners.push_back(std::move(listener));

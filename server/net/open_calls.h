@@ -14,7 +14,7 @@ namespace attend {
 
 struct OpenCallLimits {
   int64_t calls = 4096;       // open at once
-  int64_t per_caller = 2048;  // likewise, of one caller as CallerName tells them apart
+  int64_t per_caller = 2048;  // likewise, of one caller
 };
 
 // Counts since the start, and the calls that are open now.

@@ -14,6 +14,10 @@
 
 namespace attend {
 
+// Returns the bytes that a TCP connection has received since it was opened, without what answers
+// bytes that were sent; 0 if its descriptor is no such connection.
+int64_t ReceivedBytes(int fd);
+
 // A point in what a connection has received.
 struct UploadMark {
   int64_t unexplained = std::numeric_limits<int64_t>::max();
@@ -48,6 +52,9 @@ class UploadMeter {
   void Skip();
 
   int64_t UnfinishedBytes();
+
+  // What the connection received that no complete message explains, since it was opened.
+  int64_t UnexplainedBytes();
 
   // Estimates how much of an awaited message has come.
   int64_t BytesOf(uint64_t message);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/security/certificates.h"
 
-#include <chrono>
 #include <string>
 #include <utility>
 
@@ -34,26 +33,8 @@ Certificates::Certificates(const TlsConfig& config, TlsFiles files, const TlsFac
   TakeIntoService(std::move(files), facts);
 }
 
-Certificates::~Certificates() {
-  {
-    MutexLock lock(mutex_);
-    stopping_ = true;
-    stopped_.NotifyAll();
-  }
-  if (thread_.joinable()) thread_.join();
-}
-
 void Certificates::Watch(absl::Duration interval) {
-  thread_ = std::thread([this, interval] {
-    mutex_.Lock();
-    while (!stopping_) {
-      mutex_.Unlock();
-      Poll(absl::Now());
-      mutex_.Lock();
-      if (!stopping_) stopped_.WaitFor(mutex_, absl::ToChronoNanoseconds(interval));
-    }
-    mutex_.Unlock();
-  });
+  poller_ = std::make_unique<Poller>(interval, [this] { Poll(absl::Now()); });
 }
 
 void Certificates::Poll(absl::Time now) {

@@ -4,13 +4,13 @@
 
 #include <memory>
 #include <optional>
-#include <thread>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/base/mutex.h"
 #include "server/config/server_config.h"
+#include "server/security/poller.h"
 #include "server/security/tls_files.h"
 #include "server/telemetry/tls_stats.h"
 
@@ -24,11 +24,10 @@ class Certificates {
   // Reads and checks the files; blocks. The errors are those of ReadTlsFiles and CheckTlsFiles.
   static absl::StatusOr<std::unique_ptr<Certificates>> Read(const TlsConfig& config,
                                                             absl::Time now);
-  ~Certificates();  // ends Watch
   Certificates(const Certificates&) = delete;
   Certificates& operator=(const Certificates&) = delete;
 
-  // Calls Poll on a thread of its own, once per interval, from here on. To be called once.
+  // Calls Poll on a thread of its own, once per interval, from here on.
   void Watch(absl::Duration interval);
 
   // Reads the files; blocks. Logs what takes the place of the old ones, and once what cannot. Files
@@ -55,11 +54,9 @@ class Certificates {
   bool expiry_told_ = false;
 
   mutable Mutex mutex_;
-  CondVar stopped_;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<const TlsFiles> files_ ABSL_GUARDED_BY(mutex_);
   TlsStats stats_ ABSL_GUARDED_BY(mutex_);
-  std::thread thread_;
+  std::unique_ptr<Poller> poller_;  // last: uses all of the above
 };
 
 }  // namespace attend

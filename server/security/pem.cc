@@ -5,6 +5,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 
 #include <ctime>
 #include <utility>
@@ -56,6 +57,12 @@ absl::StatusOr<std::vector<X509Ptr>> ParseCertificates(const std::string& pem) {
   std::vector<X509Ptr> certificates;
   while (X509* certificate = PEM_read_bio_X509_AUX(bio.get(), nullptr, nullptr, nullptr)) {
     certificates.emplace_back(certificate);
+    // Reads the extensions, which are not looked at before the certificate is used.
+    if (X509_check_purpose(certificate, -1, 0) != 1) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("holds a certificate, number ", certificates.size(),
+                       ", whose extensions cannot be read: ", TakeOpenSslReason()));
+    }
   }
   if (!IsAtEnd()) {
     return absl::InvalidArgumentError(absl::StrCat("holds a certificate, number ",

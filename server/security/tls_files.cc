@@ -4,15 +4,13 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "core/base/read_file.h"
 #include "core/base/status.h"
 #include "server/security/pem.h"
 
@@ -40,22 +38,18 @@ FileSetting ClientCa(const TlsConfig& config) {
 }
 
 absl::StatusOr<std::string> Read(const FileSetting& setting) {
-  const auto unreadable = [&setting] {
+  absl::StatusOr<std::string> text = ReadFileUpTo(kMaxPemBytes + 1, setting.path);
+  if (!text.ok()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(setting.flag, ": cannot read ", setting.path, ": ", std::strerror(errno)));
-  };
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
-      std::fopen(setting.path.c_str(), "rbe"), std::fclose);
-  if (file == nullptr) return unreadable();
-  std::string text(kMaxPemBytes + 1, '\0');
-  text.resize(std::fread(text.data(), 1, text.size(), file.get()));
-  if (std::ferror(file.get()) != 0) return unreadable();
-  if (text.size() > kMaxPemBytes) {
+        absl::StrCat(setting.flag, ": cannot read ", setting.path, ": ", text.status().message()));
+  }
+  if (text->size() > kMaxPemBytes) {
     return setting.Wrong(absl::StrCat("is larger than ", kMaxPemBytes >> 20, " MiB"));
   }
   // gRPC takes the text up to there.
-  if (text.find('\0') != std::string::npos)
+  if (text->find('\0') != std::string::npos) {
     return setting.Wrong("holds a zero byte, as no PEM does");
+  }
   return text;
 }
 

@@ -16,12 +16,13 @@ AttentionCall::AttentionCall(AttentionContext& shared, const AttentionMethod& me
       rpc_(rpc),
       record_(shared.metrics, method.method, rpc.context(), rpc.caller()),
       deadline_(rpc.deadline()),
-      caller_(shared.callers.Enter(rpc.caller())) {
+      caller_(shared.callers.Enter(rpc.caller().name())) {
   shared_.calls.Add();
 }
 
 void AttentionCall::Start() {
-  const absl::Status refused = CatchFailures([&] { return shared_.engine.Admit(caller_.id()); });
+  const absl::Status refused = CatchFailures(
+      [&] { return shared_.engine.Admit(caller_.id(), QuotaOf(rpc_.caller().identity).get()); });
   if (!refused.ok()) return End(refused);
   rpc_.Read(request_);
 }
@@ -64,7 +65,8 @@ absl::Status AttentionCall::Submit() {
 
 absl::StatusOr<Request> AttentionCall::Decode(MemoryCharge& charge) {
   ATTEND_ASSIGN_OR_RETURN(const WireBytes message, OpenMessage(request_));
-  return DecodeRequest(shared_, method_, message, message.size(), caller_.id(), charge);
+  return DecodeRequest(shared_, method_, message, message.size(), caller_.id(),
+                       rpc_.caller().identity, charge);
 }
 
 void AttentionCall::OnFinished(absl::StatusOr<Response> response) {

@@ -61,15 +61,20 @@ const AttentionMethod kScaledDotProductAttentionMethod = {
 
 absl::StatusOr<Request> DecodeRequest(const AttentionContext& context,
                                       const AttentionMethod& method, const WireBytes& request,
-                                      size_t message_bytes, CallerId caller, MemoryCharge& charge) {
+                                      size_t message_bytes, CallerId caller,
+                                      const std::shared_ptr<const Identity>& identity,
+                                      MemoryCharge& charge) {
   const auto size = static_cast<int64_t>(message_bytes);
   if (const int64_t limit = context.limits.max_request_bytes; size > limit) {
     return MakeError(absl::StatusCode::kResourceExhausted, "TOO_LARGE", "",
                      absl::StrCat("the message has ", size, " bytes; this server takes ", limit,
                                   ": send smaller ones"));
   }
-  ATTEND_ASSIGN_OR_RETURN(charge, context.engine.budget().Charge(size, caller));
+  ATTEND_ASSIGN_OR_RETURN(charge, context.engine.budget().Charge(size, caller, QuotaOf(identity)));
   ATTEND_ASSIGN_OR_RETURN(Request decoded, method.decode(request, context.limits.decode));
+  if (identity != nullptr) {
+    ATTEND_RETURN_IF_ERROR(CheckPriority(*identity, GetPriority(decoded)));
+  }
   ATTEND_RETURN_IF_ERROR(charge.Grow(static_cast<int64_t>(ListBytes(decoded))));
   return decoded;
 }

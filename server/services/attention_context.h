@@ -17,6 +17,7 @@
 #include "core/base/caller_table.h"
 #include "core/engine/engine.h"
 #include "proto/wire/bytes.h"
+#include "server/calls/caller.h"
 #include "server/calls/calls_in_flight.h"
 #include "server/calls/deadline_timer.h"
 #include "server/codec/limits.h"
@@ -62,10 +63,13 @@ struct AttentionContext {
 // Reads a request after it has charged the bytes of its message to the caller: nothing is allocated
 // before. Then charges its lists, which may take more memory than their bytes of the message.
 // `message_bytes` is more than the size of `request` where that is a part of the message.
-// RESOURCE_EXHAUSTED TOO_LARGE, and the errors of MemoryBudget::Charge and of the decoder.
+// `identity`, which may be nullptr, has its quota charged. RESOURCE_EXHAUSTED TOO_LARGE, and the
+// errors of MemoryBudget::Charge, of the decoder and of CheckPriority.
 absl::StatusOr<Request> DecodeRequest(const AttentionContext& context,
                                       const AttentionMethod& method, const WireBytes& request,
-                                      size_t message_bytes, CallerId caller, MemoryCharge& charge);
+                                      size_t message_bytes, CallerId caller,
+                                      const std::shared_ptr<const Identity>& identity,
+                                      MemoryCharge& charge);
 
 // Describes a request for the log: what is known once its message of so many bytes was read, or
 // not.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/quoted.h"
 #include "core/engine/failures.h"
@@ -87,9 +88,9 @@ class HealthService::WatchCall final : public Call {
 };
 
 void HealthService::AddTo(Routes& routes) {
-  routes["/grpc.health.v1.Health/Check"] = AnswerUncounted(AnswerMessages<Request, Response>(
+  routes[MethodPath(Method::kHealthCheck)] = AnswerUncounted(AnswerMessages<Request, Response>(
       [this](const Request& request, Response& response) { return Check(request, response); }));
-  routes["/grpc.health.v1.Health/Watch"] = [this](Rpc& rpc) {
+  routes[MethodPath(Method::kHealthWatch)] = [this](Rpc& rpc) {
     return std::make_shared<WatchCall>(*this, rpc);
   };
 }
@@ -102,9 +103,11 @@ void HealthService::SetServing(bool serving) {
 }
 
 bool HealthService::Knows(const std::string& service) {
+  // Of attend.v1, whose health it is.
   return service.empty() ||
-         std::any_of(kMethods.begin(), kMethods.end(),
-                     [&](const MethodName& name) { return name.service == service; });
+         (absl::StartsWith(service, "attend.v1.") &&
+          std::any_of(kMethods.begin(), kMethods.end(),
+                      [&](const MethodName& name) { return name.service == service; }));
 }
 
 HealthService::Response HealthService::State() const {

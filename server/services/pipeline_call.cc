@@ -32,8 +32,8 @@ PipelineCall::PipelineCall(AttentionContext& shared, Rpc& rpc)
       rpc_(rpc),
       request_id_(RequestId(rpc.context())),
       traceparent_(ReadTraceparent(rpc.context())),
-      caller_name_(rpc.caller()),
-      caller_(shared.callers.Enter(rpc.caller())),
+      caller_(rpc.caller()),
+      caller_handle_(shared.callers.Enter(caller_.name())),
       start_(Clock::Steady().Now()) {
   shared_.calls.Add();
   metrics_.OnRpcStarted(Method::kPipeline);
@@ -41,7 +41,7 @@ PipelineCall::PipelineCall(AttentionContext& shared, Rpc& rpc)
 
 void PipelineCall::Start() {
   const absl::Status refused = CatchFailures([&]() -> absl::Status {
-    ATTEND_RETURN_IF_ERROR(shared_.engine.Admit(caller_.id()));
+    ATTEND_RETURN_IF_ERROR(Admit());
     return shared_.pipelines.Add(*this) ? absl::OkStatus() : DrainingError();
   });
   if (!refused.ok()) return End(refused);
@@ -81,7 +81,7 @@ void PipelineCall::Send(PipelineAnswer answer) {
 void PipelineCall::OnWriteDone(bool ok) {
   MutexLock lock(mutex_);
   const PipelineAnswer sent = items_.EndWriting();
-  if (ended_) rpc_.Finish(end_);
+  if (ended_) rpc_.Finish(end_.status);
   shared_.timer.Remove(sent.item->entry);
   buffered_.emplace_back(sent.encoded.response, sent.item->deadline);
   if (!buffering_ || !ok) EnsureReturns();
@@ -98,9 +98,12 @@ void PipelineCall::EnsureReturns() {
   buffered_.clear();
 }
 
+absl::Status PipelineCall::Admit() const {
+  return shared_.engine.Admit(caller_handle_.id(), QuotaOf(caller_.identity).get());
+}
+
 bool PipelineCall::HasRoom() const {
-  return items_.empty() ||
-         (items_.size() < shared_.limits.max_pipelined && shared_.engine.Admit(caller_.id()).ok());
+  return items_.empty() || (items_.size() < shared_.limits.max_pipelined && Admit().ok());
 }
 
 void PipelineCall::Read() {
@@ -132,11 +135,9 @@ void PipelineCall::EndIfFinished() {
 
 void PipelineCall::Finish(const absl::Status& status) {
   ended_ = true;
-  const WireStatus wire = ToWireStatus(status, request_id_);
-  AddTrailers(wire, rpc_.context());
-  end_ = wire.status;
-  end_reason_ = wire.reason;
-  if (!items_.is_writing()) rpc_.Finish(end_);
+  end_ = ToWireStatus(status, request_id_);
+  AddTrailers(end_, traceparent_, rpc_.context());
+  if (!items_.is_writing()) rpc_.Finish(end_.status);
 }
 
 void PipelineCall::End(const absl::Status& status) {
@@ -171,22 +172,15 @@ void PipelineCall::OnDone() {
     unwritten = items_.TakeAnswers();
     EnsureReturns();
     if (!rpc_.context().IsCancelled()) {
-      code = static_cast<absl::StatusCode>(end_.error_code());
-      reason = end_reason_;
+      code = end_.code();
+      reason = end_.reason;
     }
   }
   const absl::Duration duration = Clock::Steady().Now() - start_;
   metrics_.OnRpcEnded(Method::kPipeline, code, duration);
   // A stream may live as long as it likes: only one that is refused is worth a line.
   if (FindRefusal(code, reason).has_value()) {
-    LogRequestEnd({.method = kMethods[Index(Method::kPipeline)].method,
-                   .code = code,
-                   .reason = reason,
-                   .request_id = request_id_,
-                   .traceparent = traceparent_,
-                   .caller = caller_name_,
-                   .duration = duration,
-                   .details = RequestDetails()});
+    LogRequestEnd(DescribeRequestEnd(Method::kPipeline, code, reason, duration, RequestDetails()));
   }
   for (const PipelineAnswer& answer : unwritten) {
     Count(*answer.item, absl::StatusCode::kCancelled, "");

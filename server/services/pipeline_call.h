@@ -16,6 +16,7 @@
 #include "core/base/mutex.h"
 #include "core/engine/engine.h"
 #include "server/calls/rpc.h"
+#include "server/calls/wire_status.h"
 #include "server/codec/pipeline_codec.h"
 #include "server/services/attention_context.h"
 #include "server/services/pipeline_calls.h"
@@ -56,6 +57,8 @@ class PipelineCall final : public Call,
   // request, if there is an `item` by then, or else of the stream.
   absl::Status Handle(std::shared_ptr<PipelineItem>& item);
   absl::Status Register(const PipelineFrame& frame, const std::shared_ptr<Item>& item);
+  // Engine::Admit for one more request of this caller.
+  absl::Status Admit() const;
   void Submit(const std::shared_ptr<Item>& item, Request request, MemoryCharge charge);
   void CancelItem(uint64_t id);
 
@@ -72,6 +75,10 @@ class PipelineCall final : public Call,
   // Counts the item and logs it, once, by what its caller gets: when its answer begins to leave, or
   // when nobody is left who could get one.
   void Count(const PipelineItem& item, absl::StatusCode code, const std::string& reason);
+
+  // How the stream, or a request of it, ended, for the log. Borrows `reason` and `details`.
+  RequestEnd DescribeRequestEnd(Method method, absl::StatusCode code, const std::string& reason,
+                                absl::Duration duration, const RequestDetails& details) const;
 
   // The item's deadline has passed: before it is answered, or before its answer has left.
   void OnDeadline(const std::shared_ptr<PipelineItem>& item);
@@ -95,8 +102,8 @@ class PipelineCall final : public Call,
   Rpc& rpc_;
   const std::string request_id_;   // of the stream
   const std::string traceparent_;  // of the stream; empty: none
-  const std::string caller_name_;
-  const CallerHandle caller_;
+  const Caller caller_;
+  const CallerHandle caller_handle_;
   const absl::Time start_;    // steady
   grpc::ByteBuffer message_;  // the one that is read
 
@@ -109,8 +116,7 @@ class PipelineCall final : public Call,
   bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;  // the caller sends no more
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // by Finish, which waits for the write under way
-  grpc::Status end_ ABSL_GUARDED_BY(mutex_);
-  std::string end_reason_ ABSL_GUARDED_BY(mutex_);
+  WireStatus end_ ABSL_GUARDED_BY(mutex_);
   bool done_ ABSL_GUARDED_BY(mutex_) = false;  // OnDone has begun
 };
 

@@ -25,7 +25,7 @@ const AttentionMethod& MethodOf(PipelineKind kind) {
 void SetStatus(const WireStatus& wire, PipelineAnswer& answer) {
   const grpc::Slice slice(EncodePipelineStatus(answer.item->id, wire.status.error_details()));
   answer.encoded = {grpc::ByteBuffer(&slice, 1), {}};
-  answer.code = static_cast<absl::StatusCode>(wire.status.error_code());
+  answer.code = wire.code();
   answer.reason = wire.reason;
 }
 
@@ -51,11 +51,13 @@ absl::Status PipelineCall::Handle(std::shared_ptr<PipelineItem>& registered) {
       CancelItem(frame.id);
       return absl::OkStatus();
     }
+    // The token may have been withdrawn, or given other limits, since the stream began.
+    ATTEND_ASSIGN_OR_RETURN(const std::shared_ptr<const Identity> identity, rpc_.Authorize());
     item = std::make_shared<Item>(shared_from_this());
     registered = item;
     ATTEND_RETURN_IF_ERROR(Register(frame, item));
     request = DecodeRequest(shared_, MethodOf(item->kind), frame.body, message.size(),
-                            item->caller.id(), charge);
+                            item->caller.id(), identity, charge);
     Describe(*item, DescribeRequest(request, message.size(), Clock::Steady().Now() - item->start));
   }
   message_.Clear();
@@ -69,7 +71,7 @@ absl::Status PipelineCall::Register(const PipelineFrame& frame, const std::share
   item->id = frame.id;
   item->start = Clock::Steady().Now();
   item->deadline = item->start + std::min(frame.timeout.value_or(max), max);
-  item->caller = shared_.callers.Enter(rpc_.caller());
+  item->caller = shared_.callers.Enter(caller_.name());
   ATTEND_RETURN_IF_ERROR(frame.kind.status());
   item->kind = *frame.kind;
   item->method = MethodOf(item->kind).method;
@@ -173,15 +175,23 @@ void PipelineCall::Count(const PipelineItem& item, absl::StatusCode code,
   const absl::Duration duration = Clock::Steady().Now() - item.start;
   metrics_.OnItemEnded(item.method, code, reason, duration);
   metrics_.OnMessages(item.details, code == absl::StatusCode::kOk);
-  LogRequestEnd({.method = kMethods[Index(item.method)].method,
-                 .item = item.id,
-                 .code = code,
-                 .reason = reason,
-                 .request_id = request_id_,
-                 .traceparent = traceparent_,
-                 .caller = caller_name_,
-                 .duration = duration,
-                 .details = item.details});
+  RequestEnd end = DescribeRequestEnd(item.method, code, reason, duration, item.details);
+  end.item = item.id;
+  LogRequestEnd(end);
+}
+
+RequestEnd PipelineCall::DescribeRequestEnd(Method method, absl::StatusCode code,
+                                            const std::string& reason, absl::Duration duration,
+                                            const RequestDetails& details) const {
+  return {.method = NameOf(method).method,
+          .code = code,
+          .reason = reason,
+          .request_id = request_id_,
+          .traceparent = traceparent_,
+          .caller = caller_.address,
+          .identity = caller_.identity_name(),
+          .duration = duration,
+          .details = details};
 }
 
 void PipelineCall::OnDeadline(const std::shared_ptr<PipelineItem>& item) {

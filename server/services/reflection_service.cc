@@ -21,6 +21,7 @@
 #include "grpc/reflection/v1alpha/reflection.pb.h"
 #include "server/calls/message_call.h"
 #include "server/calls/wire_status.h"
+#include "server/telemetry/method.h"
 
 namespace attend {
 namespace {
@@ -166,8 +167,8 @@ void AddReflectionService(Routes& routes) {
   const CallFactory make = [services](Rpc& rpc) {
     return std::make_shared<ReflectionCall>(rpc, services);
   };
-  routes["/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"] = make;
-  routes["/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"] = make;
+  routes[MethodPath(Method::kReflection)] = make;
+  routes[MethodPath(Method::kReflectionV1Alpha)] = make;
   for (const auto& [path, route] : routes) {
     // "", service, method
     const std::vector<std::string> parts = absl::StrSplit(path, '/');

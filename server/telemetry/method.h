@@ -11,8 +11,8 @@
 
 namespace attend {
 
-// The calls that are counted: every method of attend.v1, and calls of any other path that are
-// refused before a service sees them.
+// The calls that are counted: every method of attend.v1; and calls of health, of reflection and of
+// any other path only if they are refused before a service sees them.
 enum class Method {
   kMultiHeadAttention,
   kScaledDotProductAttention,
@@ -20,6 +20,10 @@ enum class Method {
   kGetLayer,
   kGetServerInfo,
   kPipeline,
+  kHealthCheck,
+  kHealthWatch,
+  kReflection,
+  kReflectionV1Alpha,
   kUnknown,
 };
 
@@ -30,13 +34,17 @@ struct MethodName {
 };
 
 // Indexed by Method, but for kUnknown.
-inline constexpr std::array<MethodName, 6> kMethods = {{
+inline constexpr std::array<MethodName, 10> kMethods = {{
     {"attend.v1.AttentionService", "MultiHeadAttention"},
     {"attend.v1.AttentionService", "ScaledDotProductAttention"},
     {"attend.v1.LayerService", "ListLayers"},
     {"attend.v1.LayerService", "GetLayer"},
     {"attend.v1.ServerService", "GetServerInfo"},
     {"attend.v1.AttentionService", "Pipeline", "bidi_stream"},
+    {"grpc.health.v1.Health", "Check"},
+    {"grpc.health.v1.Health", "Watch", "server_stream"},
+    {"grpc.reflection.v1.ServerReflection", "ServerReflectionInfo", "bidi_stream"},
+    {"grpc.reflection.v1alpha.ServerReflection", "ServerReflectionInfo", "bidi_stream"},
 }};
 
 inline constexpr size_t Index(Method method) {

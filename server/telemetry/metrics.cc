@@ -4,18 +4,11 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <sstream>
 #include <utility>
 #include <vector>
 
-#include "core/attention/rates.h"
-#include "core/base/mutex.h"
-#include "core/exec/memory_limit.h"
-#include "server/telemetry/gauge_family.h"
-#include "server/telemetry/grpc_log.h"
-#include "server/telemetry/process_metrics.h"
 #include "server/version.h"
 
 namespace attend {
@@ -35,16 +28,6 @@ Buckets MakeSecondsBuckets(absl::Duration max_deadline) {
   return buckets;
 }
 
-// Floating-point operations per second that the workers reach in the fastest arithmetic, as
-// measured at start.
-double PeakFlops(int workers) {
-  double seconds = std::numeric_limits<double>::infinity();
-  for (const KernelRates& rates : GetAttentionRates().prefill) {
-    if (rates.multiply_add > 0) seconds = std::min(seconds, rates.multiply_add);
-  }
-  return 2.0 * workers / seconds;
-}
-
 // gRPC's codes in the spelling of the existing grpc_server_* dashboards.
 constexpr const char* kGrpcCodes[] = {
     "OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
@@ -52,162 +35,9 @@ constexpr const char* kGrpcCodes[] = {
     "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
     "DataLoss", "Unauthenticated"};
 
-using Counts = std::vector<std::pair<const char*, int64_t>>;
-
-// Counters that one label tells apart.
-prometheus::MetricFamily CountersBy(const char* label, const char* name, const char* help,
-                                    const Counts& counts) {
-  prometheus::MetricFamily family = {name, help, prometheus::MetricType::Counter, {}};
-  for (const auto& [value, count] : counts) {
-    prometheus::ClientMetric metric;
-    metric.label.push_back({label, value});
-    metric.counter.value = static_cast<double>(count);
-    family.metric.push_back(std::move(metric));
-  }
-  return family;
-}
-
-Counts GrpcRefusalsByName() {
-  Counts counts;
-  const auto refusals = GrpcRefusals();
-  for (size_t i = 0; i < refusals.size(); ++i) {
-    counts.push_back({kGrpcRefusalNames[i], refusals[i]});
-  }
-  return counts;
-}
-
-// Without TLS there is no certificate, and a date of 0 would look like one that has expired.
-std::vector<prometheus::MetricFamily> TlsFamilies(const std::optional<TlsStats>& tls) {
-  const TlsStats stats = tls.value_or(TlsStats());
-  std::vector<prometheus::MetricFamily> families = {
-      GaugeFamily("attend_tls_certificate_not_after_seconds",
-                  "When the server's certificate expires, as Unix time; without TLS there is none.",
-                  absl::ToDoubleSeconds(stats.not_after - absl::UnixEpoch())),
-      CountersBy("result", "attend_tls_reloads_total",
-                 "Changed certificate files that were taken into service or refused.",
-                 {{"ok", stats.reloads_ok}, {"refused", stats.reloads_refused}})};
-  if (!tls) families.front().metric.clear();
-  return families;
-}
-
 }  // namespace
 
-// Values that are read when they are scraped.
-class Metrics::Gauges {
- public:
-  void SetEngine(const Engine* engine) {
-    MutexLock lock(mutex_);
-    engine_ = engine;
-  }
-  void SetConnections(std::function<ConnectionStats()> stats) {
-    MutexLock lock(mutex_);
-    connections_ = std::move(stats);
-  }
-  void SetOpenCalls(std::function<OpenCallStats()> stats) {
-    MutexLock lock(mutex_);
-    calls_ = std::move(stats);
-  }
-  void SetTls(std::function<TlsStats()> stats) {
-    MutexLock lock(mutex_);
-    tls_ = std::move(stats);
-  }
-  void SetLayerCount(int64_t count) {
-    MutexLock lock(mutex_);
-    layers_ = count;
-  }
-
-  std::vector<prometheus::MetricFamily> Collect() const {
-    EngineStats stats;
-    ConnectionStats connections;
-    OpenCallStats calls;
-    std::optional<TlsStats> tls;
-    int64_t layers = 0;
-    int workers = 0, executors = 0;
-    double peak_flops = 0;
-    {
-      MutexLock lock(mutex_);
-      if (engine_ != nullptr) {
-        stats = engine_->stats();
-        workers = engine_->options().num_workers;
-        executors = engine_->options().executors;
-        peak_flops = PeakFlops(workers);
-      }
-      if (connections_) connections = connections_();
-      if (calls_) calls = calls_();
-      if (tls_) tls = tls_();
-      layers = layers_;
-    }
-    std::vector<prometheus::MetricFamily> families = {
-        GaugeFamily("attend_queue_requests", "Requests waiting for an executor.",
-                    static_cast<double>(stats.queue_requests)),
-        GaugeFamily("attend_queue_bytes", "Bytes of the requests waiting for an executor.",
-                    static_cast<double>(stats.queue_bytes)),
-        GaugeFamily("attend_queue_expected_seconds",
-                    "Time that the requests waiting for an executor should take.",
-                    absl::ToDoubleSeconds(stats.queue_expected)),
-        GaugeFamily("attend_queue_oldest_seconds", "Time that the oldest of them has waited.",
-                    absl::ToDoubleSeconds(stats.queue_oldest)),
-        GaugeFamily("attend_batch_oldest_seconds",
-                    "Time since the oldest running batch began; 0 if none runs.",
-                    absl::ToDoubleSeconds(stats.batch_oldest)),
-        GaugeFamily("attend_batch_overrun_seconds",
-                    "Time by which a running batch takes longer than predicted, at most.",
-                    absl::ToDoubleSeconds(stats.batch_overrun)),
-        GaugeFamily("attend_in_flight_bytes", "Bytes charged to requests being served.",
-                    static_cast<double>(stats.in_flight_bytes)),
-        GaugeFamily("attend_in_flight_limit_bytes", "The most that attend_in_flight_bytes may be.",
-                    static_cast<double>(stats.in_flight_limit)),
-        GaugeFamily("attend_memory_limit_bytes",
-                    "Memory of the container, or of the machine where it sets no limit.",
-                    static_cast<double>(MemoryLimit())),
-        GaugeFamily("attend_workers", "Threads that compute.", workers),
-        GaugeFamily("attend_executors", "Groups of workers that run batches at the same time.",
-                    executors),
-        GaugeFamily("attend_compute_peak_flops",
-                    "Floating-point operations per second that all workers reach, as measured at "
-                    "start.",
-                    peak_flops),
-        GaugeFamily("attend_connections", "Connections that are open.",
-                    static_cast<double>(connections.open)),
-        CounterFamily("attend_connections_accepted_total", "Connections that were taken.",
-                      static_cast<double>(connections.accepted)),
-        CountersBy(
-            "limit", "attend_connections_refused_total",
-            "Connections that were closed as soon as they were taken, by the limit that they "
-            "were over.",
-            {{"connections", connections.refused_total},
-             {"caller_connections", connections.refused_caller},
-             {"open_files", connections.refused_descriptors}}),
-        CounterFamily("attend_connections_ended_for_uploads_total",
-                      "Connections that were ended because unfinished messages held too much "
-                      "memory.",
-                      static_cast<double>(connections.ended_uploads)),
-        GaugeFamily("attend_calls", "Calls that are open.", static_cast<double>(calls.open)),
-        CountersBy(
-            "limit", "attend_calls_refused_total",
-            "Calls that were refused as soon as they began, by the limit that they were over.",
-            {{"calls", calls.refused_total}, {"caller_calls", calls.refused_caller}}),
-        CountersBy("what", "attend_grpc_refusals_total",
-                   "What gRPC refused on its own, before any service saw a call.",
-                   GrpcRefusalsByName()),
-        GaugeFamily("attend_layers", "Layers that the server holds.", static_cast<double>(layers)),
-    };
-    for (prometheus::MetricFamily& family : TlsFamilies(tls)) families.push_back(std::move(family));
-    for (prometheus::MetricFamily& family : ProcessMetrics()) families.push_back(std::move(family));
-    return families;
-  }
-
- private:
-  mutable Mutex mutex_;
-  const Engine* engine_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  std::function<ConnectionStats()> connections_ ABSL_GUARDED_BY(mutex_);
-  std::function<OpenCallStats()> calls_ ABSL_GUARDED_BY(mutex_);
-  std::function<TlsStats()> tls_ ABSL_GUARDED_BY(mutex_);
-  int64_t layers_ ABSL_GUARDED_BY(mutex_) = 0;
-};
-
-Metrics::Metrics(absl::Duration max_deadline)
-    : seconds_buckets_(MakeSecondsBuckets(max_deadline)), gauges_(std::make_shared<Gauges>()) {
+Metrics::Metrics(absl::Duration max_deadline) : seconds_buckets_(MakeSecondsBuckets(max_deadline)) {
   RegisterMethods();
   RegisterBatches();
   RegisterReloads();
@@ -222,7 +52,7 @@ Metrics::Metrics(absl::Duration max_deadline)
       .Name("attend_build_info")
       .Help("1, labelled with what was built.")
       .Register(registry_)
-      .Add({{"version", kVersion}, {"compiler", kCompiler}})
+      .Add({{"version", kVersion}, {"revision", kRevision}, {"compiler", kCompiler}})
       .Set(1);
 }
 
@@ -387,24 +217,8 @@ void Metrics::OnBatch(const BatchRecord& batch) {
   }
 }
 
-void Metrics::SetEngine(const Engine* engine) {
-  gauges_->SetEngine(engine);
-}
-
-void Metrics::SetOpenCalls(std::function<OpenCallStats()> stats) {
-  gauges_->SetOpenCalls(std::move(stats));
-}
-
-void Metrics::SetConnections(std::function<ConnectionStats()> stats) {
-  gauges_->SetConnections(std::move(stats));
-}
-
-void Metrics::SetTls(std::function<TlsStats()> stats) {
-  gauges_->SetTls(std::move(stats));
-}
-
 void Metrics::SetLayers(const std::vector<std::string>& names) {
-  gauges_->SetLayerCount(static_cast<int64_t>(names.size()));
+  gauges_.SetLayerCount(static_cast<int64_t>(names.size()));
   auto& requests = BuildCounter()
                        .Name("attend_layer_requests_total")
                        .Help("Requests that were answered with a result, by layer.")
@@ -420,7 +234,7 @@ void Metrics::SetLayers(const std::vector<std::string>& names) {
 
 std::string Metrics::Text() const {
   std::vector<prometheus::MetricFamily> families = registry_.Collect();
-  for (prometheus::MetricFamily& family : gauges_->Collect()) families.push_back(std::move(family));
+  for (prometheus::MetricFamily& family : gauges_.Collect()) families.push_back(std::move(family));
   std::ostringstream text;
   prometheus::TextSerializer().Serialize(text, families);
   return text.str();

@@ -7,8 +7,6 @@
 #include <prometheus/registry.h>
 
 #include <array>
-#include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,13 +14,10 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/batching/batch_observer.h"
-#include "core/engine/engine.h"
-#include "server/net/connections.h"
-#include "server/net/open_calls.h"
+#include "server/telemetry/gauges.h"
 #include "server/telemetry/method.h"
 #include "server/telemetry/refusal.h"
 #include "server/telemetry/request_log.h"
-#include "server/telemetry/tls_stats.h"
 
 namespace attend {
 
@@ -60,12 +55,8 @@ class Metrics final : public BatchObserver {
 
   void OnBatch(const BatchRecord& batch) override;
 
-  // Where the gauges come from when they are scraped; nullptr before and after
-  // the life of their source: they are 0 then. Blocks while a scrape runs.
-  void SetEngine(const Engine* engine);
-  void SetConnections(std::function<ConnectionStats()> stats);
-  void SetOpenCalls(std::function<OpenCallStats()> stats);
-  void SetTls(std::function<TlsStats()> stats);
+  // Where the values come from that are read when they are scraped.
+  Gauges& gauges() { return gauges_; }
 
   // The layers that are counted one by one. To be called once, before any request.
   void SetLayers(const std::vector<std::string>& names);
@@ -87,7 +78,6 @@ class Metrics final : public BatchObserver {
     prometheus::Counter* requests;
     prometheus::Counter* tokens;
   };
-  class Gauges;
 
   void RegisterMethods();
   void RegisterBatches();
@@ -109,7 +99,7 @@ class Metrics final : public BatchObserver {
   prometheus::Counter* flops_;
   prometheus::Counter* reloads_ok_;
   prometheus::Counter* reloads_refused_;
-  std::shared_ptr<Gauges> gauges_;
+  Gauges gauges_;
 };
 
 }  // namespace attend

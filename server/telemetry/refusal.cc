@@ -16,6 +16,9 @@ constexpr Row kReasons[] = {
     {"CALLER_MEMORY", Refusal::kCallerMemory},
     {"CALLS", Refusal::kCalls},
     {"CALLER_CALLS", Refusal::kCallerCalls},
+    {"QUOTA_REQUESTS", Refusal::kQuotaRequests},
+    {"QUOTA_MEMORY", Refusal::kQuotaMemory},
+    {"QUOTA_COMPUTE", Refusal::kQuotaCompute},
     {"TOO_LARGE", Refusal::kTooLarge},
     {"TOO_COSTLY", Refusal::kTooCostly},
     {"EXPIRED", Refusal::kExpired},
@@ -39,6 +42,10 @@ constexpr Row kReasons[] = {
     {"DUPLICATE_ID", Refusal::kInvalidArgument},
     {"UNIMPLEMENTED", Refusal::kUnimplemented},
     {"UNAVAILABLE", Refusal::kUnavailable},
+    {"NO_TOKEN", Refusal::kUnauthenticated},
+    {"UNKNOWN_TOKEN", Refusal::kUnauthenticated},
+    {"SCOPE", Refusal::kPermissionDenied},
+    {"PRIORITY", Refusal::kPermissionDenied},
 };
 
 }  // namespace

@@ -18,6 +18,9 @@ enum class Refusal {
   kCallerMemory,
   kCalls,
   kCallerCalls,
+  kQuotaRequests,
+  kQuotaMemory,
+  kQuotaCompute,
   kTooLarge,
   kTooCostly,
   kExpired,
@@ -32,15 +35,20 @@ enum class Refusal {
   kResponseTooLarge,
   kUnimplemented,
   kUnavailable,
+  kUnauthenticated,
+  kPermissionDenied,
   kOther,
 };
 
 // As the label `reason` has them. Indexed by Refusal.
-inline constexpr std::array<const char*, 20> kRefusalNames = {"queue_full",
+inline constexpr std::array<const char*, 25> kRefusalNames = {"queue_full",
                                                               "memory",
                                                               "caller_memory",
                                                               "calls",
                                                               "caller_calls",
+                                                              "quota_requests",
+                                                              "quota_memory",
+                                                              "quota_compute",
                                                               "too_large",
                                                               "too_costly",
                                                               "expired",
@@ -55,6 +63,8 @@ inline constexpr std::array<const char*, 20> kRefusalNames = {"queue_full",
                                                               "response_too_large",
                                                               "unimplemented",
                                                               "unavailable",
+                                                              "unauthenticated",
+                                                              "permission_denied",
                                                               "other"};
 
 inline constexpr size_t Index(Refusal refusal) {

@@ -30,6 +30,7 @@ std::vector<LogField> MakeFields(const RequestEnd& end, int64_t left_out) {
   const auto add = [&](absl::string_view key, std::string value) {
     if (!value.empty()) fields.emplace_back(key, std::move(value));
   };
+  add("identity", std::string(end.identity));
   if (end.item) add("item", absl::StrCat(*end.item));
   add("layer", details.layer);
   add("code", absl::StatusCodeToString(end.code));

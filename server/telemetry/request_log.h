@@ -45,6 +45,7 @@ struct RequestEnd {
   absl::string_view request_id = {};
   absl::string_view traceparent = {};  // empty: none
   absl::string_view caller = {};
+  absl::string_view identity = {};  // empty: none
   absl::Duration duration = absl::ZeroDuration();
   const RequestDetails& details;
 };

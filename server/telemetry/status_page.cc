@@ -175,8 +175,8 @@ std::string EscapeHtml(absl::string_view text) {
 
 std::string MakeStatusPage(const StatusInfo& info) {
   std::string page = kHead;
-  absl::StrAppend(&page, "<h1>attend ", EscapeHtml(info.version), "</h1>\n<p>built by ",
-                  EscapeHtml(info.compiler),
+  absl::StrAppend(&page, "<h1>attend ", EscapeHtml(info.version), "</h1>\n<p>revision ",
+                  EscapeHtml(info.revision), ", built by ", EscapeHtml(info.compiler),
                   "; the server says: <b id=\"state\">?</b></p>\n"
                   "<p><a href=\"/metrics\">metrics</a> &middot; <a href=\"/readyz\">readiness</a> "
                   "&middot; <a href=\"/healthz\">liveness</a></p>\n"

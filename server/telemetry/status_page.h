@@ -13,6 +13,7 @@ namespace attend {
 // What the page tells beside what its script reads from /metrics and /readyz.
 struct StatusInfo {
   std::string version;
+  std::string revision;
   std::string compiler;
   std::vector<std::vector<std::string>> layers;               // rows of kLayerColumns
   std::vector<std::pair<std::string, std::string>> settings;  // without secrets

@@ -180,6 +180,7 @@ class FakeInfo : public v1::ServerService::Service {
   grpc::Status GetServerInfo(grpc::ServerContext*, const v1::GetServerInfoRequest*,
                              v1::ServerInfo* response) override {
     response->set_version("9.8.7");
+    response->set_revision("c0ffee");
     v1::Limits& limits = *response->mutable_limits();
     // Each limit has a value of its own: its field number and 1000.
     for (int i = 0; i < v1::Limits::descriptor()->field_count(); ++i) {
@@ -197,10 +198,13 @@ class FakeInfo : public v1::ServerService::Service {
 // A server with all fakes on a free port, and on `extra_address` if not empty.
 class FakeServer {
  public:
+  enum class Health { kNone, kServed };
+
   explicit FakeServer(
       const std::string& extra_address = "",
-      std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials()) {
-    grpc::EnableDefaultHealthCheckService(true);
+      std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials(),
+      Health health = Health::kServed) {
+    grpc::EnableDefaultHealthCheckService(health == Health::kServed);
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", credentials, &port_);
     if (!extra_address.empty()) builder.AddListeningPort(extra_address, credentials);
@@ -210,6 +214,7 @@ class FakeServer {
     builder.RegisterService(&info_);
     server_ = builder.BuildAndStart();
   }
+  explicit FakeServer(Health health) : FakeServer("", grpc::InsecureServerCredentials(), health) {}
   ~FakeServer() { Stop(); }
 
   // Ends the calls in progress.

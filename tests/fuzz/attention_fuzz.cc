@@ -33,8 +33,6 @@
 namespace attend {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
 std::unique_ptr<RandomProblem> MakeProblem(uint32_t seed) {
   Draw draw(seed);
   const std::vector<int64_t> lengths = {0, 1, 2, 3, 7, 15, 16, 17, 31, 33, 63, 64, 65, 130, 200};
@@ -214,7 +212,7 @@ class Check {
     if (Off(head) || row.empty) return ExpectNear("log-sum-exp of nothing", truth, got, 0.0);
     if (row.overflow) return;
     // 0 / 0 is NaN, but its logarithm is -inf.
-    if (row.nan && truth != -kInfinity) {
+    if (row.nan && truth != -std::numeric_limits<float>::infinity()) {
       return Expect(std::isnan(got), "log-sum-exp of NaN", truth, got, 0.0);
     }
     ExpectNear("log-sum-exp", truth, got, row.log_sum_exp_error);

@@ -7,7 +7,7 @@
 namespace attend {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 using Options = AttentionOptions;
 
@@ -101,7 +101,7 @@ void AddTerms(std::vector<NamedOptions>& all) {
   all.push_back({"bias_infinite", [](Options& o, const Shape& target, Draw& draw) {
                    o.bias = draw.Floats(target, DataType::kFloat32);
                    const size_t count = o.bias->byte_size() / sizeof(float);
-                   for (size_t i = 0; i < count; i += 3) o.bias->as<float>()[i] = -kInfinity;
+                   for (size_t i = 0; i < count; i += 3) o.bias->as<float>()[i] = kMinusInfinity;
                  }});
   all.push_back(Mask("bhqk"));
   all.push_back(Mask("bk"));
@@ -129,7 +129,7 @@ void AddHeads(std::vector<NamedOptions>& all) {
                  }});
   all.push_back({"sinks_infinite", [](Options& o, const Shape& target, Draw& draw) {
                    o.sinks = draw.Numbers(target[1], 3.0f);
-                   for (size_t h = 0; h < o.sinks.size(); h += 2) o.sinks[h] = -kInfinity;
+                   for (size_t h = 0; h < o.sinks.size(); h += 2) o.sinks[h] = kMinusInfinity;
                  }});
   all.push_back({"gates", [](Options& o, const Shape& target, Draw& draw) {
                    o.head_gates = draw.Numbers(target[1], 1.0f);

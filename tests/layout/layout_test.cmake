@@ -5,6 +5,7 @@ cmake_minimum_required(VERSION 3.25)
 include(${CMAKE_CURRENT_LIST_DIR}/check_includes.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/check_licence_lines.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/check_target_guards.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/check_usings.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/find_circles.cmake)
 
 check_includes(${ROOT} found)
@@ -26,6 +27,11 @@ check_licence_lines(${ROOT} found)
 if(found)
   list(JOIN found "\n  " found)
   message(FATAL_ERROR "sources without the line of the licence:\n  ${found}")
+endif()
+check_usings(${ROOT} found)
+if(found)
+  list(JOIN found "\n  " found)
+  message(FATAL_ERROR "names that are used and not mentioned:\n  ${found}")
 endif()
 
 # The following tests the checks. First the arrows: each of these includes must be found, and
@@ -102,7 +108,7 @@ if(NOT found STREQUAL expected)
   message(FATAL_ERROR "the check of guards found:\n  ${found}")
 endif()
 
-# Finally the lines of the licence.
+# Then the lines of the licence.
 file(REMOVE_RECURSE ${WORK})
 set(spdx "SPDX-License-Identifier: Apache-2.0\n")
 file(WRITE ${WORK}/core/base/good.h "// ${spdx}#ifndef A\n")
@@ -122,4 +128,14 @@ set(expected
 if(NOT found STREQUAL expected)
   list(JOIN found "\n  " found)
   message(FATAL_ERROR "the check of licence lines found:\n  ${found}")
+endif()
+
+# Finally the using-declarations. An alias is none, and a longer name does not mention a shorter one.
+file(REMOVE_RECURSE ${WORK})
+file(WRITE ${WORK}/core/base/good.cc "\nusing testing::Not;\nusing Alias = testing::Other;\nint a[] = {Not(1)};\n")
+file(WRITE ${WORK}/tests/core/bad.cc "{\n  using ::testing::Is;\nusing testing::Eq;\nIsEmpty(); NotIs(); Eq(\"[;\");\n")
+check_usings(${WORK} found)
+if(NOT found STREQUAL "tests/core/bad.cc does not need to use Is")
+  list(JOIN found "\n  " found)
+  message(FATAL_ERROR "the check of using-declarations found:\n  ${found}")
 endif()

@@ -86,6 +86,15 @@ struct ClientOptions {
 
   std::optional<TlsOptions> tls = {};  // absent: plain text
 
+  // Whether the client watches the health of each address (grpc.health.v1, service "") and sends no
+  // new calls to one that says NOT_SERVING, as a server of ours does from the beginning of its
+  // drain. Absent: with several targets only. Set it for one name that resolves to several servers.
+  // With a single server, a Kubernetes Service or a proxy, calls would fail while it drains or
+  // while one server behind it does, which would otherwise be answered. Each connection then holds
+  // one open call, which counts against --max-calls and --max-caller-calls. Servers without the
+  // health service are called all the same.
+  std::optional<bool> watch_health = {};
+
   // Connections to each address; calls take turns. More than 1 helps where one
   // HTTP/2 connection is the limit: many large messages at once.
   int channels = 1;

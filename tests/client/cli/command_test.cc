@@ -73,6 +73,7 @@ TEST_F(CommandTest, LayersListsThem) {
 TEST_F(CommandTest, InfoAndHealth) {
   const std::string info = Run(RunInfo, {}).out;
   EXPECT_THAT(info, HasSubstr("9.8.7"));
+  EXPECT_THAT(info, HasSubstr("revision                c0ffee\n"));
   EXPECT_THAT(info, HasSubstr("workers                 3\n"));
   EXPECT_THAT(info, HasSubstr("serving since           2023-11-14T22:13:20+00:00\n"));
   EXPECT_THAT(info, HasSubstr("max deadline            1.006s\n"));
@@ -281,7 +282,7 @@ TEST_F(CommandTest, CallPrintsTheServersReason) {
 TEST_F(CommandTest, BenchReportsAClosedLoop) {
   const Ran ran =
       Run(RunBench, {"--layer=l0", "--tokens=1..9", "--batch=2", "--concurrency=4", "--warmup=0s",
-                     "--duration=500ms", "--check", "--channels=2", "--json=" + Path("r.json")});
+                     "--duration=2s", "--check", "--channels=2", "--json=" + Path("r.json")});
   EXPECT_EQ(ran.exit, kOk) << ran.err << ran.out;
   EXPECT_THAT(ran.out, HasSubstr("requests/s"));
   EXPECT_THAT(ran.out, HasSubstr("p99.9"));

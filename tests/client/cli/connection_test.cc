@@ -96,6 +96,54 @@ TEST(ConnectionTest, HeadersAndRequestIdReachTheServer) {
   EXPECT_EQ(received.find("x-request-id")->second, "r-1");
 }
 
+class TokenFileTest : public testing::Test {
+ protected:
+  TokenFileTest()
+      : path_(std::filesystem::path(testing::TempDir()) / absl::StrCat("attend-token-", getpid())) {
+    server_.service.set_hook([this](int, grpc::ServerContext& context) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      const auto found = context.client_metadata().find("authorization");
+      received_ = found == context.client_metadata().end()
+                      ? ""
+                      : std::string(found->second.data(), found->second.size());
+      return grpc::Status::OK;
+    });
+  }
+  ~TokenFileTest() override { std::filesystem::remove(path_); }
+
+  // What the server receives for a file with this text; the error of a command that fails.
+  std::string Send(const std::string& text, std::vector<std::string> more) {
+    std::ofstream(path_) << text;
+    more.push_back("--server=" + server_.address());
+    const Ran ran = RunCommand(RunCall, Call(std::move(more)));
+    EXPECT_THAT(ran.err, Not(HasSubstr("secret")));
+    if (ran.exit != kOk) return ran.err;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return received_;
+  }
+
+  const std::string path_;
+  std::mutex mutex_;
+  std::string received_;
+  client::FakeServer server_;
+};
+
+TEST_F(TokenFileTest, SendsTheTokenOfTheFile) {
+  EXPECT_EQ(Send("secret-1\n", {"-v", "--token-file=" + path_}), "Bearer secret-1");
+  const Environment environment(Environment::Variables{{"ATTEND_TOKEN_FILE", path_}});
+  EXPECT_EQ(Send(" secret-2", {}), "Bearer secret-2");
+}
+
+TEST_F(TokenFileTest, NamesWhatIsWrong) {
+  const std::string option = "--token-file=" + path_;
+  for (const std::string text : {"", "\n", "secret 1", "secret\x01"}) {
+    EXPECT_THAT(Send(text, {option}), HasSubstr("must hold one token of printable characters"));
+  }
+  EXPECT_THAT(Send("secret-1", {option, "-H", "authorization: Bearer x"}),
+              HasSubstr("exclude each other"));
+  EXPECT_THAT(Send("secret-1", {"--token-file=/no/such"}), HasSubstr("/no/such: No such file"));
+}
+
 TEST(ConnectionTest, VerboseTellsWhatHappened) {
   client::FakeServer server;
   server.service.set_hook([&](int call, grpc::ServerContext& context) {

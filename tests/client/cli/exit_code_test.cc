@@ -3,11 +3,8 @@
 // What scripts see of each way to fail, against servers that fail in this way.
 #include "client/cli/exit_code.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <string>
 #include <thread>
@@ -18,33 +15,12 @@
 #include "client/cpp/status.h"
 #include "tests/client/cli/command_runner.h"
 #include "tests/client/fake_service.h"
+#include "tests/client/loopback_listener.h"
 
 namespace attend::cli {
 namespace {
 
 using ::testing::HasSubstr;
-
-// A port where connections are taken by the system, but nobody answers.
-class SilentPort {
- public:
-  SilentPort() : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    EXPECT_EQ(bind(socket_, reinterpret_cast<sockaddr*>(&address), size), 0);
-    EXPECT_EQ(listen(socket_, 8), 0);
-    EXPECT_EQ(getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size), 0);
-    port_ = ntohs(address.sin_port);
-  }
-  ~SilentPort() { close(socket_); }
-
-  std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
-
- private:
-  const int socket_;
-  int port_ = 0;
-};
 
 Ran CallOnce(const std::string& server, const std::vector<std::string>& more = {}) {
   std::vector<std::string> arguments = {"--server=" + server, "--layer=l0", "--random=1x2x4",
@@ -95,7 +71,7 @@ TEST(ExitCodeTest, WithoutAServer) {
 }
 
 TEST(ExitCodeTest, WithAnAddressThatNeverAnswers) {
-  const SilentPort silent;
+  const LoopbackListener silent;
   const Ran ran = CallOnce(silent.address(), {"--timeout=20ms"});
   EXPECT_EQ(ran.exit, 3);
   EXPECT_THAT(ran.err, HasSubstr("DEADLINE_EXCEEDED"));

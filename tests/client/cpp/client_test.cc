@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "attend/mock_client.h"
 #include "tests/client/cpp/fake_pacer.h"
+#include "tests/client/cpp/pipeline_tester.h"
 #include "tests/client/fake_service.h"
 
 namespace attend::client {
@@ -22,16 +23,12 @@ namespace {
 using absl::Milliseconds;
 using ::testing::Contains;
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::Pair;
 
 std::unique_ptr<Client> Connect(ClientOptions options) {
   absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options);
   EXPECT_TRUE(client.ok()) << client.status();
   return *std::move(client);
-}
-std::unique_ptr<Client> Connect(const FakeServer& server) {
-  return Connect(ClientOptions{.targets = {server.address()}});
 }
 
 const std::vector<float>& Rows() {

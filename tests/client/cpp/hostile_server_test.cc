@@ -111,7 +111,7 @@ class HostileServer {
   std::thread thread_;
 };
 
-MultiHeadAttentionRequest SmallRequest() {
+MultiHeadAttentionRequest AnyRequest() {
   static const auto* const rows = new std::vector<float>(4);
   MultiHeadAttentionRequest request;
   request.layer = "any";
@@ -121,11 +121,10 @@ MultiHeadAttentionRequest SmallRequest() {
 
 // The blocking and the asynchronous way must agree.
 absl::Status Call(Client& client) {
-  const absl::Status status = client.Call(SmallRequest()).status();
+  const absl::Status status = client.Call(AnyRequest()).status();
   std::promise<absl::Status> ended;
   EXPECT_TRUE(
-      client.Start(SmallRequest(), {}, [&](auto result) { ended.set_value(result.status()); })
-          .ok());
+      client.Start(AnyRequest(), {}, [&](auto result) { ended.set_value(result.status()); }).ok());
   EXPECT_EQ(ended.get_future().get().code(), status.code());
   return status;
 }
@@ -171,8 +170,8 @@ struct PipelineEnd {
 };
 PipelineEnd CallPipeline(Client& client) {
   const std::unique_ptr<Pipeline> pipeline = *client.OpenPipeline();
-  auto first = pipeline->AsyncCall(SmallRequest());
-  auto second = pipeline->AsyncCall(SmallRequest());
+  auto first = pipeline->AsyncCall(AnyRequest());
+  auto second = pipeline->AsyncCall(AnyRequest());
   PipelineEnd end;
   end.first = first.get().status();
   end.second = second.get().status();
@@ -243,7 +242,7 @@ TEST(HostileServerTest, ACompressedResponseIsNotInflated) {
   // 16 MiB of zeros are 16 KB as gzip, below the limit of the client.
   server.set_answer(
       {.bytes = BytesField(1, FloatTensor({4 << 20}, 4 << 20)), .compression = GRPC_COMPRESS_GZIP});
-  const absl::Status status = server.Connect(1 << 20)->Call(SmallRequest()).status();
+  const absl::Status status = server.Connect(1 << 20)->Call(AnyRequest()).status();
   EXPECT_FALSE(status.ok());
   // RESOURCE_EXHAUSTED would be gRPC's answer to a message that is over the limit once inflated.
   EXPECT_FALSE(absl::IsResourceExhausted(status)) << status;

@@ -20,7 +20,6 @@ namespace attend::client {
 namespace {
 
 using testing::ElementsAre;
-using testing::HasSubstr;
 
 // Reads so many requests; fewer if the stream ends.
 std::vector<v1::PipelineRequest> ReadRequests(FakeService::Stream& stream, size_t count) {

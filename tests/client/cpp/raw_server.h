@@ -2,8 +2,6 @@
 #ifndef ATTEND_TESTS_CLIENT_CPP_RAW_SERVER_H_
 #define ATTEND_TESTS_CLIENT_CPP_RAW_SERVER_H_
 
-#include <arpa/inet.h>
-#include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,8 +13,8 @@
 #include <thread>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "tests/client/loopback_listener.h"
 
 namespace attend::client {
 
@@ -37,25 +35,14 @@ class RawServer {
  public:
   // `answer` runs with each frame, on the server's thread; what it returns is sent.
   explicit RawServer(std::function<std::string(const Frame&)> answer)
-      : answer_(std::move(answer)), listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), size), 0);
-    EXPECT_EQ(listen(listener_, 8), 0);
-    EXPECT_EQ(getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size), 0);
-    address_ = absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
-    thread_ = std::thread(&RawServer::Serve, this);
-  }
+      : answer_(std::move(answer)), thread_([this] { Serve(); }) {}
   // To be called after the end of the client.
   ~RawServer() {
-    shutdown(listener_, SHUT_RDWR);
+    shutdown(listener_.fd(), SHUT_RDWR);
     thread_.join();
-    close(listener_);
   }
 
-  const std::string& address() const { return address_; }
+  const std::string& address() const { return listener_.address(); }
 
   // Sends the server's SETTINGS, without which the client begins no call. Once.
   void Start() { started_.count_down(); }
@@ -63,7 +50,7 @@ class RawServer {
  private:
   void Serve() {
     started_.wait();
-    const int connection = accept(listener_, nullptr, nullptr);
+    const int connection = accept(listener_.fd(), nullptr, nullptr);
     if (connection < 0) return;
     Send(connection, std::string("\0\0\0\4\0\0\0\0\0", 9));
     std::string bytes;
@@ -98,8 +85,7 @@ class RawServer {
   }
 
   const std::function<std::string(const Frame&)> answer_;
-  const int listener_;
-  std::string address_;
+  const LoopbackListener listener_;
   std::latch started_{1};
   std::thread thread_;
 };

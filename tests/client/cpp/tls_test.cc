@@ -118,8 +118,11 @@ TEST_F(TlsTest, SendsABearerTokenOverTls) {
     keep_token(context);
     return grpc::Status::OK;
   });
-  server.service.set_pipeline_hook([&](FakeService::Stream&, grpc::ServerContext& context) {
+  server.service.set_pipeline_hook([&](FakeService::Stream& stream, grpc::ServerContext& context) {
     keep_token(context);
+    v1::PipelineRequest request;
+    while (stream.Read(&request)) {
+    }
     return grpc::Status::OK;
   });
   const TlsOptions tls = {.root_certificates_pem = Read("ca.pem"), .server_name = "attend.test"};

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the Python examples share: calls to layers, and files of weights."""
 
+import hashlib
 import json
 import os
 
@@ -131,3 +132,18 @@ def test_only_tensors_that_are_used_are_read(tmp_path):
     file = safetensors_file.SafetensorsFile(path)
     np.testing.assert_array_equal(file["small"], array)
     assert file["huge"].shape == (huge,) and file["huge"][huge - 1] == 0
+
+
+def test_a_token_goes_with_calls_and_streams(tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"me sha256={hashlib.sha256(b'secret').hexdigest()}\n")
+    with server.Server("--random-layer=r:embed_dim=8,num_heads=2", f"--tokens={tokens}") as started:
+        client = attend_client.Client(started.target, token="secret")
+        answer = client.call_layer("r", draw(3, 8))
+        assert answer.output.shape == (3, 8)
+        (streamed,) = client.call_layer_many("r", [draw(3, 8)])
+        np.testing.assert_array_equal(streamed[1].output, answer.output)
+        for wrong in (None, "secret2"):
+            with pytest.raises(grpc.RpcError) as caught:
+                attend_client.Client(started.target, token=wrong).call_layer("r", draw(3, 8))
+            assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED

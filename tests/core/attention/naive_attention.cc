@@ -14,10 +14,6 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-int64_t Index(const Rows& rows, int64_t row, int64_t head) {
-  return row * rows.row_stride + head * rows.head_stride;
-}
-
 // One row of one head.
 struct NaiveRow {
   const AttentionProblem& p;

@@ -12,12 +12,7 @@
 namespace attend {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr std::byte kUntouched{0x5a};
-
-int64_t Index(const Rows& rows, int64_t row, int64_t head) {
-  return row * rows.row_stride + head * rows.head_stride;
-}
 
 }  // namespace
 
@@ -98,7 +93,8 @@ void RandomProblem::AddBias(size_t i, DataType type, bool by_head, bool by_row, 
   const int64_t keys = by_key ? s.key_length : 1, rows = by_row ? s.query_length : 1;
   std::vector<float> values = Normal((by_head ? problem.num_heads : 1) * rows * keys);
   std::bernoulli_distribution draw(probability);
-  for (float& value : values) value = draw(random_) ? -kInfinity : value;
+  for (float& value : values)
+    value = draw(random_) ? -std::numeric_limits<float>::infinity() : value;
   ScoreTerm& term = s.bias.data == nullptr ? s.bias : s.relative_bias;
   term = {Store(values, type), type, by_head ? rows * keys : 0, by_row ? keys : 0, by_key};
 }
@@ -111,7 +107,8 @@ void RandomProblem::AddAlibi(size_t i) {
 void RandomProblem::AddSinks() {
   params.sinks = Normal(problem.num_heads);
   std::bernoulli_distribution draw(0.2);
-  for (float& sink : params.sinks) sink = draw(random_) ? -kInfinity : 2.0f * sink;
+  for (float& sink : params.sinks)
+    sink = draw(random_) ? -std::numeric_limits<float>::infinity() : 2.0f * sink;
 }
 
 void RandomProblem::AskForLogSumExp(bool by_head) {
@@ -164,7 +161,8 @@ void RandomProblem::Strew(double probability, bool not_finite) {
     const uint32_t nan_bits = 0x7fc12345;
     float nan;
     std::memcpy(&nan, &nan_bits, sizeof(nan));
-    choices.insert(choices.end(), {kInfinity, -kInfinity, nan, -nan});
+    choices.insert(choices.end(), {std::numeric_limits<float>::infinity(),
+                                   -std::numeric_limits<float>::infinity(), nan, -nan});
   }
   std::bernoulli_distribution draw(probability);
   std::uniform_int_distribution<size_t> pick(0, choices.size() - 1);

@@ -12,6 +12,11 @@
 
 namespace attend {
 
+// The element at which a row of a head begins.
+inline int64_t Index(const Rows& rows, int64_t row, int64_t head) {
+  return row * rows.row_stride + head * rows.head_stride;
+}
+
 // The parameters that a problem is drawn from.
 struct ProblemShape {
   int64_t num_heads = 1, num_kv_heads = 1, head_dim = 1, value_head_dim = 1;

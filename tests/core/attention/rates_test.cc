@@ -13,7 +13,6 @@ namespace attend {
 namespace {
 
 using internal::FitKernelRates;
-using internal::KernelTimes;
 using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;

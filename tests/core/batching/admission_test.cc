@@ -7,6 +7,7 @@
 #include "core/base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/core/batching/times.h"
 
 namespace attend {
 namespace {
@@ -16,11 +17,7 @@ using ::testing::HasSubstr;
 constexpr absl::Duration kForEver = absl::InfiniteDuration();
 constexpr absl::Duration kMoment = absl::Microseconds(1);
 
-absl::Duration Ms(double milliseconds) {
-  return absl::Milliseconds(milliseconds);
-}
-
-struct Case {
+struct AdmissionCase {
   std::string name;
   Load load;                                       // standing, wait
   Arrival item;                                    // time left, expected
@@ -36,7 +33,7 @@ QueueLimits NoDelay() {
 }
 
 // An item that begins at once is refused by its deadline alone.
-std::vector<Case> CasesWithoutLoad() {
+std::vector<AdmissionCase> CasesWithoutLoad() {
   return {
       {"AnItemWithoutDeadlineIsAdmitted", {false, {}}, {kForEver, Ms(10)}},
       {"NoTimeIsLeft", {false, {}}, {Ms(0), Ms(10)}, "EXPIRED"},
@@ -57,7 +54,7 @@ std::vector<Case> CasesWithoutLoad() {
   };
 }
 
-std::vector<Case> CasesUnderLoad() {
+std::vector<AdmissionCase> CasesUnderLoad() {
   return {
       {"WaitingIsNoReasonToRefuse", {false, absl::Hours(1)}, {kForEver, Ms(1)}},
       {"NoTimeIsLeftUnderLoadEither", {true, Ms(500)}, {Ms(0), Ms(10)}, "EXPIRED"},
@@ -101,7 +98,7 @@ std::vector<Case> CasesUnderLoad() {
   };
 }
 
-std::vector<Case> CasesOfPushback() {
+std::vector<AdmissionCase> CasesOfPushback() {
   return {
       {"PushbackIsNotTooShort", {false, kMoment}, {Ms(10), Ms(10)}, "DEADLINE_UNREACHABLE", Ms(1)},
       {"PushbackIsNotForEver",
@@ -123,8 +120,8 @@ std::vector<Case> CasesOfPushback() {
   };
 }
 
-void Check(const std::vector<Case>& cases) {
-  for (const Case& test : cases) {
+void Check(const std::vector<AdmissionCase>& cases) {
+  for (const AdmissionCase& test : cases) {
     SCOPED_TRACE(test.name);
     const absl::Status status = CheckAdmission(test.item, test.load, test.limits);
     EXPECT_EQ(status.ok(), test.reason.empty()) << status;

@@ -2,11 +2,10 @@
 #include "core/batching/backoff.h"
 
 #include "gtest/gtest.h"
+#include "tests/core/batching/times.h"
 
 namespace attend {
 namespace {
-
-const absl::Time kNow = absl::UnixEpoch() + absl::Hours(1);
 
 void Refuse(Backoff& backoff, uint32_t caller, Priority priority, absl::Duration pushback,
             WorkClass work_class = WorkClass::kShort) {

@@ -6,15 +6,11 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "tests/core/batching/idle_runner.h"
+#include "tests/core/batching/times.h"
 
 namespace attend {
 namespace {
-
-class IdleRunner final : public BatchRunner {
-  bool Run(int, TaskGate&) override { return true; }
-};
-
-const absl::Time kNow = absl::UnixEpoch() + absl::Hours(1);
 
 const IdleRunner kRunner;
 const IdleRunner kOther;
@@ -26,13 +22,13 @@ struct Batches {
   double predicted_seconds = 0.01;
 };
 
-struct Case {
+struct CorrectionCase {
   std::string name;
   std::vector<Batches> batches;
   double factor;
 };
 
-std::vector<Case> Cases() {
+std::vector<CorrectionCase> Cases() {
   const double from_one_to_two = std::exp2(1.0 - std::pow(0.9, 10));
   return {
       {"PredictionsAreTrustedAtFirst", {}, 1.0},
@@ -54,7 +50,7 @@ std::vector<Case> Cases() {
 }
 
 TEST(Correction, FollowsTheTable) {
-  for (const Case& test : Cases()) {
+  for (const CorrectionCase& test : Cases()) {
     SCOPED_TRACE(test.name);
     Correction correction;
     for (const Batches& batches : test.batches) {

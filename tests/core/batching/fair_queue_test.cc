@@ -11,6 +11,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/core/batching/idle_runner.h"
+#include "tests/core/batching/times.h"
 
 namespace attend {
 namespace {
@@ -21,10 +23,6 @@ using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 using ::testing::UnorderedElementsAreArray;
 
-class IdleRunner final : public BatchRunner {
-  bool Run(int, TaskGate&) override { return true; }
-};
-
 IdleRunner kRunners[3];
 BatchRunner* const kA = &kRunners[0];
 BatchRunner* const kB = &kRunners[1];
@@ -34,11 +32,6 @@ constexpr Priority kHigh = Priority::kHigh;
 constexpr Priority kNormal = Priority::kNormal;
 constexpr Priority kLow = Priority::kLow;
 constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
-const absl::Time kStart = absl::UnixEpoch() + absl::Hours(1);
-
-absl::Duration Ms(double milliseconds) {
-  return absl::Milliseconds(milliseconds);
-}
 
 // An item as tables write it.
 struct Row {
@@ -127,7 +120,7 @@ class Queue {
   }
 
   FairQueue queue;
-  absl::Time now = kStart;
+  absl::Time now = kNow;
   std::vector<uint64_t> expired;  // found by TakeBatch
 
  private:
@@ -496,9 +489,9 @@ TEST(FairQueue, KeepsTheOrderOfArrivalThoughTheClockWentBack) {
       queue.Push(OfCaller(2, 1.0));
       EXPECT_EQ(queue.Take(Wide(1)).front().caller, 2u);
     }
-    queue.now = kStart - absl::Seconds(5);
+    queue.now = kNow - absl::Seconds(5);
     const uint64_t younger = queue.Push(OfCaller(1, 1.0, kLow));
-    queue.now = promoted_before ? kStart - absl::Seconds(2) : kStart + Ms(1200);
+    queue.now = promoted_before ? kNow - absl::Seconds(2) : kNow + Ms(1200);
     EXPECT_THAT(queue.TakeOneByOne(), ElementsAre(older, younger));
   }
 }
@@ -579,9 +572,9 @@ TEST(FairQueue, TakesTheExpiredFromAnywhere) {
     queue.Push(row);
   }
   queue.Push({});
-  EXPECT_THAT(Ids(queue.queue.TakeExpired(kStart + Ms(999))), IsEmpty());
-  EXPECT_THAT(Ids(queue.queue.TakeExpired(kStart + Ms(1000))), UnorderedElementsAre(2, 4));
-  EXPECT_THAT(Ids(queue.queue.TakeExpired(kStart + Ms(2500))), UnorderedElementsAre(1, 5));
+  EXPECT_THAT(Ids(queue.queue.TakeExpired(kNow + Ms(999))), IsEmpty());
+  EXPECT_THAT(Ids(queue.queue.TakeExpired(kNow + Ms(1000))), UnorderedElementsAre(2, 4));
+  EXPECT_THAT(Ids(queue.queue.TakeExpired(kNow + Ms(2500))), UnorderedElementsAre(1, 5));
   EXPECT_THAT(Ids(queue.queue.TakeAll()), UnorderedElementsAre(3, 6));
   EXPECT_THAT(Ids(queue.queue.TakeAll()), IsEmpty());
 }
@@ -597,12 +590,12 @@ TEST(FairQueue, KnowsTheNextDeadlineAndTheOldestArrival) {
     queue.Push(row);
     queue.now += Ms(10);
   }
-  EXPECT_EQ(queue.queue.NextDeadline(), kStart + Ms(10) + absl::Seconds(3));
-  EXPECT_EQ(queue.queue.OldestArrival(), kStart);
+  EXPECT_EQ(queue.queue.NextDeadline(), kNow + Ms(10) + absl::Seconds(3));
+  EXPECT_EQ(queue.queue.OldestArrival(), kNow);
   queue.queue.TakeById(1);
-  EXPECT_EQ(queue.queue.OldestArrival(), kStart + Ms(10));
+  EXPECT_EQ(queue.queue.OldestArrival(), kNow + Ms(10));
   queue.queue.TakeById(2);
-  EXPECT_EQ(queue.queue.NextDeadline(), kStart + Ms(20) + absl::Seconds(9));
+  EXPECT_EQ(queue.queue.NextDeadline(), kNow + Ms(20) + absl::Seconds(9));
 }
 
 // Who gives up room, and what is ahead.

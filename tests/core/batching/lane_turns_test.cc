@@ -7,6 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/core/batching/times.h"
 
 namespace attend {
 namespace {
@@ -14,10 +15,6 @@ namespace {
 using ::testing::ElementsAre;
 
 constexpr int kNone = -1;
-
-absl::Duration Ms(double milliseconds) {
-  return absl::Milliseconds(milliseconds);
-}
 
 // Turns and the clock that they are told. The slice is 20 ms, and long work earns a third of the
 // time that short work takes while it waits.

@@ -22,9 +22,9 @@ namespace attend {
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-constexpr int64_t kBudgetBytes = int64_t{1} << 30;
+constexpr int64_t kResultsBudget = int64_t{1} << 30;
 
-EngineOptions Options() {
+EngineOptions TwoWorkers() {
   EngineOptions options;
   options.num_workers = 2;
   return options;
@@ -240,8 +240,8 @@ TEST(EngineResults, OfTheOperatorEqualTheReference) {
   SCOPED_TRACE(testing::Message() << "seed " << seed);
   std::mt19937 random(seed);
   const LayerRegistry layers;
-  MemoryBudget budget(kBudgetBytes);
-  Engine engine(Options(), layers, budget, Clock::Steady(), nullptr);
+  MemoryBudget budget(kResultsBudget);
+  Engine engine(TwoWorkers(), layers, budget, Clock::Steady(), nullptr);
   const auto pick = [&](std::vector<int64_t> from) { return from[random() % from.size()]; };
   for (int round = 0; round < 150; ++round) {
     SCOPED_TRACE(testing::Message() << "round " << round);
@@ -395,8 +395,8 @@ TEST(EngineResults, OfALayerDoNotDependOnTheForm) {
   std::mt19937 random(seed);
   LayerRegistry layers;
   ASSERT_TRUE(layers.Add(MakeTestLayer("self", 24, 24, 24)).ok());
-  MemoryBudget budget(kBudgetBytes);
-  Engine engine(Options(), layers, budget, Clock::Steady(), nullptr);
+  MemoryBudget budget(kResultsBudget);
+  Engine engine(TwoWorkers(), layers, budget, Clock::Steady(), nullptr);
   for (const DataType type : {DataType::kFloat32, DataType::kFloat16, DataType::kBFloat16}) {
     for (const bool causal : {false, true}) {
       const std::vector<int64_t> lengths = {5, 0, 1, 37};
@@ -440,8 +440,8 @@ TEST(EngineResults, OfALayerUseItsSoftcapAndWindows) {
   LayerRegistry layers;
   ASSERT_TRUE(layers.Add(LayerWith("plain", 0.0f, {}, {})).ok());
   ASSERT_TRUE(layers.Add(LayerWith("set", 0.25f, 3, 1)).ok());
-  MemoryBudget budget(kBudgetBytes);
-  Engine engine(Options(), layers, budget, Clock::Steady(), nullptr);
+  MemoryBudget budget(kResultsBudget);
+  Engine engine(TwoWorkers(), layers, budget, Clock::Steady(), nullptr);
   std::mt19937 random(4715);
   MultiHeadAttentionRequest request;
   request.query = RandomTensor(random, {1, 9, 24});
@@ -470,8 +470,8 @@ TEST(EngineResults, OfALayerTakeQueryForAbsentKeyAndValue) {
   std::mt19937 random(4713);
   LayerRegistry layers;
   ASSERT_TRUE(layers.Add(MakeTestLayer("self", 24, 24, 24)).ok());
-  MemoryBudget budget(kBudgetBytes);
-  Engine engine(Options(), layers, budget, Clock::Steady(), nullptr);
+  MemoryBudget budget(kResultsBudget);
+  Engine engine(TwoWorkers(), layers, budget, Clock::Steady(), nullptr);
   MultiHeadAttentionRequest absent;
   absent.layer = "self";
   absent.query = RandomTensor(random, {2, 9, 24});
@@ -491,8 +491,8 @@ TEST(EngineResults, OfALayerTakeQueryForAbsentKeyAndValue) {
 TEST(EngineResults, OfALayerWithoutKeysAreItsOutputBias) {
   LayerRegistry layers;
   ASSERT_TRUE(layers.Add(MakeTestLayer("self", 24, 24, 24)).ok());
-  MemoryBudget budget(kBudgetBytes);
-  Engine engine(Options(), layers, budget, Clock::Steady(), nullptr);
+  MemoryBudget budget(kResultsBudget);
+  Engine engine(TwoWorkers(), layers, budget, Clock::Steady(), nullptr);
   MultiHeadAttentionRequest empty, masked;
   empty.layer = masked.layer = "self";
   std::mt19937 random(4714);
@@ -515,8 +515,8 @@ TEST(EngineResults, OfALayerWithoutKeysAreItsOutputBias) {
 TEST(EngineResults, OfNothingAreEmpty) {
   LayerRegistry layers;
   ASSERT_TRUE(layers.Add(MakeTestLayer("self", 24, 24, 24)).ok());
-  MemoryBudget budget(kBudgetBytes);
-  Engine engine(Options(), layers, budget, Clock::Steady(), nullptr);
+  MemoryBudget budget(kResultsBudget);
+  Engine engine(TwoWorkers(), layers, budget, Clock::Steady(), nullptr);
   for (const Shape& shape : {Shape{0, 24}, Shape{0, 7, 24}, Shape{3, 0, 24}}) {
     MultiHeadAttentionRequest request;
     request.layer = "self";

@@ -29,7 +29,7 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr absl::StatusCode kExhausted = absl::StatusCode::kResourceExhausted;
 
-EngineOptions Options() {
+EngineOptions SmallLimits() {
   EngineOptions options;
   options.num_workers = 1;
   options.max_sequence_length = 64;
@@ -128,7 +128,7 @@ class EngineValidation : public ::testing::Test {
 
   const Layers layers_;
   MemoryBudget budget_{1 << 20};
-  Engine engine_{Options(), layers_, budget_, Clock::Steady(), nullptr};
+  Engine engine_{SmallLimits(), layers_, budget_, Clock::Steady(), nullptr};
 };
 
 TEST_F(EngineValidation, OfLayerRequests) {
@@ -680,7 +680,7 @@ TEST_F(EngineValidation, OfSizes) {
 
 // The sizes are known from shapes: a request of a few bytes may ask for an answer of a GiB.
 TEST_F(EngineValidation, RefusesAResponseAboveTheLimitBeforeItAllocates) {
-  EngineOptions options = Options();
+  EngineOptions options = SmallLimits();
   options.max_weights_bytes = 1 << 20;
   options.max_response_bytes = 8192;
   Engine engine(options, layers_, budget_, Clock::Steady(), nullptr);
@@ -727,7 +727,7 @@ TEST_F(EngineValidation, RefusesAResponseAboveTheLimitBeforeItAllocates) {
 }
 
 TEST_F(EngineValidation, KnowsTheMostHeadsOfAnyRequest) {
-  EngineOptions options = Options();
+  EngineOptions options = SmallLimits();
   options.max_heads = 1;
   const Engine few(options, layers_, budget_, Clock::Steady(), nullptr);
   EXPECT_EQ(few.max_heads(), layers_.Find("self")->config().num_heads);

@@ -3,7 +3,6 @@
 #define ATTEND_TESTS_CORE_SIMD_AMX_MODEL_H_
 
 #include <atomic>
-#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -11,6 +10,9 @@
 #include "core/simd/cpu.h"
 
 namespace attend::internal {
+
+// Adds the product of tiles `a` and `b` to `c`, as TDPBF16PS does.
+void MulAddTile(uint32_t* c, const uint32_t* a, const uint32_t* b);
 
 // The operations of core/simd/amx_registers.h in software, after the instructions' pseudocode in
 // Intel's Architecture Instruction Set Extensions reference, for machines without AMX. Ends the
@@ -51,24 +53,7 @@ class AmxModel {
 
   template <int kC, int kA, int kB>
   static void MulAdd() {
-    uint32_t *c = Tile(kC), *a = Tile(kA), *b = Tile(kB);
-    for (int m = 0; m < 16; ++m) {
-      float low[16] = {}, high[16] = {};
-      for (int k = 0; k < 16; ++k) {
-        const uint32_t word = a[m * 16 + k];
-        for (int n = 0; n < 16; ++n) {
-          const uint32_t other = b[k * 16 + n];
-          low[n] = Flush(std::fma(Low(word), Low(other), low[n]));
-          high[n] = Flush(std::fma(High(word), High(other), high[n]));
-        }
-      }
-      for (int n = 0; n < 16; ++n) {
-        float sum;
-        std::memcpy(&sum, &c[m * 16 + n], sizeof(sum));
-        sum = Flush(Flush(sum) + Flush(low[n] + high[n]));
-        std::memcpy(&c[m * 16 + n], &sum, sizeof(sum));
-      }
-    }
+    MulAddTile(Tile(kC), Tile(kA), Tile(kB));
     products().fetch_add(1, std::memory_order_relaxed);
   }
 
@@ -97,16 +82,6 @@ class AmxModel {
     Require(registers().alive);
     return registers().words[tile];
   }
-
-  // Replaces denormal numbers by 0 of the same sign.
-  static float Flush(float x) { return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
-  static float FromBits(uint32_t bits) {
-    float x;
-    std::memcpy(&x, &bits, sizeof(x));
-    return Flush(x);
-  }
-  static float Low(uint32_t word) { return FromBits(word << 16); }
-  static float High(uint32_t word) { return FromBits(word & 0xffff0000u); }
 };
 
 }  // namespace attend::internal

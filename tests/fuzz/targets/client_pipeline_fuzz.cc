@@ -8,7 +8,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "attend/v1/attention.pb.h"
 #include "client/cpp/codec.h"
@@ -17,20 +16,12 @@
 #include "grpcpp/support/slice.h"
 #include "tests/fuzz/targets/fuzz_input.h"
 #include "tests/fuzz/targets/listed_refusals.h"
+#include "tests/fuzz/targets/received_input.h"
 
 namespace attend::client::internal {
 namespace {
 
 using Wire = v1::PipelineResponse;
-
-grpc::ByteBuffer ToBuffer(const ChunkedInput& input) {
-  std::vector<grpc::Slice> slices;
-  for (const absl::string_view chunk : input.chunks()) {
-    slices.emplace_back(chunk.data(), chunk.size());
-  }
-  if (slices.empty()) slices.emplace_back();
-  return grpc::ByteBuffer(slices.data(), slices.size());
-}
 
 // The last value of the id, which is of another wire type than what LengthFields finds.
 uint64_t Id(const google::protobuf::Empty& message) {

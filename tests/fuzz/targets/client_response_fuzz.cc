@@ -11,24 +11,15 @@
 #include "attend/v1/attention.pb.h"
 #include "client/cpp/codec.h"
 #include "client/cpp/status.h"
-#include "grpcpp/support/slice.h"
 #include "tests/fuzz/targets/any_text.h"
 #include "tests/fuzz/targets/fuzz_input.h"
 #include "tests/fuzz/targets/listed_refusals.h"
+#include "tests/fuzz/targets/received_input.h"
 
 namespace attend::client::internal {
 namespace {
 
 constexpr size_t kMostWarnings = 16;
-
-grpc::ByteBuffer ToBuffer(const ChunkedInput& input) {
-  std::vector<grpc::Slice> slices;
-  for (const absl::string_view chunk : input.chunks()) {
-    slices.emplace_back(chunk.data(), chunk.size());
-  }
-  if (slices.empty()) slices.emplace_back();
-  return grpc::ByteBuffer(slices.data(), slices.size());
-}
 
 void RequireEqual(const Tensor& tensor, const v1::Tensor& proto) {
   Require(static_cast<int>(tensor.type()) == proto.data_type(), "the type is protobuf's");

@@ -12,7 +12,8 @@ CHART = pathlib.Path(__file__).resolve().parents[3] / "deploy" / "helm" / "atten
 
 # Set by the chart from other values, or of no use in a pod.
 OTHERWISE = {"config", "listen", "metrics-listen", "port-file", "model", "drain-delay",
-             "drain-timeout", "insecure", "tls-cert", "tls-key", "tls-client-ca"}
+             "drain-timeout", "insecure", "tls-cert", "tls-key", "tls-client-ca",
+             "tokens", "unix-socket-mode"}
 
 
 def test_config_takes_each_flag_that_no_other_value_sets():

@@ -107,7 +107,11 @@ def header_bombs():
 
 def header_bombs_without_acknowledgement():
     """gRPC 1.51 holds headers of up to 16 MiB until its settings are acknowledged."""
-    for stream in streams(50):
+    yield from unacknowledged_bombs(50)
+
+
+def unacknowledged_bombs(count):
+    for stream in streams(count):
         yield frame(HEADERS, END_HEADERS, stream, BOMB)
 
 
@@ -178,22 +182,24 @@ ATTACKS = (rapid_resets, rapid_resets_within_a_message, settings, windows_that_s
 
 
 class Connection:
-    """Sends until the server ends it or reads no more; reads only if told to."""
+    """Sends until the server ends it or reads no more; reads only if told to.
+
+    It has read the beginning of the server's settings: an acknowledgement before them counts for
+    nothing.
+    """
 
     def __init__(self, target, reads):
         host, port = target.rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)))
         self.socket.settimeout(BLOCKED_SECONDS)
-        self.received = bytearray()
+        self.socket.sendall(PREFACE + START)
+        self.received = bytearray(self.socket.recv(1 << 16))
+        assert self.received
         self.reader = threading.Thread(target=self._read) if reads else None
         if self.reader:
             self.reader.start()
 
     def send(self, parts):
-        self.send_more([PREFACE + START])
-        self.send_more(parts)
-
-    def send_more(self, parts):
         try:
             pending = bytearray()
             for part in parts:
@@ -295,10 +301,7 @@ def test_counts_what_grpc_refuses_on_its_own(running, what, attack):
     name = f'attend_grpc_refusals_total{{what="{what}"}}'
     before = metric(running, name)
     hostile = Connection(running.target, reads=True)
-    hostile.send([])
-    # What is acknowledged before it was sent changes nothing.
-    wait_until("the server's settings come", lambda: hostile.received)
-    hostile.send_more(attack())
+    hostile.send(attack())
     wait_until("the refusal is counted", lambda: metric(running, name) > before)
     hostile.close()
     wait_until("the connection ends", lambda: metric(running, "attend_connections") == 1)
@@ -311,3 +314,28 @@ def test_refuses_large_headers_before_its_settings_are_acknowledged(running):
     wait_until("the call ends", lambda: metric(running, "attend_calls") == 0)
     hostile.close()
     wait_until("the connection ends", lambda: metric(running, "attend_connections") == 1)
+
+
+@pytest.mark.skipif(bool(os.environ.get("ATTEND_SANITIZE")),
+                    reason="sanitizers hold memory of their own")
+@pytest.mark.parametrize("connections, receive", ((1, 192), (3, 192), (1, 32), (3, 32)))
+def test_ends_connections_whose_headers_hold_more_memory_than_is_planned(connections, receive):
+    # The headers reach a small --max-receive-bytes long before the plan; nobody else may notice.
+    mib = 1 << 20
+    budgets = {"request": 8, "receive": receive, "in-flight": 232 - receive}
+    with server.Server(*(f"--max-{name}-bytes={size}MiB" for name, size in budgets.items())) as one:
+        call(one)
+        before = memory_kib(one, "VmRSS")
+        hostile = [Connection(one.target, reads=True) for _ in range(connections)]
+        senders = [threading.Thread(target=connection.send, args=(unacknowledged_bombs(1_000),))
+                   for connection in hostile]
+        for sender in senders:
+            sender.start()
+        while any(sender.is_alive() for sender in senders):
+            call(one)
+        wait_until("the connections end", lambda: metric(one, "attend_connections") == 1)
+        assert metric(one, "attend_connections_ended_for_uploads_total") == connections
+        # The budgets, what they do not count, and what comes until the memory is looked at.
+        assert memory_kib(one, "VmHWM") - before < (232 + 128 + 384) * mib >> 10
+        for connection in hostile:
+            connection.close()

@@ -204,6 +204,11 @@ def test_is_labelled_with_its_version():
     assert any(tag.endswith(f"attend:{version}") for tag in tags)
 
 
+def test_tells_the_revision_of_its_label(running):
+    revision = config()["Config"]["Labels"]["org.opencontainers.image.revision"]
+    assert f'revision="{revision}"' in running.get("/metrics")
+
+
 def test_drains_and_exits_with_0_on_sigterm(tmp_path):
     started = Running(tmp_path)
     assert started.stop() == 0, started.log.read_text()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each query of the dashboard finds something once a server has had load, and recording rules too."""
 
+import hashlib
 import json
 import pathlib
 import re
@@ -31,18 +32,24 @@ def queries():
 
 
 @pytest.fixture(scope="module")
-def loaded():
-    """(Prometheus, a function that sends load) beside a server with two layers."""
+def loaded(tmp_path_factory):
+    """(Prometheus, a function that sends load) beside a server with two layers and tokens."""
+    tokens = tmp_path_factory.mktemp("tokens") / "tokens"
+    tokens.write_text(f"me sha256={hashlib.sha256(b'secret').hexdigest()}\n")
     with server.Server("--random-layer=a:embed_dim=16,num_heads=2",
-                       "--random-layer=b:embed_dim=16,num_heads=2") as running:
+                       "--random-layer=b:embed_dim=16,num_heads=2", f"--tokens={tokens}") as running:
         x = attend_client.to_tensor(running.stubs, np.ones((3, 16), np.float32))
         request = running.stubs.attention_pb2.MultiHeadAttentionRequest
 
+        def call(layer):
+            running.attention.MultiHeadAttention(request(layer=layer, query=x), timeout=60,
+                                                 metadata=[("authorization", "Bearer secret")])
+
         def load():
             for layer in ("a", "b"):
-                running.attention.MultiHeadAttention(request(layer=layer, query=x), timeout=60)
+                call(layer)
             with pytest.raises(grpc.RpcError):
-                running.attention.MultiHeadAttention(request(layer="c", query=x), timeout=60)
+                call("c")
         with scraping(running.ports["metrics"]) as base:
             yield base, load
 

@@ -5,8 +5,10 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -233,6 +235,28 @@ TEST(CallLifeTest, CountsACallThatIsOneTooMany) {
     EXPECT_FALSE(MakeCall(server.Channel(), kScaledDotProductPath, ShortRequest()).status.ok());
     ExpectRefused(server, "ScaledDotProductAttention", "RESOURCE_EXHAUSTED", "ResourceExhausted",
                   reason);
+  }
+}
+
+// Such calls counted under the method "unknown".
+TEST(CallLifeTest, NamesRefusedCallsOfHealthAndReflection) {
+  for (const auto& [path, method] : {
+           std::pair("/grpc.health.v1.Health/Check", "Check"),
+           std::pair(kWatchPath, "Watch"),
+           std::pair("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+                     "ServerReflectionInfo"),
+           std::pair("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                     "ServerReflectionInfo"),
+       }) {
+    SCOPED_TRACE(path);
+    ServerProcess server({"--max-calls=1"});
+    RawHttp2 open(server.tcp());
+    open.StartCall(kWatchPath, "");
+    ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_calls") == 1; }));
+    EXPECT_FALSE(MakeCall(server.Channel(), path, "").status.ok());
+    ExpectRefused(server, method, "RESOURCE_EXHAUSTED", "ResourceExhausted", "calls");
+    const std::string service(path + 1, std::strchr(path + 1, '/'));
+    EXPECT_EQ(Sum(server.Metrics(), "grpc_server_started_total", {"\"" + service + "\""}), 1);
   }
 }
 

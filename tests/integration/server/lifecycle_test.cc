@@ -2,15 +2,12 @@
 
 // Starting, refusing to start, draining and ending, seen from outside.
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
@@ -21,12 +18,10 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "attend/v1/attention.grpc.pb.h"
-#include "attend/v1/server.grpc.pb.h"
 #include "gmock/gmock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "gtest/gtest.h"
 #include "tests/integration/server/calls.h"
-#include "tests/integration/server/raw_http2.h"
 #include "tests/integration/server/server_process.h"
 
 namespace attend {
@@ -96,14 +91,18 @@ TEST(LifecycleTest, LogsTheRatesThatItMeasured) {
                            "[^\"\n]*; memory [^\"\n]*GB/s\"\n(.|\n)*"));
 }
 
-TEST(LifecycleTest, TellsCallersHowLongARequestMayCompute) {
-  ServerProcess server({"--max-request-compute=1500ms"});
-  const CallResult result =
-      MakeCall(server.Channel(), "/attend.v1.ServerService/GetServerInfo", "");
-  ASSERT_TRUE(result.status.ok()) << result.status.error_message();
-  v1::ServerInfo info;
-  ASSERT_TRUE(info.ParseFromString(result.response));
-  EXPECT_EQ(info.limits().max_request_compute_ms(), 1500);
+TEST(LifecycleTest, ComputesWithEachLayerBeforeItServesAndCountsNoRequestForIt) {
+  ServerProcess server({"--random-layer=a:embed_dim=64,num_heads=2",
+                        "--random-layer=b:embed_dim=32,num_heads=2,compute=f32"});
+  EXPECT_THAT(server.process().Output(),
+              MatchesRegex("(.|\n)*warmed up layers warm=\"2\" layers=\"2\" time=\"[^\"\n]*s\"\n"
+                           "(.|\n)*listening(.|\n)*"));
+  const std::map<std::string, double> metrics = server.Metrics();
+  for (const char* name : {"attend_requests_total", "attend_layer_requests_total",
+                           "attend_batch_requests_count", "attend_stage_duration_seconds_count",
+                           "attend_executor_busy_seconds_total", "attend_in_flight_bytes"}) {
+    EXPECT_EQ(Sum(metrics, name), 0) << name;
+  }
 }
 
 TEST(LifecycleTest, ComputesEachLayerWithTheEngineThatItsOptionsOrTheFlagName) {
@@ -186,38 +185,10 @@ TEST(LifecycleTest, PrintsHelpVersionAndConfiguration) {
   EXPECT_THAT(config.output, HasSubstr("workers = 2\n"));
 }
 
-TEST(LifecycleTest, ReportsEveryLimitThatItWasGiven) {
-  const ServerProcess server(
-      {"--workers=1", "--max-request-bytes=1MiB", "--max-in-flight-bytes=64MiB",
-       "--max-queue-requests=7", "--max-sequence-length=5000", "--max-weights-bytes=2MiB",
-       "--max-deadline=9s", "--max-concurrent-streams=11", "--max-response-bytes=3MiB",
-       "--max-heads=12", "--max-batch-tokens=6000", "--max-calls=13", "--max-caller-calls=9"});
-  const absl::Time before = absl::Now();
-  const auto stub = v1::ServerService::NewStub(server.Channel());
-  grpc::ClientContext context;
-  v1::ServerInfo info;
-  ASSERT_TRUE(stub->GetServerInfo(&context, {}, &info).ok());
-  EXPECT_EQ(info.workers(), 1);
-  EXPECT_GT(info.start_time().seconds(), 1'700'000'000);
-  EXPECT_LE(info.start_time().seconds(), absl::ToUnixSeconds(before));
-  const v1::Limits& limits = info.limits();
-  EXPECT_EQ(limits.max_request_bytes(), 1 << 20);
-  // The engine keeps at most an eighth between batches.
-  EXPECT_THAT(limits.max_in_flight_bytes(),
-              testing::AllOf(testing::Ge(56 << 20), testing::Lt(64 << 20)));
-  EXPECT_EQ(limits.max_queue_requests(), 7);
-  EXPECT_EQ(limits.max_sequence_length(), 5000);
-  EXPECT_EQ(limits.max_weights_bytes(), 2 << 20);
-  EXPECT_EQ(limits.max_deadline_ms(), 9000);
-  EXPECT_EQ(limits.max_concurrent_streams(), 11);
-  EXPECT_EQ(limits.max_response_bytes(), 3 << 20);
-  EXPECT_EQ(limits.max_heads(), 12);
-  EXPECT_EQ(limits.max_head_dim(), 4096);
-  EXPECT_EQ(limits.max_rows(), 6000) << "the larger of sequence length and batch tokens";
-  EXPECT_EQ(limits.max_sequences(), 6000);
-  EXPECT_EQ(limits.max_layer_name_bytes(), 256);
-  EXPECT_EQ(limits.max_calls(), 13);
-  EXPECT_EQ(limits.max_caller_calls(), 9);
+TEST(LifecycleTest, GivesItsUnixSocketTheModeThatIsSet) {
+  const ServerProcess server({"--unix-socket-mode=0620"});
+  const std::string path = server.unix_socket().substr(std::string("unix:").size());
+  EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms{0620});
 }
 
 TEST(LifecycleTest, RemovesItsPortFileAtTheEnd) {
@@ -253,6 +224,14 @@ TEST(LifecycleTest, LogsWhyItCannotStartAsJsonWhereAsked) {
   ASSERT_EQ(refused.size(), 1u) << setting.output;
   EXPECT_EQ(refused[0]["level"], "error");
   EXPECT_THAT(refused[0]["reason"].get<std::string>(), HasSubstr("--workers"));
+  // A format in a file did not count.
+  const std::string file = TestPath("json.conf");
+  std::ofstream(file) << "log-format = json\nworkers = none\n";
+  const Ended in_file = RunProgram({absl::StrCat("--config=", file)});
+  EXPECT_EQ(in_file.code, 2);
+  const std::vector<nlohmann::json> lines = ReadJsonLines(in_file.output);
+  ASSERT_EQ(lines.size(), 1u) << in_file.output;
+  EXPECT_THAT(lines[0]["reason"].get<std::string>(), HasSubstr("json.conf:2: workers"));
   const Ended model = RunProgram({"--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0",
                                   "--log-format=json", "--model=m=/does/not/exist"});
   EXPECT_EQ(model.code, 1);
@@ -271,55 +250,6 @@ TEST(LifecycleTest, AnswersTheHealthCheckOfTheProgramItself) {
   server.process().Signal(SIGTERM);
   server.process().Wait();
   EXPECT_EQ(RunProgram({absl::StrCat("--healthcheck=", server.tcp())}).code, 1);
-}
-
-// The engine measures each layer before the server listens, and that is held here.
-TEST(LifecycleTest, AnswersOverHttpWhileItStarts) {
-  const std::string path = TestPath("held-start");
-  const int lock = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  ASSERT_EQ(flock(lock, LOCK_EX), 0);
-  Process process(ATTEND_HOLDABLE_SERVER,
-                  {path, "--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0", "--drain-delay=0s",
-                   "--random-layer=a:embed_dim=64,num_heads=2"});
-  ASSERT_TRUE(Eventually([&] { return absl::StrContains(process.Output(), "divided memory"); }))
-      << process.Output();
-  const std::string start = "serving metrics address=\"";
-  std::string address = process.Output();
-  address = address.substr(address.find(start) + start.size());
-  address = address.substr(0, address.find('"'));
-  EXPECT_EQ(HttpGet(address, "/healthz").code, 200);
-  const HttpAnswer starting = HttpGet(address, "/readyz");
-  EXPECT_EQ(starting.code, 503);
-  EXPECT_THAT(starting.body, HasSubstr("starting"));
-  const HttpAnswer metrics = HttpGet(address, "/metrics");
-  EXPECT_EQ(metrics.code, 200);
-  EXPECT_THAT(metrics.body, HasSubstr("\nattend_queue_requests 0\n"));
-  EXPECT_FALSE(absl::StrContains(process.Output(), "listening"));
-  close(lock);
-  EXPECT_TRUE(Eventually([&] { return HttpGet(address, "/readyz").code == 200; }));
-  process.Signal(SIGTERM);
-  EXPECT_EQ(process.Wait(), 0);
-}
-
-TEST(LifecycleTest, SaysWhetherItIsReadyOverHttp) {
-  ServerProcess server({"--drain-delay=60s"});
-  EXPECT_EQ(HttpGet(server.metrics_address(), "/healthz").code, 200);
-  EXPECT_EQ(HttpGet(server.metrics_address(), "/readyz").code, 200);
-  EXPECT_EQ(HttpGet(server.metrics_address(), "/other").code, 404);
-  server.process().Signal(SIGTERM);
-  EXPECT_TRUE(Eventually([&] { return HttpGet(server.metrics_address(), "/readyz").code == 503; }));
-  EXPECT_EQ(HttpGet(server.metrics_address(), "/healthz").code, 200);
-}
-
-TEST(LifecycleTest, IsNotReadyWhileNoConnectionIsLeft) {
-  ServerProcess server({"--max-connections=1"});
-  const auto ready = [&] { return HttpGet(server.metrics_address(), "/readyz"); };
-  {
-    const RawHttp2 only(server.tcp());
-    EXPECT_TRUE(Eventually([&] { return ready().code == 503; }));
-    EXPECT_THAT(ready().body, HasSubstr("all of 1 connections are in use"));
-  }
-  EXPECT_TRUE(Eventually([&] { return ready().code == 200; }));
 }
 
 TEST(LifecycleTest, KeepsAnsweringWhileItSaysNotServing) {

@@ -16,8 +16,6 @@ namespace {
 
 using grpc::StatusCode;
 using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
 
 constexpr char kPushback[] = "grpc-retry-pushback-ms";
 const std::vector<std::string> kSmallLayer = {"--random-layer=small:embed_dim=16,num_heads=2"};

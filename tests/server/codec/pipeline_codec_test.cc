@@ -15,8 +15,8 @@
 namespace attend {
 namespace {
 
-constexpr uint64_t kSeed = 20261128;
-constexpr int kRounds = 2000;
+constexpr uint64_t kFrameSeed = 20261128;
+constexpr int kFrames = 2000;
 
 std::string Join(const WireBytes& part) {
   std::string bytes(part.size(), '\0');
@@ -50,9 +50,9 @@ v1::PipelineRequest RandomFrame(Random& random) {
 }
 
 TEST(PipelineFrameTest, ReadsWhatProtobufParses) {
-  std::cout << "seed " << kSeed << "\n";
-  Random random(kSeed);
-  for (int round = 0; round < kRounds; ++round) {
+  std::cout << "seed " << kFrameSeed << "\n";
+  Random random(kFrameSeed);
+  for (int round = 0; round < kFrames; ++round) {
     const v1::PipelineRequest proto = RandomFrame(random);
     const Sliced sliced(random, proto.SerializeAsString());
     const absl::StatusOr<PipelineFrame> frame = ReadPipelineFrame(sliced.bytes());
@@ -80,10 +80,10 @@ TEST(PipelineFrameTest, ReadsWhatProtobufParses) {
 
 // What protobuf refuses is refused, or was in a part that is decoded later.
 TEST(PipelineFrameTest, ReadsNothingOutsideABrokenMessage) {
-  std::cout << "seed " << kSeed << "\n";
-  Random random(kSeed);
+  std::cout << "seed " << kFrameSeed << "\n";
+  Random random(kFrameSeed);
   int refused = 0;
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kFrames; ++round) {
     const std::string bytes = Mutated(random, RandomFrame(random).SerializeAsString());
     const Sliced sliced(random, bytes);
     const absl::StatusOr<PipelineFrame> frame = ReadPipelineFrame(sliced.bytes());

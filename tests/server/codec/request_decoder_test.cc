@@ -26,18 +26,19 @@ using wire_writer::AppendTag;
 using wire_writer::AppendVarint;
 using wire_writer::AppendVarintField;
 
-constexpr DecodeLimits kLimits{100, 16};
+constexpr DecodeLimits kSmallLimits{100, 16};
 
 absl::StatusOr<MultiHeadAttentionRequest> Decode(const std::string& bytes) {
   const absl::string_view chunk = bytes;
-  return DecodeMultiHeadAttentionRequest(WireBytes(absl::MakeConstSpan(&chunk, 1)), kLimits);
+  return DecodeMultiHeadAttentionRequest(WireBytes(absl::MakeConstSpan(&chunk, 1)), kSmallLimits);
 }
 
 absl::StatusOr<ScaledDotProductAttentionRequest> Decode(
     const v1::ScaledDotProductAttentionRequest& proto) {
   const std::string bytes = proto.SerializeAsString();
   const absl::string_view chunk = bytes;
-  return DecodeScaledDotProductAttentionRequest(WireBytes(absl::MakeConstSpan(&chunk, 1)), kLimits);
+  return DecodeScaledDotProductAttentionRequest(WireBytes(absl::MakeConstSpan(&chunk, 1)),
+                                                kSmallLimits);
 }
 
 absl::StatusOr<MultiHeadAttentionRequest> Decode(const v1::MultiHeadAttentionRequest& proto) {
@@ -158,11 +159,11 @@ TEST(RequestDecoderTest, RefusesMoreAxesThanAnyTensorHas) {
 TEST(RequestDecoderTest, RefusesMoreListElementsThanItsBounds) {
   v1::MultiHeadAttentionRequest lengths = Request(), offsets = Request(), gates = Request(),
                                 sinks = Request();
-  for (size_t i = 0; i <= kLimits.max_sequences; ++i) {
+  for (size_t i = 0; i <= kSmallLimits.max_sequences; ++i) {
     lengths.add_query_lengths(0);
     offsets.mutable_options()->add_query_offsets(0);
   }
-  for (size_t i = 0; i <= kLimits.max_heads; ++i) {
+  for (size_t i = 0; i <= kSmallLimits.max_heads; ++i) {
     gates.mutable_options()->add_head_gates(1);
     sinks.mutable_options()->add_sinks(1);
   }
@@ -181,24 +182,25 @@ TEST(RequestDecoderTest, RefusesMoreFieldsThanAnyRequestHas) {
     return bytes;
   };
   const std::string start = Request().SerializeAsString();
-  const size_t few = kLimits.MaxFields() - 10;
+  const size_t few = kSmallLimits.MaxFields() - 10;
   for (const int field : {900, int{Wire::kPriorityFieldNumber}}) {
     EXPECT_TRUE(Decode(start + repeat(few, field)).ok());
     ExpectRefused(Decode(start + repeat(few + 11, field)), absl::StatusCode::kInvalidArgument,
-                  "UNDECODABLE", "", absl::StrCat("more than ", kLimits.MaxFields(), " fields"));
+                  "UNDECODABLE", "",
+                  absl::StrCat("more than ", kSmallLimits.MaxFields(), " fields"));
   }
   std::string group = start;
   AppendTag(902, WireType::kStartGroup, group);
-  group += repeat(kLimits.MaxFields(), 1);
+  group += repeat(kSmallLimits.MaxFields(), 1);
   AppendTag(902, WireType::kEndGroup, group);
   ExpectRefused(Decode(group), absl::StatusCode::kInvalidArgument, "UNDECODABLE", "", "more than");
 
   // Lists that are as long as they may be, with a field for each element.
-  std::string lists = start + repeat(kLimits.max_sequences, Wire::kQueryLengthsFieldNumber) +
-                      repeat(kLimits.max_sequences, Wire::kKeyLengthsFieldNumber);
-  const auto request = Decode(lists + repeat(few - 2 * kLimits.max_sequences, 900));
+  std::string lists = start + repeat(kSmallLimits.max_sequences, Wire::kQueryLengthsFieldNumber) +
+                      repeat(kSmallLimits.max_sequences, Wire::kKeyLengthsFieldNumber);
+  const auto request = Decode(lists + repeat(few - 2 * kSmallLimits.max_sequences, 900));
   ASSERT_TRUE(request.ok()) << request.status();
-  EXPECT_EQ(request->key_lengths.size(), kLimits.max_sequences);
+  EXPECT_EQ(request->key_lengths.size(), kSmallLimits.max_sequences);
 }
 
 TEST(RequestDecoderTest, RefusesAMissingOrUnknownDataType) {
@@ -321,14 +323,14 @@ TEST(RequestDecoderTest, RefusesAFieldOfAnotherWireType) {
 // Lengths of one byte in the message take eight in memory, which nobody had charged.
 TEST(RequestDecoderTest, CountsTheMemoryOfListsWhichTakeMoreThanTheirBytes) {
   v1::MultiHeadAttentionRequest proto = Request();
-  for (size_t i = 0; i < kLimits.max_sequences; ++i) {
+  for (size_t i = 0; i < kSmallLimits.max_sequences; ++i) {
     proto.add_query_lengths(1);
     proto.add_key_lengths(1);
     proto.mutable_options()->add_query_offsets(1);
   }
   auto request = Decode(proto);
   ASSERT_TRUE(request.ok()) << request.status();
-  const size_t least = 3 * kLimits.max_sequences * sizeof(int64_t);
+  const size_t least = 3 * kSmallLimits.max_sequences * sizeof(int64_t);
   const size_t bytes = ListBytes(attend::Request(*std::move(request)));
   EXPECT_GE(bytes, least);
   EXPECT_LE(bytes, 2 * least);

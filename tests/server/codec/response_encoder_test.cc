@@ -75,9 +75,9 @@ void ExpectSame(const Proto& proto, const Response& response) {
 }
 
 TEST(ResponseEncoderTest, GeneratedClassesParseWhatItEncodes) {
-  constexpr uint64_t kSeed = 1;
-  std::cout << "seed " << kSeed << "\n";
-  Random random(kSeed);
+  constexpr uint64_t kResponseSeed = 1;
+  std::cout << "seed " << kResponseSeed << "\n";
+  Random random(kResponseSeed);
   for (int round = 0; round < 2000; ++round) {
     const Response response = RandomResponse(random);
     v1::MultiHeadAttentionResponse multi_head;

@@ -160,7 +160,24 @@ TEST(CommandLineTest, TakesZeroForSizesThatAreChosenAtStart) {
   }
 }
 
+TEST(CommandLineTest, ReadsModesAsOctal) {
+  const auto parse = [](const char* mode) { return Parse({"--listen=unix:/s", mode}); };
+  const auto line = parse("--unix-socket-mode=660");
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->config.unix_socket_mode, 0660);
+  EXPECT_THAT(ConfigText(line->config), HasSubstr("\nunix-socket-mode = 0660\n"));
+  EXPECT_EQ(parse("--unix-socket-mode=")->config.unix_socket_mode, std::nullopt);
+  for (const char* wrong : {"0680", "01660", "-1", "0o660", "0660 ", "u=rw"}) {
+    const std::string flag = absl::StrCat("--unix-socket-mode=", wrong);
+    ExpectRefused(parse(flag.c_str()), "--unix-socket-mode", absl::StrCat("\"", wrong, "\" "));
+  }
+  ExpectRefused(parse("--unix-socket-mode=0888"), "--unix-socket-mode",
+                "\"0888\" is not an octal mode such as 0660, at most 0777");
+}
+
 TEST(CommandLineTest, RefusesSettingsThatContradictEachOther) {
+  ExpectRefused(Parse({"--unix-socket-mode=0660"}), "--unix-socket-mode",
+                "needs --listen=unix:PATH");
   ExpectRefused(Parse({"--tls-cert=x"}), "--tls-key", "together");
   ExpectRefused(Parse({"--tls-client-ca=x"}), "--tls-client-ca", "needs");
   ExpectRefused(Parse({"--tls-min-version=1.3"}), "--tls-min-version", "needs");

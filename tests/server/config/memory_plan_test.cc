@@ -17,6 +17,7 @@ TEST(MemoryPlanTest, GivesTheDefaultsWhereMemoryIsNotLimited) {
   EXPECT_EQ(config.max_in_flight_bytes, 1024 * kMiB);
   EXPECT_EQ(config.transport.max_receive_bytes, 768 * kMiB);
   EXPECT_EQ(config.transport.max_request_bytes, 256 * kMiB);
+  EXPECT_EQ(config.max_caller_bytes, 512 * kMiB);
 }
 
 TEST(MemoryPlanTest, KeepsWhatIsSetAndSaysThatItDoesNotFit) {
@@ -24,10 +25,12 @@ TEST(MemoryPlanTest, KeepsWhatIsSetAndSaysThatItDoesNotFit) {
   config.max_in_flight_bytes = 400 * kMiB;
   config.transport.max_receive_bytes = 300 * kMiB;
   config.transport.max_request_bytes = 10 * kMiB;
+  config.max_caller_bytes = 77 * kMiB;
   ASSERT_TRUE(PlanMemory({512 * kMiB, 0}, config).ok());
   EXPECT_EQ(config.max_in_flight_bytes, 400 * kMiB);
   EXPECT_EQ(config.transport.max_receive_bytes, 300 * kMiB);
   EXPECT_EQ(config.transport.max_request_bytes, 10 * kMiB);
+  EXPECT_EQ(config.max_caller_bytes, 77 * kMiB);
   EXPECT_FALSE(FitsMemory({512 * kMiB, 0}, config));
   EXPECT_FALSE(FitsMemory({700 * kMiB + kUncountedBytes, kMiB}, config));
   EXPECT_TRUE(FitsMemory({700 * kMiB + kUncountedBytes, 0}, config));

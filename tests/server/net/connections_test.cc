@@ -14,8 +14,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/server/net/sockets.h"
+#include "tests/support/fake_clock.h"
 
 namespace attend {
 namespace {
@@ -49,7 +52,11 @@ class ConnectionsTest : public testing::Test {
           from_unix_ += listener.is_unix();
           changed_.NotifyAll();
         },
-        [this] { return held_.load(); });
+        [this] {
+          ++asked_;
+          return held_.load();
+        },
+        clock_);
     held_ = held;
     ASSERT_TRUE(connections_->Start().ok());
   }
@@ -68,13 +75,19 @@ class ConnectionsTest : public testing::Test {
     close(std::exchange(served_[index], -1));
   }
 
+  int64_t Refused(ConnectionRefusal refusal) const {
+    return connections_->stats().refused[static_cast<size_t>(refusal)];
+  }
+
   // The thread that accepts learns of an end on its own.
   void WaitForOpen(int64_t count) {
     while (connections_->stats().open != count) std::this_thread::yield();
   }
 
   std::string directory_, tcp_, unix_;
-  std::atomic<int64_t> held_{0};  // memory of the process
+  std::atomic<int64_t> held_{0};   // memory of the process
+  std::atomic<int64_t> asked_{0};  // how often for it
+  FakeClock clock_;
   std::unique_ptr<Connections> connections_;
   Mutex mutex_;
   CondVar changed_;
@@ -107,13 +120,36 @@ TEST_F(ConnectionsTest, ClosesWhatIsOverTheLimitAndTakesMoreOnceOneHasEnded) {
   EXPECT_EQ(connections_->CanAccept().message(), "all of 2 connections are in use");
   const ClientSocket third(tcp_);
   EXPECT_TRUE(third.WaitForEnd());
-  EXPECT_EQ(connections_->stats().refused_total, 1);
+  EXPECT_EQ(Refused(ConnectionRefusal::kConnections), 1);
   LetGo(0);
   WaitForOpen(1);
   EXPECT_TRUE(connections_->CanAccept().ok());
   const ClientSocket fourth(tcp_);
   WaitForServed(3);
-  EXPECT_EQ(connections_->stats().refused_total, 1);
+  EXPECT_EQ(Refused(ConnectionRefusal::kConnections), 1);
+}
+
+// Refused connections were only counted, so that nobody could tell whose they were.
+TEST_F(ConnectionsTest, LogsRefusedConnectionsButNoMoreThanSomeInASecond) {
+  testing::internal::CaptureStderr();
+  Start({/*connections=*/2, /*per_caller=*/1});
+  const ClientSocket first(tcp_);
+  WaitForServed(1);
+  for (int i = 0; i < 8; ++i) EXPECT_TRUE(ClientSocket(tcp_).WaitForEnd());
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_TRUE(ClientSocket(tcp_).WaitForEnd());
+  const ClientSocket other(tcp_, "127.0.0.2");
+  WaitForServed(2);
+  EXPECT_TRUE(ClientSocket(unix_).WaitForEnd());
+  const std::string log = testing::internal::GetCapturedStderr();
+  const std::vector<std::string> lines = absl::StrSplit(log, '\n', absl::SkipEmpty());
+  const std::string caller =
+      "connection refused caller=\"ipv4:127.0.0.1\" limit=\"caller_connections\" lines_left_out=";
+  ASSERT_EQ(lines.size(), 7u) << log;
+  for (int i = 0; i < 5; ++i) EXPECT_THAT(lines[i], testing::EndsWith(caller + "\"0\""));
+  EXPECT_THAT(lines[5], testing::EndsWith(caller + "\"3\""));
+  EXPECT_THAT(lines[6], testing::EndsWith("connection refused caller=\"unix\" "
+                                          "limit=\"connections\" lines_left_out=\"0\""));
 }
 
 TEST_F(ConnectionsTest, LimitsEachCallerForItself) {
@@ -124,8 +160,8 @@ TEST_F(ConnectionsTest, LimitsEachCallerForItself) {
   EXPECT_TRUE(third.WaitForEnd());
   const ClientSocket other(tcp_, "127.0.0.2"), local(unix_);
   WaitForServed(4);
-  EXPECT_EQ(connections_->stats().refused_caller, 1);
-  EXPECT_EQ(connections_->stats().refused_total, 0);
+  EXPECT_EQ(Refused(ConnectionRefusal::kCallerConnections), 1);
+  EXPECT_EQ(Refused(ConnectionRefusal::kConnections), 0);
 }
 
 TEST_F(ConnectionsTest, ClosesTheConnectionOfOnePeerAlone) {
@@ -188,7 +224,7 @@ TEST_F(ConnectionsTest, TakesConnectionsAgainAfterTheProcessHadNoDescriptorLeft)
   close(pending);
   EXPECT_EQ(none.message(), "the process has no file descriptor left for a connection");
   EXPECT_TRUE(connections_->CanAccept().ok());
-  EXPECT_EQ(connections_->stats().refused_descriptors, 1);
+  EXPECT_EQ(Refused(ConnectionRefusal::kOpenFiles), 1);
   clients.emplace_back(tcp_);
   WaitForServed(2);
 }
@@ -221,6 +257,30 @@ TEST_F(ConnectionsTest, EndsTheLargestUploadWhileTheProcessHoldsTooMuchMemory) {
   ASSERT_EQ(send(WaitForServed(3), &byte, 1, MSG_NOSIGNAL), 1);
   EXPECT_FALSE(small.WaitForEnd());
   EXPECT_EQ(connections_->stats().ended_uploads, 2);
+}
+
+// Headers belong to no message, and become many times as large in gRPC.
+TEST_F(ConnectionsTest, EndsWhoSendsWhatIsNoMessageWhileTheProcessHoldsTooMuchMemory) {
+  ConnectionLimits limits;
+  limits.memory_bytes = 1000;
+  Start(limits, /*held=*/1001);
+  const ClientSocket caller(tcp_), hostile(tcp_);
+  const int served = WaitForServed(1);
+  WaitForServed(2);
+  // A look learns what was sent before. It asks twice; the third time is of the next look.
+  ++held_;
+  for (const int64_t before = asked_; asked_ < before + 3;) std::this_thread::yield();
+  const std::string headers(32 << 10, 'x'), call(1 << 10, 'x');
+  for (const auto& [client, bytes] : {std::pair(&hostile, &headers), {&caller, &call}}) {
+    ASSERT_EQ(send(client->fd(), bytes->data(), bytes->size(), 0),
+              static_cast<ssize_t>(bytes->size()));
+  }
+  ++held_;
+  EXPECT_TRUE(hostile.WaitForEnd());
+  const char byte = 'y';
+  ASSERT_EQ(send(served, &byte, 1, MSG_NOSIGNAL), 1);
+  EXPECT_FALSE(caller.WaitForEnd());
+  EXPECT_EQ(connections_->stats().ended_uploads, 1);
 }
 
 // Sends more than the peer has room for, so that some bytes wait on this side.

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -76,6 +77,21 @@ TEST_F(ListenerTest, RemovesItsUnixSocketWhenItCloses) {
     EXPECT_GE(ClientSocket(address).fd(), 0) << "the first one no longer listens";
   }
   EXPECT_FALSE(std::filesystem::exists(Path("socket")));
+}
+
+TEST_F(ListenerTest, GivesAUnixSocketTheModeWhateverTheUmask) {
+  const auto open = [&](mode_t umask_now, std::optional<mode_t> mode) {
+    const mode_t before = umask(umask_now);
+    const auto listeners = Listener::Open("unix:" + Path("socket"), mode);
+    umask(before);
+    EXPECT_TRUE(listeners.ok()) << listeners.status();
+    struct stat file = {};
+    EXPECT_EQ(stat(Path("socket").c_str(), &file), 0);
+    return file.st_mode & 07777;
+  };
+  EXPECT_EQ(open(0077, 0660), 0660u);
+  EXPECT_EQ(open(0, 0600), 0600u);
+  EXPECT_EQ(open(0027, std::nullopt), 0750u);
 }
 
 TEST_F(ListenerTest, TakesOverASocketFileThatNobodyUsesButNoOtherFile) {

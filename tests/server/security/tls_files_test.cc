@@ -95,6 +95,27 @@ TEST_F(TlsFilesTest, RefusesWhatIsNoPem) {
   }
 }
 
+// OpenSSL reads extensions only when it uses the certificate: such a one was taken at the start,
+// and gRPC then refused it. A fuzzer made it of a good one; its basic constraints are no sequence.
+TEST_F(TlsFilesTest, RefusesACertificateWithABrokenExtension) {
+  const std::string broken =
+      "-----BEGIN CERTIFICATE-----\n"
+      "MIIBVTCCAQegAwIBAgIUMBRpvPFfjGVJ0Q8rzCHsARKpvZUwBQYDK2VwMBQxEjAQ\n"
+      "BgNVBAMMCWxvY2FsaG9zdDAgFw0yNjExMjkwMzI5NTFaGA8yMTI2MTEwNTAzMjk1\n"
+      "MVowFDESMBAGA1UEAwwJbG9jYWxob3N0MCowBQYDK2VwAyEA+LCKAhQvkDwcSI1H\n"
+      "wXA6Xfv8WC6C85PUtIKvfX9LlJijaTBnMB0GA1UdDgQWBBRu9DlfAbf153SV/vsz\n"
+      "XNqb4SJ3VjAfBgNVHSMEGDAWgBRu9DlfAbf153SV/vszXNqb4SJ3VjAPBgNVHRMB\n"
+      "Af8EBZADAQH/MBQGA1UdEQQNMAuCCWxvY2FsaG9zdDAFBgMrZXADQQBo+mW4dalL\n"
+      "4TISR66RIyt4sw1BDyEZr8PA1dGmjybUnarG7D1DsQLusRMkJZtzvmb6mPOAkCM+\n"
+      "x3u3eVP/ykEF\n"
+      "-----END CERTIFICATE-----\n";
+  EXPECT_THAT(RefusalOfChain(broken),
+              HasSubstr("--tls-cert: /x/cert.pem holds a certificate, number 1, whose extensions "
+                        "cannot be read: invalid certificate"));
+  EXPECT_THAT(RefusalOfClientCa(own_.certificate + broken),
+              AllOf(HasSubstr("--tls-client-ca: /x/ca.pem"), HasSubstr("number 2, whose")));
+}
+
 // The server started, and no connection was ever answered.
 TEST_F(TlsFilesTest, RefusesGarbageInsideOfPem) {
   EXPECT_THAT(

@@ -48,7 +48,7 @@ TEST(DecodeChargeTest, ChargesTheListsBesideTheMessage) {
   MemoryCharge charge;
   const absl::StatusOr<Request> request =
       DecodeRequest(context, kMultiHeadAttentionMethod, WireBytes(absl::MakeConstSpan(&chunk, 1)),
-                    bytes.size(), kSharedCaller, charge);
+                    bytes.size(), kSharedCaller, /*identity=*/nullptr, charge);
   ASSERT_TRUE(request.ok()) << request.status();
   const int64_t lists = charge.bytes() - static_cast<int64_t>(bytes.size());
   EXPECT_EQ(lists, static_cast<int64_t>(ListBytes(*request)));

@@ -55,6 +55,8 @@ TEST_F(HealthServiceTest, KnowsNoOtherService) {
   const grpc::Status status = Check("nobody", response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(status.error_message(), "no service is named \"nobody\"");
+  EXPECT_EQ(Check("grpc.health.v1.Health", response).error_code(), grpc::StatusCode::NOT_FOUND)
+      << "only those of attend.v1 have a health";
 }
 
 TEST_F(HealthServiceTest, TellsThoseWhoWatchEachChange) {

@@ -74,7 +74,7 @@ class RawConnection {
   int fd_;
 };
 
-std::string Request(const std::string& address, const std::string& line) {
+std::string RequestText(const std::string& address, const std::string& line) {
   const RawConnection connection(address);
   connection.Send(line + " HTTP/1.1\r\nHost: test\r\n\r\n");
   return connection.ReadAll();
@@ -95,27 +95,27 @@ TEST(HttpEndpointTest, ServesItsFourPagesAndNoOther) {
   const auto ready = StartEndpoint();
   const auto starting = StartEndpoint(absl::UnavailableError("the server is starting"));
   const std::string address = ready->address();
-  const std::string metrics = Request(address, "GET /metrics");
+  const std::string metrics = RequestText(address, "GET /metrics");
   EXPECT_THAT(metrics, StartsWith("HTTP/1.1 200 "));
   EXPECT_THAT(metrics, HasSubstr("version=0.0.4"));
   EXPECT_THAT(metrics, EndsWith("\r\n\r\na 1\n"));
-  EXPECT_THAT(Request(address, "GET /healthz"), EndsWith("\r\n\r\nok\n"));
-  EXPECT_THAT(Request(address, "GET /readyz"), EndsWith("\r\n\r\nready\n"));
-  const std::string not_ready = Request(starting->address(), "GET /readyz");
+  EXPECT_THAT(RequestText(address, "GET /healthz"), EndsWith("\r\n\r\nok\n"));
+  EXPECT_THAT(RequestText(address, "GET /readyz"), EndsWith("\r\n\r\nready\n"));
+  const std::string not_ready = RequestText(starting->address(), "GET /readyz");
   EXPECT_THAT(not_ready, StartsWith("HTTP/1.1 503 "));
   EXPECT_THAT(not_ready, EndsWith("\r\n\r\nnot ready: the server is starting\n"));
-  const std::string status = Request(address, "GET /");
+  const std::string status = RequestText(address, "GET /");
   EXPECT_THAT(status, HasSubstr("\r\nContent-Type: text/html; charset=utf-8\r\n"));
   EXPECT_THAT(status, EndsWith("\r\n\r\n<p>page</p>"));
-  EXPECT_THAT(Request(address, "GET /other"), StartsWith("HTTP/1.1 404 "));
-  EXPECT_THAT(Request(address, "GET /metrics/"), StartsWith("HTTP/1.1 404 "));
-  EXPECT_THAT(Request(address, "GET /../etc/passwd"), Not(HasSubstr("root:")));
-  EXPECT_THAT(Request(address, "POST /metrics"), StartsWith("HTTP/1.1 405 "));
+  EXPECT_THAT(RequestText(address, "GET /other"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(RequestText(address, "GET /metrics/"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(RequestText(address, "GET /../etc/passwd"), Not(HasSubstr("root:")));
+  EXPECT_THAT(RequestText(address, "POST /metrics"), StartsWith("HTTP/1.1 405 "));
 }
 
 TEST(HttpEndpointTest, AnswersHeadWithoutABody) {
   const auto endpoint = StartEndpoint();
-  const std::string head = Request(endpoint->address(), "HEAD /metrics");
+  const std::string head = RequestText(endpoint->address(), "HEAD /metrics");
   EXPECT_THAT(head, HasSubstr("Content-Length: 4\r\n"));
   EXPECT_THAT(head, EndsWith("\r\n\r\n"));
 }
@@ -135,13 +135,13 @@ TEST(HttpEndpointTest, AnswersBesideThreeHundredSilentOrHalfSentRequests) {
   const auto endpoint = StartEndpoint();
   for (const std::string bytes : {"", "GET /healthz HT", "GET /healthz HTTP/1.1\r\nHost: x\r\n"}) {
     const std::vector<RawConnection> unfinished = OpenMany(endpoint->address(), 150, bytes);
-    EXPECT_THAT(Request(endpoint->address(), "GET /healthz"), EndsWith("ok\n"));
+    EXPECT_THAT(RequestText(endpoint->address(), "GET /healthz"), EndsWith("ok\n"));
     // None of them had to be given up for that.
     for (const RawConnection& connection : unfinished) EXPECT_TRUE(connection.is_open());
   }
   const std::vector<RawConnection> silent = OpenMany(endpoint->address(), 150, "");
   const std::vector<RawConnection> half_sent = OpenMany(endpoint->address(), 150, "GET /he");
-  EXPECT_THAT(Request(endpoint->address(), "GET /healthz"), EndsWith("ok\n"));
+  EXPECT_THAT(RequestText(endpoint->address(), "GET /healthz"), EndsWith("ok\n"));
   for (const RawConnection& connection : silent) EXPECT_TRUE(connection.is_open());
   for (const RawConnection& connection : half_sent) EXPECT_TRUE(connection.is_open());
 }
@@ -151,7 +151,7 @@ TEST(HttpEndpointTest, EndsTheOldestConnectionForANewOneBeyondTheLimit) {
   const RawConnection oldest(endpoint->address());
   const RawConnection second(endpoint->address());
   // The endpoint has taken both once it answers a third, for which it ends the first.
-  EXPECT_THAT(Request(endpoint->address(), "GET /healthz"), EndsWith("ok\n"));
+  EXPECT_THAT(RequestText(endpoint->address(), "GET /healthz"), EndsWith("ok\n"));
   EXPECT_EQ(oldest.ReadAll(), "");
   EXPECT_TRUE(second.is_open());
 }
@@ -167,7 +167,7 @@ TEST(HttpEndpointTest, AnswersBesideAPeerThatReadsNothing) {
   const auto endpoint = StartEndpoint(absl::OkStatus(), {}, large);
   const RawConnection reader(endpoint->address());
   reader.Send("GET /metrics HTTP/1.1\r\n\r\n");
-  EXPECT_THAT(Request(endpoint->address(), "GET /healthz"), EndsWith("ok\n"));
+  EXPECT_THAT(RequestText(endpoint->address(), "GET /healthz"), EndsWith("ok\n"));
   // Once it reads, it gets all of it.
   const std::string all = reader.ReadAll();
   EXPECT_EQ(all.size() - all.find("\r\n\r\n") - 4, large.size());

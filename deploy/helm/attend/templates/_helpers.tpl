@@ -70,6 +70,10 @@ seccompProfile:
 - name: ATTEND_INSECURE
   value: "on"
 {{- end }}
+{{- if .Values.tokens.secretName }}
+- name: ATTEND_TOKENS
+  value: /tokens/tokens
+{{- end }}
 {{- range $flag, $value := .Values.config }}
 - name: ATTEND_{{ $flag | upper | replace "-" "_" }}
   value: {{ include "attend.setting" $value | quote }}

@@ -15,7 +15,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-std::string Refusal(const TempDir& dir) {
+std::string OpenRefusal(const TempDir& dir) {
   return std::string(Checkpoint::Open(dir.path()).status().message());
 }
 
@@ -72,29 +72,29 @@ TEST_F(ShardedCheckpoint, ReadsEachTensorFromItsShard) {
 
 TEST_F(ShardedCheckpoint, RefusesAnIndexThatDoesNotFit) {
   const std::string index_path = WriteIndex(R"({"a":"../x.safetensors"})");
-  EXPECT_THAT(Refusal(dir_),
+  EXPECT_THAT(OpenRefusal(dir_),
               AllOf(HasSubstr(index_path), HasSubstr("tensor \"a\" has a shard that is not")));
   WriteIndex(R"({"a":3})");
-  EXPECT_THAT(Refusal(dir_), HasSubstr("tensor \"a\" has a shard that is not"));
+  EXPECT_THAT(OpenRefusal(dir_), HasSubstr("tensor \"a\" has a shard that is not"));
   WriteIndex("[]");
-  EXPECT_THAT(Refusal(dir_), HasSubstr("\"weight_map\" is not an object"));
+  EXPECT_THAT(OpenRefusal(dir_), HasSubstr("\"weight_map\" is not an object"));
   WriteIndex("{}");
-  EXPECT_THAT(Refusal(dir_), HasSubstr("\"weight_map\" is not an object with at least one"));
+  EXPECT_THAT(OpenRefusal(dir_), HasSubstr("\"weight_map\" is not an object with at least one"));
   WriteIndex(R"({"a":"none.safetensors"})");
-  EXPECT_THAT(Refusal(dir_), HasSubstr("none.safetensors: the file cannot be opened"));
+  EXPECT_THAT(OpenRefusal(dir_), HasSubstr("none.safetensors: the file cannot be opened"));
   WriteIndex(absl::StrCat(R"({"b":")", Shard(0), R"("})"));
-  EXPECT_THAT(Refusal(dir_), AllOf(HasSubstr(Shard(0) + ": tensor \"b\" is missing"),
-                                   HasSubstr("index.json assigns it to this file")));
+  EXPECT_THAT(OpenRefusal(dir_), AllOf(HasSubstr(Shard(0) + ": tensor \"b\" is missing"),
+                                       HasSubstr("index.json assigns it to this file")));
 }
 
 TEST(Checkpoint, SaysWhatADirectoryLacks) {
   TempDir dir;
-  EXPECT_THAT(Refusal(dir), HasSubstr("config.json: the file cannot be opened"));
+  EXPECT_THAT(OpenRefusal(dir), HasSubstr("config.json: the file cannot be opened"));
   dir.Write("config.json", "[]");
-  EXPECT_THAT(Refusal(dir), HasSubstr("config.json: the file does not hold a JSON object"));
+  EXPECT_THAT(OpenRefusal(dir), HasSubstr("config.json: the file does not hold a JSON object"));
   dir.Write("config.json", "{}");
   EXPECT_EQ(Checkpoint::Open(dir.path()).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(Refusal(dir), HasSubstr("holds neither model.safetensors nor"));
+  EXPECT_THAT(OpenRefusal(dir), HasSubstr("holds neither model.safetensors nor"));
 }
 
 // Symptom: a directory with a GGUF said that config.json cannot be opened.
@@ -103,12 +103,12 @@ TEST(Checkpoint, SaysHowToConvertAGgufThatADirectoryHoldsInItsPlace) {
   dir.Write("a.txt", "GGU");
   const std::string path = dir.Write("model.bin", "GGUF\3");
   EXPECT_EQ(Checkpoint::Open(dir.path()).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(Refusal(dir), AllOf(HasSubstr(path + ": the file is a GGUF"),
-                                  HasSubstr("convert_gguf.py " + path + " DIRECTORY")));
+  EXPECT_THAT(OpenRefusal(dir), AllOf(HasSubstr(path + ": the file is a GGUF"),
+                                      HasSubstr("convert_gguf.py " + path + " DIRECTORY")));
   dir.Write("config.json", "{}");
-  EXPECT_THAT(Refusal(dir), HasSubstr(path + ": the file is a GGUF"));
+  EXPECT_THAT(OpenRefusal(dir), HasSubstr(path + ": the file is a GGUF"));
   const std::string weights = dir.Write("model.safetensors", "GGUF\3");
-  EXPECT_THAT(Refusal(dir), HasSubstr(weights + ": the file is a GGUF"));
+  EXPECT_THAT(OpenRefusal(dir), HasSubstr(weights + ": the file is a GGUF"));
   // Beside weights that load, a GGUF does not matter.
   dir.Write("model.safetensors", TensorSet().Add("a", {2}).Bytes());
   EXPECT_TRUE(Checkpoint::Open(dir.path()).ok());
@@ -120,12 +120,12 @@ TEST(Checkpoint, RefusesQuantisedWeightsByTheConfig) {
   const std::string path =
       dir.Write("config.json", R"({"quantization_config":{"quant_method":"gptq","bits":4}})");
   EXPECT_EQ(Checkpoint::Open(dir.path()).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(Refusal(dir),
+  EXPECT_THAT(OpenRefusal(dir),
               AllOf(HasSubstr(path + ": \"quantization_config\" is set to quant_method \"gptq\""),
                     HasSubstr("only weights of type F32, F16 and BF16 load")));
   for (const char* unnamed : {R"({"bits":8})", "{}", "true", R"({"quant_method":8})"}) {
     dir.Write("config.json", absl::StrCat(R"({"quantization_config":)", unnamed, "}"));
-    EXPECT_THAT(Refusal(dir), HasSubstr("\"quantization_config\" is set: the weights"));
+    EXPECT_THAT(OpenRefusal(dir), HasSubstr("\"quantization_config\" is set: the weights"));
   }
   dir.Write("config.json", R"({"quantization_config":null})");
   dir.Write("model.safetensors", TensorSet().Add("a", {2}).Bytes());

@@ -57,10 +57,15 @@ function(attend_python_test name)
     ENVIRONMENT "${environment}")
 endfunction()
 
-# attend_test_on_each_isa(NAME): the same program once more on each SIMD path, highest to be
-# forced included. The variable holds for oneDNN and for our own kernels, and only from a
-# process's start. What the machine has not is reported as skipped.
+# attend_test_on_each_isa(NAME [KERNELS]): the same program once more on each SIMD path, highest to
+# be forced included. The variable holds for oneDNN and for our own kernels, and only from a
+# process's start. What the machine has not is reported as skipped. Sanitizers run the tests of
+# KERNELS so: nothing above them has code that depends on the path.
 function(attend_test_on_each_isa name)
+  cmake_parse_arguments(ARG "KERNELS" "" "" ${ARGN})
+  if(ATTEND_SANITIZE AND NOT ARG_KERNELS)
+    return()
+  endif()
   add_dependencies(unit_tests require_cpu)
   set(paths SSE41 AVX2 AVX512_CORE AVX512_CORE_BF16 AVX512_CORE_AMX)
   set(features none avx2 avx512 avx512_bf16 amx_bf16)

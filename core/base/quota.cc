@@ -32,9 +32,12 @@ void Quota::SetLimits(const QuotaLimits& limits) {
 
 absl::Status Quota::CheckRoom() {
   MutexLock lock(mutex_);
-  ATTEND_RETURN_IF_ERROR(Count(CheckRequests()));
-  ATTEND_RETURN_IF_ERROR(Count(CheckBytes(/*bytes=*/1, /*held=*/0)));
-  return Count(CheckCompute());
+  return Count(FindRoom());
+}
+
+bool Quota::HasRoom() {
+  MutexLock lock(mutex_);
+  return FindRoom().ok();
 }
 
 absl::Status Quota::Enter(int64_t bytes) {
@@ -81,6 +84,12 @@ void Quota::Refund(double seconds) {
 Quota::Use Quota::use() const {
   MutexLock lock(mutex_);
   return use_;
+}
+
+absl::Status Quota::FindRoom() {
+  ATTEND_RETURN_IF_ERROR(CheckRequests());
+  ATTEND_RETURN_IF_ERROR(CheckBytes(/*bytes=*/1, /*held=*/0));
+  return CheckCompute();
 }
 
 absl::Status Quota::CheckRequests() {

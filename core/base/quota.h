@@ -42,6 +42,8 @@ class Quota {
 
   // Whether a request could begin now. OK promises nothing.
   absl::Status CheckRoom();
+  // The same for one who waits instead of being refused.
+  bool HasRoom();
 
   // A request begins and holds so many bytes, or is refused and leaves everything as it was.
   absl::Status Enter(int64_t bytes);
@@ -62,6 +64,7 @@ class Quota {
   Use use() const;
 
  private:
+  absl::Status FindRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckBytes(int64_t bytes, int64_t held) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckRequests() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckCompute() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

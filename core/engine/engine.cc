@@ -190,6 +190,11 @@ class Engine::Impl {
     return MakeWarmUp(limit).RunLayer(borrowed, own_runner, 0).status();
   }
 
+  absl::Status CheckRoom(CallerId caller) const {
+    ATTEND_RETURN_IF_ERROR(scheduler_.CheckRoom(caller));
+    return budget_.CheckRoom(caller);
+  }
+
   Scheduler& scheduler() { return scheduler_; }
   const Scheduler& scheduler() const { return scheduler_; }
   MemoryBudget& budget() const { return budget_; }
@@ -287,8 +292,11 @@ MemoryBudget& Engine::budget() {
 
 absl::Status Engine::Admit(CallerId caller, Quota* quota) const {
   if (quota != nullptr) ATTEND_RETURN_IF_ERROR(quota->CheckRoom());
-  ATTEND_RETURN_IF_ERROR(impl_->scheduler().CheckRoom(caller));
-  return impl_->budget().CheckRoom(caller);
+  return impl_->CheckRoom(caller);
+}
+
+bool Engine::HasRoom(CallerId caller, Quota* quota) const {
+  return (quota == nullptr || quota->HasRoom()) && impl_->CheckRoom(caller).ok();
 }
 
 bool Engine::Overloaded() const {

@@ -15,6 +15,7 @@
 #include "core/exec/memory_limit.h"
 #include "server/net/listener.h"
 #include "server/security/credentials.h"
+#include "server/telemetry/http_endpoint.h"
 #include "server/telemetry/log.h"
 
 namespace attend {
@@ -71,8 +72,8 @@ void SetTransport(const TransportConfig& config, absl::Duration max_deadline, in
   set(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 2);
 }
 
-// Raises the limit on open files as far as is needed and allowed. Where that is too little, some of
-// it is left for files.
+// Raises the limit on open files as far as is wanted and allowed. Where that is too little, some of
+// it is left for files; connections to the metrics port, which may end at any time, have no share.
 ConnectionLimits LimitConnections(const TransportConfig& config, int64_t memory_bytes) {
   constexpr rlim_t kOtherFiles = 100;
   constexpr rlim_t kFilesPerConnection = 2;
@@ -81,9 +82,10 @@ ConnectionLimits LimitConnections(const TransportConfig& config, int64_t memory_
                              config.max_receive_bytes / 4 * 3, memory_bytes};
   const rlim_t needed =
       static_cast<rlim_t>(config.max_connections) * kFilesPerConnection + kOtherFiles;
+  const rlim_t wanted = needed + HttpLimits().connections;
   rlimit files = {};
-  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= needed) return limits;
-  files.rlim_cur = std::min(needed, files.rlim_max);
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= wanted) return limits;
+  files.rlim_cur = std::min(wanted, files.rlim_max);
   setrlimit(RLIMIT_NOFILE, &files);
   if (files.rlim_cur < needed) {
     const rlim_t left = files.rlim_cur - std::min(files.rlim_cur, kOtherFiles);

@@ -22,7 +22,6 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/caller_table.h"
 #include "server/net/peer_name.h"
-#include "server/net/upload_share.h"
 #include "server/telemetry/log.h"
 
 namespace attend {
@@ -147,10 +146,30 @@ bool Connections::IsIdle() const {
 void Connections::BoundMemory() {
   MutexLock lock(mutex_);
   const bool lacks_memory = LacksMemory();
-  std::vector<const Connection*> senders;
-  std::vector<Upload> uploads;
-  std::vector<int> duplicates;
+  const std::vector<Upload> uploads = FindUploads(lacks_memory);
   int64_t total = 0;
+  for (const Upload& upload : uploads) total += upload.bytes;
+  const int64_t limit =
+      lacks_memory ? std::min(limits_.upload_bytes, total - 1) : limits_.upload_bytes;
+  if (uploads.empty() || total <= limit) return;
+  for (const Upload& upload : ChooseUploadsToEnd(uploads, limit)) {
+    const Connection& sender = connections_.at(upload.connection);
+    ++stats_.ended_uploads;
+    sender.meter->Close();
+    shutdown(upload.connection, SHUT_RDWR);
+    DropReceived(upload.connection);
+    Log(LogLevel::kWarning, "ended a connection because what it sent holds too much memory",
+        {{"peer", sender.peer},
+         {"bytes", absl::StrCat(upload.bytes)},
+         {"all_bytes", absl::StrCat(total)},
+         {"limit", absl::StrCat(limits_.upload_bytes)},
+         {"memory", absl::StrCat(lacks_memory ? held_then_ : 0)},
+         {"memory_limit", absl::StrCat(limits_.memory_bytes)}});
+  }
+}
+
+std::vector<Upload> Connections::FindUploads(bool lacks_memory) {
+  std::vector<Upload> uploads;
   for (auto& [duplicate, connection] : connections_) {
     if (connection.meter == nullptr) continue;
     int64_t bytes = connection.meter->UnfinishedBytes();
@@ -160,29 +179,9 @@ void Connections::BoundMemory() {
       if (grown >= kSuspectBytes) bytes = std::max(bytes, grown);
       connection.unexplained = unexplained;
     }
-    if (bytes == 0) continue;
-    total += bytes;
-    uploads.push_back({connection.caller, bytes});
-    senders.push_back(&connection);
-    duplicates.push_back(duplicate);
+    if (bytes > 0) uploads.push_back({duplicate, connection.caller, bytes});
   }
-  if (uploads.empty()) return;
-  const int64_t limit =
-      lacks_memory ? std::min(limits_.upload_bytes, total - 1) : limits_.upload_bytes;
-  if (total <= limit) return;
-  for (const size_t index : ChooseUploadsToEnd(uploads, limit)) {
-    ++stats_.ended_uploads;
-    senders[index]->meter->Close();
-    shutdown(duplicates[index], SHUT_RDWR);
-    DropReceived(duplicates[index]);
-    Log(LogLevel::kWarning, "ended a connection because what it sent holds too much memory",
-        {{"peer", senders[index]->peer},
-         {"bytes", absl::StrCat(uploads[index].bytes)},
-         {"all_bytes", absl::StrCat(total)},
-         {"limit", absl::StrCat(limits_.upload_bytes)},
-         {"memory", absl::StrCat(lacks_memory ? held_then_ : 0)},
-         {"memory_limit", absl::StrCat(limits_.memory_bytes)}});
-  }
+  return uploads;
 }
 
 bool Connections::LacksMemory() {

@@ -21,6 +21,7 @@
 #include "server/net/connection_refusals.h"
 #include "server/net/listener.h"
 #include "server/net/upload_meter.h"
+#include "server/net/upload_share.h"
 
 namespace attend {
 
@@ -119,6 +120,9 @@ class Connections {
   bool IsIdle() const;
   // Ends the connections that hold too much.
   void BoundMemory();
+  // What each connection holds that no service has; with too little memory, also what it just sent
+  // besides messages.
+  std::vector<Upload> FindUploads(bool lacks_memory) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the process holds more memory than it may, and no connection was just ended for that.
   bool LacksMemory() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -41,7 +41,7 @@ PipelineCall::PipelineCall(AttentionContext& shared, Rpc& rpc)
 
 void PipelineCall::Start() {
   const absl::Status refused = CatchFailures([&]() -> absl::Status {
-    ATTEND_RETURN_IF_ERROR(Admit());
+    ATTEND_RETURN_IF_ERROR(engine_.Admit(caller_handle_.id(), QuotaOf(caller_.identity).get()));
     return shared_.pipelines.Add(*this) ? absl::OkStatus() : DrainingError();
   });
   if (!refused.ok()) return End(refused);
@@ -98,12 +98,9 @@ void PipelineCall::EnsureReturns() {
   buffered_.clear();
 }
 
-absl::Status PipelineCall::Admit() const {
-  return shared_.engine.Admit(caller_handle_.id(), QuotaOf(caller_.identity).get());
-}
-
 bool PipelineCall::HasRoom() const {
-  return items_.empty() || (items_.size() < shared_.limits.max_pipelined && Admit().ok());
+  return items_.empty() || (items_.size() < shared_.limits.max_pipelined &&
+                            engine_.HasRoom(caller_handle_.id(), QuotaOf(caller_.identity).get()));
 }
 
 void PipelineCall::Read() {

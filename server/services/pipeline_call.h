@@ -57,8 +57,6 @@ class PipelineCall final : public Call,
   // request, if there is an `item` by then, or else of the stream.
   absl::Status Handle(std::shared_ptr<PipelineItem>& item);
   absl::Status Register(const PipelineFrame& frame, const std::shared_ptr<Item>& item);
-  // Engine::Admit for one more request of this caller.
-  absl::Status Admit() const;
   void Submit(const std::shared_ptr<Item>& item, Request request, MemoryCharge charge);
   void CancelItem(uint64_t id);
 

@@ -71,10 +71,16 @@ Rows RandomProblem::StoreRows(const ProblemShape& shape, int64_t length, int64_t
   return rows;
 }
 
+// Sums of four uniform numbers, which are nearly normal. std::normal_distribution takes a sixth of
+// the time of tests that compute little with many numbers.
 std::vector<float> RandomProblem::Normal(int64_t count) {
-  std::normal_distribution<float> normal;
+  constexpr float kMean = 2 * 65535.0f, kDeviation = 37837.0f;  // 65536 / sqrt(3)
   std::vector<float> values(count);
-  for (float& value : values) value = normal(random_);
+  for (float& value : values) {
+    const uint32_t two = random_(), more = random_();
+    const uint32_t sum = (two & 0xffff) + (two >> 16) + (more & 0xffff) + (more >> 16);
+    value = (static_cast<float>(sum) - kMean) / kDeviation;
+  }
   return values;
 }
 

@@ -64,6 +64,14 @@ TEST(Quota, LimitsRequestsInFlight) {
   EXPECT_TRUE(quota.Enter(1).ok());
 }
 
+TEST(Quota, CountsNoRefusalOfWhoWaits) {
+  Quota quota(Requests(1));
+  EXPECT_TRUE(quota.HasRoom());
+  ASSERT_TRUE(quota.Enter(1).ok());
+  EXPECT_FALSE(quota.HasRoom());
+  EXPECT_EQ(quota.use().refused, 0);
+}
+
 TEST(Quota, LimitsTheMemoryOfRequestsTogether) {
   Quota quota(Bytes(100));
   ASSERT_TRUE(quota.Enter(60).ok());

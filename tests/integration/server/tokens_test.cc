@@ -170,6 +170,34 @@ TEST(Tokens, BoundTheRequestsInFlightOfOneIdentityAlone) {
   EXPECT_GT(Sum(metrics, "attend_identity_computed_seconds_total", {"identity=\"other\""}), 0);
 }
 
+TEST(Tokens, HoldAStreamBackWithoutARefusal) {
+  HoldableServer server({"--workers=1", "--batching=off",
+                         "--tokens=" + WriteTokens(Line("few", "secret-1", "max-requests=2"))});
+  server.Hold();
+  grpc::ClientContext context;
+  context.AddMetadata("authorization", "Bearer secret-1");
+  const auto stream = v1::AttentionService::NewStub(server.Channel())->Pipeline(&context);
+  constexpr int kRequests = 6;
+  v1::PipelineRequest request;
+  *request.mutable_scaled_dot_product_attention() = OperatorRequest(4, 1, 8);
+  for (int i = 1; i <= kRequests; ++i) {
+    request.set_id(static_cast<uint64_t>(i));
+    ASSERT_TRUE(stream->Write(request));
+  }
+  ASSERT_TRUE(Eventually([&] {
+    return Sum(server.Metrics(), "attend_identity_requests", {"identity=\"few\""}) == 2;
+  }));
+  server.Release();
+  v1::PipelineResponse response;
+  for (int i = 0; i < kRequests; ++i) {
+    ASSERT_TRUE(stream->Read(&response));
+    EXPECT_TRUE(response.has_scaled_dot_product_attention()) << response.DebugString();
+  }
+  EXPECT_EQ(Sum(server.Metrics(), "attend_identity_refusals_total", {"identity=\"few\""}), 0);
+  stream->WritesDone();
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
 TEST(Tokens, BoundThePredictedTimeOfAnIdentity) {
   const ServerProcess server(
       {"--tokens=" + WriteTokens(Line("slow", "secret-1", "max-compute=0.000001"))});

@@ -5,13 +5,18 @@ include(GoogleTest)
 # Every program that a unit test runs, for the image's build: `ctest -L '^unit$'` needs no other.
 add_custom_target(unit_tests)
 
-# Optimising a test costs more time than the faster test gains. What it tests is optimised as
-# elsewhere. A debug build optimises nothing. UBSan looks at what is tested, not at tests: in their
-# sources it doubles the time of the compiler and of what they compute to compare with.
+# Optimising a test costs more time than the faster test gains, all the more under sanitizers. What
+# it tests is optimised as elsewhere. A debug build optimises nothing. UBSan looks at what is tested,
+# not at tests: in their sources it doubles the time of the compiler and of what they compute to
+# compare with.
 add_library(attend_test_flags INTERFACE)
-target_compile_options(attend_test_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:-Og>)
+if(ATTEND_SANITIZE)
+  target_compile_options(attend_test_flags INTERFACE -O0)
+else()
+  target_compile_options(attend_test_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:-Og>)
+endif()
 if(ATTEND_SANITIZE MATCHES "undefined")
-  target_compile_options(attend_test_flags INTERFACE -O1 -fno-sanitize=undefined)
+  target_compile_options(attend_test_flags INTERFACE -fno-sanitize=undefined)
 endif()
 
 # attend_test(NAME SOURCES... DEPS... [LABELS...]): one GoogleTest program, one ctest entry.
@@ -19,6 +24,9 @@ endif()
 function(attend_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
+  if(ATTEND_SANITIZE STREQUAL "thread" AND one_thread IN_LIST ARG_LABELS)
+    set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL TRUE)  # the preset runs none of them
+  endif()
   target_link_libraries(${name} PRIVATE attend_flags attend_test_flags ${ARG_DEPS}
     GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)

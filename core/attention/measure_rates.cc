@@ -3,12 +3,12 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <vector>
 
 #include "core/attention/attention.h"
 #include "core/attention/rates.h"
 #include "core/base/aligned_buffer.h"
+#include "core/base/find_least.h"
 #include "core/exec/cores.h"
 #include "core/exec/execution_context.h"
 
@@ -16,9 +16,8 @@ namespace attend {
 namespace internal {
 namespace {
 
-// The shortest of so many runs is taken, so that interruptions do not count: of more where all
-// cores must be free at the same time.
-constexpr int kRuns = 7, kSharedRuns = 25;
+// More where all cores must be free at the same time.
+constexpr MeasuredRuns kRuns = {2, 7, 0.005}, kSharedRuns = {2, 25, 0.05};
 
 // Features of narrow and of wide heads. Between them, time grows with the number of features.
 constexpr int64_t kNarrow = 2, kWide = 128;
@@ -67,25 +66,19 @@ class Attempt {
 
   // Seconds of a run; the operands stay in the caches that hold them.
   double Time(ExecutionContext& context) {
-    double least = std::numeric_limits<double>::infinity();
-    for (int run = 0; run < kRuns; ++run) {
+    return FindLeast(kRuns, [&] {
       const auto start = std::chrono::steady_clock::now();
       Run(context);
-      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-      least = std::min(least, took.count());
-    }
-    return least;
+      return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    });
   }
 
   // Seconds of a run that reads keys and values from memory.
   double TimeCold(ExecutionContext& context) {
-    const int runs = context.workers() > 1 ? kSharedRuns : kRuns;
-    double least = std::numeric_limits<double>::infinity();
-    for (int run = 0; run < runs; ++run) {
+    return FindLeast(context.workers() > 1 ? kSharedRuns : kRuns, [&] {
       TimeColdRead(key_.data(), key_.size(), [] {});
-      least = std::min(least, TimeColdRead(value_.data(), value_.size(), [&] { Run(context); }));
-    }
-    return least;
+      return TimeColdRead(value_.data(), value_.size(), [&] { Run(context); });
+    });
   }
 
  private:

@@ -5,19 +5,16 @@
 #include <chrono>
 #include <cstring>
 #include <ctime>
-#include <limits>
 #include <numeric>
 #include <vector>
 
 #include "core/base/aligned_buffer.h"
+#include "core/base/find_least.h"
 
 namespace attend {
 namespace {
 
-// The shortest of several runs is taken, so that interruptions do not count: of three or, where
-// they are short, of as many as fit into some milliseconds.
-constexpr int kMinRuns = 3, kMaxRuns = 30;
-constexpr double kRunsSeconds = 3e-3;
+constexpr MeasuredRuns kRuns = {3, 30, 0.003};
 
 // Rows of the measurement with many: two of oneDNN's blocks, so that the second finds its
 // weights in the cache, as most blocks of long requests do.
@@ -38,18 +35,6 @@ constexpr double kNormRotaryFeatures = 4.0;
 
 double Weights(const Linear& linear) {
   return static_cast<double>(linear.config().inputs) * static_cast<double>(linear.config().outputs);
-}
-
-// Calls body() several times, each of which returns the seconds that it took. Returns the least.
-template <class Body>
-double FindLeast(const Body& body) {
-  double least = std::numeric_limits<double>::infinity(), spent = 0.0;
-  for (int run = 0; run < kMinRuns || (run < kMaxRuns && spent < kRunsSeconds); ++run) {
-    const double seconds = body();
-    spent += seconds;
-    least = std::min(least, seconds);
-  }
-  return least;
 }
 
 // The processor time of this thread, which other programs do not disturb.
@@ -102,7 +87,7 @@ double TimeOneRow(absl::Span<const Linear* const> linears, ExecutionContext& con
     for (int64_t t = 0; t < linears[i]->NumTasks(1); ++t)
       tasks.push_back({linears[i], &rows[i], t});
   }
-  return FindLeast([&] {
+  return FindLeast(kRuns, [&] {
     const auto start = std::chrono::steady_clock::now();
     context.pool().ParallelFor(static_cast<int64_t>(tasks.size()), [&](int64_t i, int worker) {
       const Task& task = tasks[static_cast<size_t>(i)];
@@ -123,7 +108,7 @@ double TimeManyRows(const Linear& linear, ExecutionContext& context) {
   const int64_t count = std::clamp<int64_t>(static_cast<int64_t>(kEnoughMultiplyAdds / per_task),
                                             std::min<int64_t>(2, tasks), tasks);
   std::vector<double> times(static_cast<size_t>(workers));
-  const double seconds = FindLeast([&] {
+  const double seconds = FindLeast(kRuns, [&] {
     context.pool().ParallelFor(workers, [&](int64_t i, int worker) {
       const double start = ThreadSeconds();
       const LinearBatch batch = rows[static_cast<size_t>(i)].batch();

@@ -23,9 +23,12 @@ namespace internal {
 PrefetchPolicy ChoosePrefetch(absl::Span<const PrefetchPolicy> candidates,
                               absl::FunctionRef<double(const PrefetchPolicy&)> measure) {
   std::vector<double> seconds(candidates.size(), std::numeric_limits<double>::infinity());
-  for (int round = 0; round < kPrefetchRounds; ++round) {
+  double spent = 0.0;
+  for (int round = 0; round < kPrefetchRounds && (round < 2 || spent < kPrefetchSeconds); ++round) {
     for (size_t i = 0; i < candidates.size(); ++i) {
-      seconds[i] = std::min(seconds[i], measure(candidates[i]));
+      const double measured = measure(candidates[i]);
+      seconds[i] = std::min(seconds[i], measured);
+      spent += measured;
     }
   }
   size_t best = 0;

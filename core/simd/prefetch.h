@@ -32,8 +32,10 @@ namespace internal {
 
 // The candidate with the shortest of several measurements. An earlier candidate stays unless
 // a later one is faster by more than noise, 3 %. `measure` returns seconds; it is called for
-// all candidates in turn, kPrefetchRounds times. `candidates` is not empty.
+// all candidates in turn, twice, and up to kPrefetchRounds times as long as all add up to less than
+// kPrefetchSeconds, so that a slow machine starts soon. `candidates` is not empty.
 inline constexpr int kPrefetchRounds = 6;
+inline constexpr double kPrefetchSeconds = 0.05;
 PrefetchPolicy ChoosePrefetch(absl::Span<const PrefetchPolicy> candidates,
                               absl::FunctionRef<double(const PrefetchPolicy&)> measure);
 

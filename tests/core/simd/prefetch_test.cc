@@ -13,15 +13,16 @@ namespace {
 const std::vector<PrefetchPolicy> kCandidates = {
     {PrefetchLevel::kFirst, 8192}, {PrefetchLevel::kNone, 8192}, {PrefetchLevel::kSecond, 16384}};
 
-// The choice where candidate i takes seconds[i][round].
-PrefetchPolicy Choose(const std::vector<std::vector<double>>& seconds) {
+// The choice where candidate i takes times[i][round], in so many seconds each.
+PrefetchPolicy Choose(const std::vector<std::vector<double>>& times, double seconds = 1e-6,
+                      int rounds = kPrefetchRounds) {
   std::vector<size_t> calls(kCandidates.size());
   const PrefetchPolicy chosen = ChoosePrefetch(kCandidates, [&](const PrefetchPolicy& policy) {
     const size_t i =
         std::find(kCandidates.begin(), kCandidates.end(), policy) - kCandidates.begin();
-    return seconds[i][calls[i]++ % seconds[i].size()];
+    return times[i][calls[i]++ % times[i].size()] * seconds;
   });
-  for (const size_t count : calls) EXPECT_EQ(count, size_t{kPrefetchRounds});
+  for (const size_t count : calls) EXPECT_EQ(count, static_cast<size_t>(rounds));
   return chosen;
 }
 
@@ -38,6 +39,11 @@ TEST(ChoosePrefetch, KeepsAnEarlierCandidateThatIsSlowerByNoMoreThanNoise) {
 
 TEST(ChoosePrefetch, ComparesTheShortestTimesSoThatInterruptionsDoNotCount) {
   EXPECT_EQ(Choose({{9, 9, 1}, {2, 2, 2}, {9, 3, 9}}), kCandidates[0]);
+}
+
+TEST(ChoosePrefetch, MeasuresLessOnASlowMachine) {
+  EXPECT_EQ(Choose({{3}, {1}, {2}}, 0.4 * kPrefetchSeconds / 6, 3), kCandidates[1]);
+  EXPECT_EQ(Choose({{3, 9}, {9, 1}, {2, 9}}, kPrefetchSeconds, 2), kCandidates[1]);
 }
 
 TEST(PrefetchPolicy, PrintsLevelAndDistance) {

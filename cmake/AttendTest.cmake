@@ -5,16 +5,15 @@ include(GoogleTest)
 # Every program that a unit test runs, for the image's build: `ctest -L '^unit$'` needs no other.
 add_custom_target(unit_tests)
 
-# Optimising a test costs more time than the faster test gains, all the more under sanitizers. What
-# it tests is optimised as elsewhere. A debug build optimises nothing. UBSan looks at what is tested,
-# not at tests: in their sources it doubles the time of the compiler and of what they compute to
-# compare with.
-add_library(attend_test_flags INTERFACE)
+# Optimising a test costs more time than the faster test gains, all the more under sanitizers, unless
+# it computes much to compare with. What it tests is optimised as elsewhere. A debug build optimises
+# nothing. UBSan looks at what is tested, not at tests: in their sources it doubles the time of the
+# compiler and of what they compute.
+set(ATTEND_TEST_OPTIMISATION -Og)
 if(ATTEND_SANITIZE)
-  target_compile_options(attend_test_flags INTERFACE -O0)
-else()
-  target_compile_options(attend_test_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:-Og>)
+  set(ATTEND_TEST_OPTIMISATION -O0)
 endif()
+add_library(attend_test_flags INTERFACE)
 if(ATTEND_SANITIZE MATCHES "undefined")
   target_compile_options(attend_test_flags INTERFACE -fno-sanitize=undefined)
 endif()
@@ -29,6 +28,7 @@ function(attend_test name)
   endif()
   target_link_libraries(${name} PRIVATE attend_flags attend_test_flags ${ARG_DEPS}
     GTest::gmock GTest::gtest_main)
+  target_compile_options(${name} PRIVATE $<$<NOT:$<CONFIG:Debug>>:${ATTEND_TEST_OPTIMISATION}>)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name})
   if(NOT ARG_LABELS)

@@ -13,6 +13,14 @@ set(ATTEND_TEST_OPTIMISATION -Og)
 if(ATTEND_SANITIZE)
   set(ATTEND_TEST_OPTIMISATION -O0)
 endif()
+
+# attend_optimise_tests(): those of this folder and below compute much to compare with.
+macro(attend_optimise_tests)
+  if(ATTEND_SANITIZE)
+    set(ATTEND_TEST_OPTIMISATION -O1)
+  endif()
+endmacro()
+
 add_library(attend_test_flags INTERFACE)
 if(ATTEND_SANITIZE MATCHES "undefined")
   target_compile_options(attend_test_flags INTERFACE -fno-sanitize=undefined)

@@ -16,7 +16,7 @@
 namespace attend {
 namespace {
 
-constexpr int64_t kHeads = 16;  // 8 tiles per head: four share a pass
+constexpr int64_t kHeads = 8;  // 8 tiles per head: four share a pass
 
 class TilesTogether : public ::testing::TestWithParam<DataType> {
  protected:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-# cmake -DBUILD=... -DWORK=... -DSOURCE=... -DFLAGS=... -P consumer.cmake: installs
+# cmake -DBUILD=... -DWORK=... -DSOURCE=... -P consumer.cmake: installs
 # the client into an empty tree and builds and runs a project that finds it there.
 function(run)
   execute_process(COMMAND ${ARGV} RESULT_VARIABLE result OUTPUT_VARIABLE out ERROR_VARIABLE out)
@@ -13,7 +13,7 @@ file(REMOVE_RECURSE ${WORK})
 run(${CMAKE_COMMAND} --install ${BUILD} --component client --prefix ${WORK}/prefix)
 run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build -G Ninja
   -DCMAKE_PREFIX_PATH=${WORK}/prefix -DCMAKE_CXX_COMPILER=${COMPILER}
-  -DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER} -DCMAKE_CXX_FLAGS=${FLAGS})
+  -DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER})
 run(${CMAKE_COMMAND} --build ${WORK}/build)
 run(${WORK}/build/consumer)
 run(${WORK}/build/mock_test)
@@ -27,6 +27,5 @@ execute_process(
     ${PKG_CONFIG} --cflags --libs attend
   OUTPUT_VARIABLE options OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 separate_arguments(options UNIX_COMMAND "${options}")
-separate_arguments(flags UNIX_COMMAND "${FLAGS}")
-run(${COMPILER} -std=c++20 ${flags} ${SOURCE}/main.cc -o ${WORK}/without_cmake ${options})
+run(${COMPILER} -std=c++20 ${SOURCE}/main.cc -o ${WORK}/without_cmake ${options})
 run(${WORK}/without_cmake)

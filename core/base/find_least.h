@@ -13,13 +13,18 @@ struct MeasuredRuns {
   int min_runs;
   int max_runs;
   double seconds;
+
+  // Whether another run follows `runs` of them that took `spent` seconds.
+  bool Continue(int runs, double spent) const {
+    return runs < min_runs || (runs < max_runs && spent < seconds);
+  }
 };
 
 // Returns the least of what `measure()` returns, in seconds: interruptions only lengthen a run.
 template <class Measure>
 double FindLeast(const MeasuredRuns& runs, const Measure& measure) {
   double least = std::numeric_limits<double>::infinity(), spent = 0.0;
-  for (int run = 0; run < runs.min_runs || (run < runs.max_runs && spent < runs.seconds); ++run) {
+  for (int run = 0; runs.Continue(run, spent); ++run) {
     const double seconds = measure();
     spent += seconds;
     least = std::min(least, seconds);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/find_least.h"
 
 namespace attend {
 
@@ -23,8 +24,9 @@ namespace internal {
 PrefetchPolicy ChoosePrefetch(absl::Span<const PrefetchPolicy> candidates,
                               absl::FunctionRef<double(const PrefetchPolicy&)> measure) {
   std::vector<double> seconds(candidates.size(), std::numeric_limits<double>::infinity());
+  constexpr MeasuredRuns kRounds = {2, kPrefetchRounds, kPrefetchSeconds};
   double spent = 0.0;
-  for (int round = 0; round < kPrefetchRounds && (round < 2 || spent < kPrefetchSeconds); ++round) {
+  for (int round = 0; kRounds.Continue(round, spent); ++round) {
     for (size_t i = 0; i < candidates.size(); ++i) {
       const double measured = measure(candidates[i]);
       seconds[i] = std::min(seconds[i], measured);

@@ -146,13 +146,13 @@ bool Connections::IsIdle() const {
 void Connections::BoundMemory() {
   MutexLock lock(mutex_);
   const bool lacks_memory = LacksMemory();
-  const std::vector<Upload> uploads = FindUploads(lacks_memory);
+  std::vector<Upload> uploads = FindUploads(lacks_memory);
   int64_t total = 0;
   for (const Upload& upload : uploads) total += upload.bytes;
   const int64_t limit =
       lacks_memory ? std::min(limits_.upload_bytes, total - 1) : limits_.upload_bytes;
   if (uploads.empty() || total <= limit) return;
-  for (const Upload& upload : ChooseUploadsToEnd(uploads, limit)) {
+  for (const Upload& upload : ChooseUploadsToEnd(std::move(uploads), limit)) {
     const Connection& sender = connections_.at(upload.connection);
     ++stats_.ended_uploads;
     sender.meter->Close();

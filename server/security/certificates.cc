@@ -12,14 +12,7 @@
 #include "server/telemetry/log.h"
 
 namespace attend {
-namespace {
-
-// Whether two results of reading are of the same contents, or failed in the same way.
-bool IsSame(const absl::StatusOr<TlsFiles>& a, const absl::StatusOr<TlsFiles>& b) {
-  return a.ok() && b.ok() ? *a == *b : a.status() == b.status();
-}
-
-}  // namespace
+namespace {}  // namespace
 
 absl::StatusOr<std::unique_ptr<Certificates>> Certificates::Read(const TlsConfig& config,
                                                                  absl::Time now) {
@@ -40,7 +33,7 @@ void Certificates::Watch(absl::Duration interval) {
 void Certificates::Poll(absl::Time now) {
   absl::StatusOr<TlsFiles> found = ReadTlsFiles(config_);
   if (found.ok() && *found == *files()) {
-    refused_.reset();
+    refused_.Reset();
     WarnOfExpiry(now);
     return;
   }
@@ -61,7 +54,7 @@ void Certificates::TakeIntoService(TlsFiles files, const TlsFacts& facts) {
       {{"not_after", FormatUtc(facts.not_after)},
        {"chain", absl::StrCat(facts.chain_certificates)},
        {"client_authorities", absl::StrCat(facts.client_authorities)}});
-  refused_.reset();
+  refused_.Reset();
   expiry_told_ = false;
   MutexLock lock(mutex_);
   files_ = std::make_shared<const TlsFiles>(std::move(files));
@@ -69,13 +62,7 @@ void Certificates::TakeIntoService(TlsFiles files, const TlsFacts& facts) {
 }
 
 void Certificates::Refuse(absl::StatusOr<TlsFiles> files, const absl::Status& why) {
-  if (!refused_ || !IsSame(*refused_, files)) {
-    refused_ = std::move(files);
-    refusal_told_ = false;
-    return;
-  }
-  if (refusal_told_) return;
-  refusal_told_ = true;
+  if (!refused_.See(std::move(files))) return;
   Log(LogLevel::kWarning, "new certificates refused, the old ones stay in service",
       {{"cause", std::string(why.message())}});
   MutexLock lock(mutex_);

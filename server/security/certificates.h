@@ -3,7 +3,6 @@
 #define ATTEND_SERVER_SECURITY_CERTIFICATES_H_
 
 #include <memory>
-#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -11,6 +10,7 @@
 #include "core/base/mutex.h"
 #include "server/config/server_config.h"
 #include "server/security/poller.h"
+#include "server/security/seen_twice.h"
 #include "server/security/tls_files.h"
 #include "server/telemetry/tls_stats.h"
 
@@ -49,8 +49,7 @@ class Certificates {
   const TlsConfig config_;
 
   // Of Poll alone.
-  std::optional<absl::StatusOr<TlsFiles>> refused_;  // the last call's files, if they do not serve
-  bool refusal_told_ = false;
+  SeenTwice<absl::StatusOr<TlsFiles>> refused_;  // files that do not serve
   bool expiry_told_ = false;
 
   mutable Mutex mutex_;

@@ -64,7 +64,7 @@ void Identities::Watch(absl::Duration interval) {
 void Identities::Poll() {
   absl::StatusOr<std::string> text = ReadText(path_);
   if (text.ok() && *text == text_) {
-    refused_ = absl::OkStatus();
+    refused_.Reset();
     return;
   }
   const absl::StatusOr<std::vector<IdentitySpec>> specs =
@@ -75,15 +75,9 @@ void Identities::Poll() {
     ++reloads_ok_;
     return;
   }
-  // A file that is being written is wrong for a moment: the next call tells.
-  if (refused_ != specs.status()) {
-    refused_ = specs.status();
-    refusal_counted_ = false;
-    return;
-  }
-  if (std::exchange(refusal_counted_, true)) return;
+  if (!refused_.See(specs.status())) return;
   Log(LogLevel::kWarning, "new tokens refused, the old ones stay in service",
-      {{"cause", std::string(refused_.message())}});
+      {{"cause", std::string(specs.status().message())}});
   MutexLock lock(mutex_);
   ++reloads_refused_;
 }
@@ -108,7 +102,7 @@ void Identities::TakeIntoService(std::string text, const std::vector<IdentitySpe
       {{"identities", absl::StrCat(next->identities.size())},
        {"tokens", absl::StrCat(next->tokens.size())}});
   text_ = std::move(text);
-  refused_ = absl::OkStatus();
+  refused_.Reset();
   MutexLock lock(mutex_);
   table_ = std::move(next);
 }

@@ -16,6 +16,7 @@
 #include "core/base/mutex.h"
 #include "server/security/identity.h"
 #include "server/security/poller.h"
+#include "server/security/seen_twice.h"
 #include "server/security/token_file.h"
 #include "server/telemetry/identity_stats.h"
 
@@ -58,9 +59,8 @@ class Identities {
   const std::string path_;
 
   // Of Poll alone.
-  std::string text_;              // in service
-  absl::Status refused_;          // why the last call's text is not
-  bool refusal_counted_ = false;  // that refusal
+  std::string text_;                 // in service
+  SeenTwice<absl::Status> refused_;  // why texts are not
 
   mutable Mutex mutex_;
   std::shared_ptr<const Table> table_ ABSL_GUARDED_BY(mutex_);

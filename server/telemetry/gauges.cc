@@ -32,17 +32,27 @@ double PeakFlops(int workers) {
 
 using Counts = std::vector<std::pair<std::string, double>>;
 
-// Counters that one label tells apart.
-prometheus::MetricFamily CountersBy(const char* label, const char* name, const char* help,
-                                    const Counts& counts) {
-  prometheus::MetricFamily family = {name, help, prometheus::MetricType::Counter, {}};
+// Counters or gauges that one label tells apart.
+prometheus::MetricFamily FamilyBy(prometheus::MetricType type, const char* label, const char* name,
+                                  const char* help, const Counts& counts) {
+  prometheus::MetricFamily family = {name, help, type, {}};
   for (const auto& [value, count] : counts) {
     prometheus::ClientMetric metric;
     metric.label.push_back({label, value});
-    metric.counter.value = count;
+    (type == prometheus::MetricType::Gauge ? metric.gauge.value : metric.counter.value) = count;
     family.metric.push_back(std::move(metric));
   }
   return family;
+}
+
+prometheus::MetricFamily CountersBy(const char* label, const char* name, const char* help,
+                                    const Counts& counts) {
+  return FamilyBy(prometheus::MetricType::Counter, label, name, help, counts);
+}
+
+prometheus::MetricFamily GaugesBy(const char* label, const char* name, const char* help,
+                                  const Counts& values) {
+  return FamilyBy(prometheus::MetricType::Gauge, label, name, help, values);
 }
 
 template <size_t n>
@@ -67,31 +77,24 @@ std::vector<prometheus::MetricFamily> TlsFamilies(const std::optional<TlsStats>&
 }
 
 Families IdentityFamilies(const IdentityStats& stats) {
-  Counts computed, refused;
-  Families families = {
-      GaugeFamily("attend_identity_requests", "Requests in flight, by identity.", 0),
-      GaugeFamily("attend_identity_bytes", "Bytes charged to them, by identity.", 0)};
-  for (prometheus::MetricFamily& family : families) family.metric.clear();
+  Counts requests, bytes, computed, refused;
   for (const auto& [name, use] : stats.identities) {
-    prometheus::ClientMetric metric;
-    metric.label.push_back({"identity", name});
-    metric.gauge.value = static_cast<double>(use.requests);
-    families[0].metric.push_back(metric);
-    metric.gauge.value = static_cast<double>(use.bytes);
-    families[1].metric.push_back(std::move(metric));
+    requests.emplace_back(name, use.requests);
+    bytes.emplace_back(name, use.bytes);
     computed.emplace_back(name, use.computed_seconds);
     refused.emplace_back(name, use.refused);
   }
-  families.push_back(CountersBy("identity", "attend_identity_computed_seconds_total",
-                                "Predicted computing time of accepted requests, by identity.",
-                                computed));
-  families.push_back(CountersBy("identity", "attend_identity_refusals_total",
-                                "Requests refused for a limit of their identity, by identity.",
-                                refused));
-  families.push_back(CountersBy("result", "attend_token_reloads_total",
-                                "Changed files of tokens that were taken into service or refused.",
-                                {{"ok", stats.reloads_ok}, {"refused", stats.reloads_refused}}));
-  return families;
+  return {
+      GaugesBy("identity", "attend_identity_requests", "Requests in flight, by identity.",
+               requests),
+      GaugesBy("identity", "attend_identity_bytes", "Bytes charged to them, by identity.", bytes),
+      CountersBy("identity", "attend_identity_computed_seconds_total",
+                 "Predicted computing time of accepted requests, by identity.", computed),
+      CountersBy("identity", "attend_identity_refusals_total",
+                 "Requests refused for a limit of their identity, by identity.", refused),
+      CountersBy("result", "attend_token_reloads_total",
+                 "Changed files of tokens that were taken into service or refused.",
+                 {{"ok", stats.reloads_ok}, {"refused", stats.reloads_refused}})};
 }
 
 void Append(Families from, Families& to) {

@@ -16,7 +16,8 @@ namespace attend {
 namespace internal {
 namespace {
 
-// More where all cores must be free at the same time.
+// A measurement that needs all cores free at the same time is repeated more often than one of a
+// single core.
 constexpr MeasuredRuns kRuns = {2, 7, 0.005}, kSharedRuns = {2, 25, 0.05};
 
 // Features of narrow and of wide heads. Between them, time grows with the number of features.

@@ -42,7 +42,7 @@ class Quota {
 
   // Whether a request could begin now. OK promises nothing.
   absl::Status CheckRoom();
-  // The same for one who waits instead of being refused.
+  // Whether CheckRoom is OK. Counts no refusal, for a caller that waits instead of being refused.
   bool HasRoom();
 
   // A request begins and holds so many bytes, or is refused and leaves everything as it was.

@@ -112,7 +112,8 @@ class Engine {
   // those of MemoryBudget::CheckRoom and, unless `quota` is nullptr, of Quota::CheckRoom. OK
   // promises nothing. Blocks at most for a mutex.
   absl::Status Admit(CallerId caller, Quota* quota = nullptr) const;
-  // The same for a caller who waits instead of being refused, so that the quota counts no refusal.
+  // Whether Admit would take the request now. For a caller that waits instead of being refused, so
+  // that the quota counts no refusal.
   bool HasRoom(CallerId caller, Quota* quota = nullptr) const;
 
   // Whether there was more short work than could be computed when Admit was last called. Does not

@@ -8,8 +8,8 @@
 
 namespace attend {
 
-// Tells which of the states that are looked at again and again lasts. A file that is being written
-// is wrong for a moment; one that stays so is told once.
+// Tells when a state that is looked at again and again has lasted. A file that is being written is
+// wrong for a moment only, and a file that stays wrong is worth one line of the log, not many.
 template <class State>
 class SeenTwice {
  public:

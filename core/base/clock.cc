@@ -17,8 +17,8 @@ class SteadyClock final : public Clock {
 }  // namespace
 
 const Clock& Clock::Steady() {
-  static const SteadyClock clock;
-  return clock;
+  static const auto* const clock = new SteadyClock;
+  return *clock;
 }
 
 }  // namespace attend

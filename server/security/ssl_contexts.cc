@@ -22,8 +22,8 @@ namespace {
 std::atomic<bool> without_tls12{false};
 
 void LogRefusal(int error) {
-  static LogLimit limit(/*per_second=*/5, Clock::Steady());
-  const std::optional<int64_t> left_out = limit.Admit();
+  static auto* const limit = new LogLimit(/*per_second=*/5, Clock::Steady());  // as in grpc_log.cc
+  const std::optional<int64_t> left_out = limit->Admit();
   if (!left_out) return;
   Log(LogLevel::kWarning, "certificate of a caller refused",
       {{"cause", X509_verify_cert_error_string(error)},

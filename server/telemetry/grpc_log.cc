@@ -15,9 +15,10 @@ namespace {
 
 std::array<std::atomic<int64_t>, kGrpcRefusalNames.size()> refusals{};
 
+// Never destroyed, as in log.cc.
 LogLimit& Limit() {
-  static LogLimit limit(/*per_second=*/5, Clock::Steady());
-  return limit;
+  static auto* const limit = new LogLimit(/*per_second=*/5, Clock::Steady());
+  return *limit;
 }
 
 // The innermost cause out of "UNKNOWN:Ssl handshake failed: ...:SSL routines::CAUSE {file:...}".

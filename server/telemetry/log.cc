@@ -25,9 +25,10 @@ std::shared_ptr<spdlog::logger> MakeLogger(LogFormat format) {
   return logger;
 }
 
+// Never destroyed: gRPC has threads that log after main has returned.
 std::shared_ptr<spdlog::logger>& Logger() {
-  static std::shared_ptr<spdlog::logger> logger = MakeLogger(LogFormat::kText);
-  return logger;
+  static auto* const logger = new std::shared_ptr<spdlog::logger>(MakeLogger(LogFormat::kText));
+  return *logger;
 }
 
 spdlog::level::level_enum ToSpdlog(LogLevel level) {

@@ -21,7 +21,7 @@ void SetUpLog(LogFormat format, LogLevel level);
 // A line with a fixed message and fields, as text
 //   2024-05-01T12:00:00.000Z info listening address="0.0.0.0:50051"
 // or as one JSON object with the keys time, level, message and the fields'.
-// Thread-safe. Never holds a caller's data.
+// Thread-safe, until the last thread ends. Never holds a caller's data.
 using LogField = std::pair<absl::string_view, std::string>;
 void Log(LogLevel level, absl::string_view message, std::initializer_list<LogField> fields = {});
 void Log(LogLevel level, absl::string_view message, absl::Span<const LogField> fields);

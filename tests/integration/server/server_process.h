@@ -24,7 +24,8 @@ class Process {
   pid_t pid() const { return pid_; }
   void Signal(int signal) const;
 
-  // Blocks until the program ends. Returns its exit code, or 128 + the signal that ended it.
+  // Blocks until the program ends. Returns its exit code, or 128 + the signal that ended it. A
+  // program that does not end within two minutes is killed, and what it wrote is printed.
   int Wait();
 
   // Standard output and error so far.

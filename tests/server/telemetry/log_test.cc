@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/telemetry/log.h"
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "gtest/gtest.h"
@@ -20,6 +21,18 @@ TEST(LogTest, WritesJsonThatReadsBackWhateverItHolds) {
   EXPECT_EQ(json["message"], odd);
   EXPECT_EQ(json["key"], odd);
   EXPECT_EQ(line.find('\n'), std::string::npos) << "one line an event";
+}
+
+// As gRPC's threads do when a server ends.
+TEST(LogDeathTest, LinesMayComeAfterMainHasReturned) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // a new process, which has no log yet
+  EXPECT_EXIT(
+      {
+        std::atexit([] { Log(LogLevel::kInfo, "late"); });  // runs after what comes next is gone
+        SetUpLog(LogFormat::kText, LogLevel::kInfo);
+        std::exit(0);
+      },
+      testing::ExitedWithCode(0), " info late");
 }
 
 }  // namespace

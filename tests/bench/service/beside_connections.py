@@ -8,34 +8,38 @@ import sys
 import processes
 from bench import Group, Target
 
-ROWS, RATE = 4, 1000
-ALONE, BESIDE = "alone", f"beside {RATE:,} connections a second"
+ROWS, SILENT_PEERS, RATE = 4, 2000, 1000
+ALONE = "alone"
+SILENT = f"beside {SILENT_PEERS:,} silent connections"
+BESIDE = f"beside {RATE:,} connections a second"
 CONNECTOR = pathlib.Path(__file__).resolve().parent / "connector.py"
 
 
-class Connections:
-    """A program that opens and closes connections, for the length of a `with`."""
+class Peers:
+    """A program that connects, for the length of a `with`: see connector.py."""
 
-    def __init__(self, bench, target):
+    def __init__(self, bench, target, *arguments):
         # Nicer, so that what is measured is the server and not the callers' core.
-        self.command = processes.pinned(bench.caller_cores,
-                                        [sys.executable, CONNECTOR, target, RATE], nice=10)
-        self.per_second = None
+        self.child = subprocess.Popen(
+            processes.pinned(bench.caller_cores, [sys.executable, CONNECTOR, target, *arguments],
+                             nice=10),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if "hold" in arguments:
+            self.child.stdout.readline()
+        self.count = self.seconds = None
 
     def __enter__(self):
-        self.child = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                      text=True)
         return self
 
     def __exit__(self, *error):
         output, _ = self.child.communicate("\n")
-        count, seconds = map(float, output.split())
-        self.per_second = count / seconds
+        self.count, self.seconds = map(float, output.split())
 
 
 def run(bench, names):
     seconds = bench.seconds(15, 4)
-    with bench.server("--max-connections=4096") as server:
+    # Silent connections would end after ten seconds.
+    with bench.server("--max-connections=4096", "--handshake-timeout=1h") as server:
 
         def measure():
             caller = bench.layer_caller(server, ROWS, concurrency=1, seconds=seconds)
@@ -43,20 +47,31 @@ def run(bench, names):
             found = bench.summary(caller.records, seconds)
             return {key: found[key] for key in ("p50 ms", "p99 ms")}, found["codes"]
 
+        def measure_beside(*arguments):
+            with Peers(bench, server.target, *arguments) as peers:
+                beside, codes = measure()
+            beside["p99 to alone"] = beside["p99 ms"] / alone["p99 ms"]
+            return beside, codes, peers
+
         alone, codes = measure()
         if ALONE in names:
             yield ALONE, alone, codes
+        if SILENT in names:
+            beside, codes, peers = measure_beside("hold", SILENT_PEERS)
+            beside["connections"] = peers.count
+            yield SILENT, beside, codes
         if BESIDE in names:
-            with Connections(bench, server.target) as connections:
-                beside, codes = measure()
-            beside["p99 to alone"] = beside["p99 ms"] / alone["p99 ms"]
-            beside["connections/s"] = connections.per_second
+            beside, codes, peers = measure_beside("rate", RATE)
+            beside["connections/s"] = peers.count / peers.seconds
             yield BESIDE, beside, codes
 
+
+ALMOST_AS_ALONE = (Target("p99 to alone", 1.10),)
 
 GROUPS = [
     Group("beside connections", f"A call of {ROWS} tokens, one after another, beside peers that "
           "connect, each from one of a thousand addresses, and never call; server on one core, "
-          "callers and peers on another",
-          {ALONE: (), BESIDE: (Target("p99 to alone", 1.10),)}, run),
+          "callers and peers on another. Of the silent connections half send nothing and half the "
+          "beginning of a handshake that they never end",
+          {ALONE: (), SILENT: ALMOST_AS_ALONE, BESIDE: ALMOST_AS_ALONE}, run),
 ]

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -34,6 +35,15 @@ class SilentSockets {
 
  private:
   std::vector<int> fds_;
+};
+
+// A server that starts under limits on open files: `limits` are arguments of ulimit.
+class LimitedServer : public ServerProcess {
+ public:
+  LimitedServer(const std::string& limits, std::vector<std::string> flags)
+      : ServerProcess("/bin/sh",
+                      {"-c", "ulimit " + limits + R"( && exec "$0" "$@")", ATTEND_SERVER},
+                      std::move(flags)) {}
 };
 
 void ExpectAnswer(const std::string& target) {
@@ -82,6 +92,26 @@ TEST(ConnectionsTest, AcceptsAgainAfterItHadNoFileDescriptorLeft) {
   }
   ASSERT_EQ(prlimit(server.process().pid(), RLIMIT_NOFILE, &before, nullptr), 0);
   ExpectAnswer(server.tcp());
+}
+
+TEST(ConnectionsTest, RaisesTheLimitOnOpenFilesForAllConnectionsItMayHave) {
+  LimitedServer server("-Sn 64", {"--max-connections=50", "--max-caller-connections=50"});
+  // Two for each connection, 512 for the metrics port, 100 for files.
+  EXPECT_EQ(Sum(server.Metrics(), "process_max_fds"), 2 * 50 + 512 + 100);
+}
+
+TEST(ConnectionsTest, TakesFewerConnectionsWhereTheLimitOnOpenFilesIsLow) {
+  LimitedServer server("-n 300", {"--max-connections=1000", "--max-caller-connections=1000"});
+  EXPECT_THAT(
+      server.process().Output(),
+      testing::HasSubstr("the limit on open files lowers --max-connections connections=\"100\""));
+  const SilentSockets silent(server.tcp(), 120);
+  const auto refused = [&](const std::string& limit) {
+    return Sum(server.Metrics(), "attend_connections_refused_total", {limit});
+  };
+  EXPECT_TRUE(Eventually([&] { return refused("\"connections\"") == 20; }));
+  EXPECT_EQ(Sum(server.Metrics(), "attend_connections"), 100);
+  EXPECT_EQ(refused("open_files"), 0);
 }
 
 TEST(ConnectionsTest, RefusesTheCallsOfACallerThatHasTooManyOpen) {

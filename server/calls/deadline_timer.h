@@ -23,7 +23,8 @@ class Expirable {
  public:
   virtual ~Expirable() = default;
 
-  // Called at most once, on the timer's thread, without its lock. Must not block.
+  // Called once for each Add at most, on the timer's thread, without its lock. Must not block, and
+  // may call Add.
   virtual void OnDeadline() = 0;
 };
 

@@ -45,7 +45,7 @@ class GrpcFront {
   const std::vector<std::string>& addresses() const { return addresses_; }
 
   // Connections::Close, stats and CanAccept.
-  void CloseConnection(absl::string_view peer) { connections_->Close(peer); }
+  void EndIfStalled(absl::string_view peer) { connections_->EndIfStalled(peer); }
   ConnectionStats connection_stats() const { return connections_->stats(); }
   absl::Status CanAccept() const { return connections_->CanAccept(); }
 

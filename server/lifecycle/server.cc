@@ -28,6 +28,7 @@
 #include "server/lifecycle/port_file.h"
 #include "server/lifecycle/server_info.h"
 #include "server/lifecycle/status_info.h"
+#include "server/net/connections.h"
 #include "server/security/certificates.h"
 #include "server/security/ssl_contexts.h"
 #include "server/services/attention_service.h"
@@ -53,14 +54,14 @@ constexpr absl::Duration kWarmUpLimit = absl::Seconds(1);
 // Everything between the engine and gRPC.
 struct Services {
   Services(const ServerConfig& config, const LayerRegistry& registry, Engine& engine,
-           Metrics& metrics, std::function<void(absl::string_view peer)> close_connection)
+           Metrics& metrics, std::function<void(absl::string_view peer)> end_if_stalled)
       : attention(engine, metrics, calls, timer,
                   {config.transport.max_request_bytes,
                    config.lifecycle.max_deadline,
                    {static_cast<size_t>(engine.shape_limits().max_sequences),
                     static_cast<size_t>(engine.max_heads())},
                    static_cast<size_t>(config.transport.max_concurrent_streams)},
-                  std::move(close_connection)) {
+                  std::move(end_if_stalled)) {
     attention.AddTo(routes);
     AddLayerService(registry, metrics, routes);
     AddServerService(MakeServerInfo(config, engine, absl::Now()), metrics, routes);
@@ -127,9 +128,10 @@ class ServerImpl final : public Server {
     reloader_ = std::make_unique<LayerReloader>(
         config_.layers, registry_, metrics_,
         [this](const Layer& layer) { return engine_->WarmUpLayer(layer, kWarmUpLimit); });
-    services_ = std::make_unique<Services>(
-        config_, registry_, *engine_, metrics_,
-        [this](absl::string_view peer) { grpc_->CloseConnection(peer); });
+    services_ =
+        std::make_unique<Services>(config_, registry_, *engine_, metrics_,
+                                   [this](absl::string_view peer) { grpc_->EndIfStalled(peer); });
+    static_assert(kReturnTime >= Connections::kStallTime);
     services_->health.SetServing(true);
     ATTEND_ASSIGN_OR_RETURN(grpc_, GrpcFront::Listen(
                                        config_, certificates_.get(), identities_.get(),

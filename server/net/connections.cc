@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <malloc.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -43,6 +45,9 @@ constexpr int64_t kSuspectBytes = 16 << 10;
 // How long the memory of a connection that was ended may take to be free.
 constexpr std::chrono::seconds kFreeing{2};
 
+// Bytes that had not left so long ago tell nothing of those that have not left now.
+constexpr absl::Duration kForgetStall = absl::Seconds(1);
+
 // How the end of a connection is waited for: so many times so long.
 constexpr int kEndPolls = 100;
 constexpr int kEndPollMs = 1;
@@ -57,6 +62,14 @@ bool Add(int epoll, int fd, uint32_t events) {
 bool HasUnsent(int fd) {
   int bytes = 0;
   return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
+}
+
+// Bytes that the peer's system has taken in since the connection was opened.
+int64_t TakenBytes(int fd) {
+  tcp_info info = {};
+  socklen_t size = sizeof(info);
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return 0;
+  return static_cast<int64_t>(info.tcpi_bytes_acked);
 }
 
 // Drops what has come and was not read. gRPC would still read it after a shutdown.
@@ -83,6 +96,7 @@ Connections::Connections(std::vector<Listener> listeners, const ConnectionLimits
       limits_(limits),
       serve_(std::move(serve)),
       held_(std::move(held)),
+      clock_(clock),
       refusals_(clock) {}
 
 Connections::~Connections() {
@@ -170,16 +184,24 @@ void Connections::BoundMemory() {
 
 std::vector<Upload> Connections::FindUploads(bool lacks_memory) {
   std::vector<Upload> uploads;
+  const auto add = [&uploads](int duplicate, const Connection& connection, int64_t bytes) {
+    if (bytes > 0) uploads.push_back({duplicate, connection.caller, bytes});
+  };
+  if (!lacks_memory) {
+    for (const int duplicate : calling_) {
+      const Connection& connection = connections_.at(duplicate);
+      add(duplicate, connection, connection.meter->UnfinishedBytes());
+    }
+    return uploads;
+  }
+  compared_ = true;
   for (auto& [duplicate, connection] : connections_) {
     if (connection.meter == nullptr) continue;
-    int64_t bytes = connection.meter->UnfinishedBytes();
-    if (lacks_memory) {
-      const int64_t unexplained = connection.meter->UnexplainedBytes();
-      const int64_t grown = unexplained - connection.unexplained.value_or(unexplained);
-      if (grown >= kSuspectBytes) bytes = std::max(bytes, grown);
-      connection.unexplained = unexplained;
-    }
-    if (bytes > 0) uploads.push_back({duplicate, connection.caller, bytes});
+    const int64_t unexplained = connection.meter->UnexplainedBytes();
+    const int64_t grown = unexplained - connection.unexplained.value_or(unexplained);
+    connection.unexplained = unexplained;
+    const int64_t unfinished = connection.meter->UnfinishedBytes();
+    add(duplicate, connection, grown < kSuspectBytes ? unfinished : std::max(unfinished, grown));
   }
   return uploads;
 }
@@ -187,7 +209,9 @@ std::vector<Upload> Connections::FindUploads(bool lacks_memory) {
 bool Connections::LacksMemory() {
   int64_t held = held_();
   if (held <= limits_.memory_bytes) {
-    for (auto& [duplicate, connection] : connections_) connection.unexplained.reset();
+    if (std::exchange(compared_, false)) {
+      for (auto& [duplicate, connection] : connections_) connection.unexplained.reset();
+    }
     return false;
   }
   // It takes a while until the memory of a connection that was ended is free.
@@ -295,6 +319,7 @@ void Connections::Forget(int duplicate) {
   const auto peer = peers_.find(found->second.peer);
   if (peer != peers_.end() && peer->second == duplicate) peers_.erase(peer);
   connections_.erase(found);
+  calling_.erase(duplicate);
   --stats_.open;
   // Closing alone would not do: epoll keeps watching as long as the other descriptor is open, and
   // would name the number again when it belongs to another connection.
@@ -302,18 +327,34 @@ void Connections::Forget(int duplicate) {
   close(duplicate);
 }
 
-void Connections::Close(absl::string_view peer) {
+void Connections::EndIfStalled(absl::string_view peer) {
   const std::string name = UnescapedPeer(peer);
   MutexLock lock(mutex_);
   const auto found = peers_.find(name);
-  if (found != peers_.end()) shutdown(found->second, SHUT_RDWR);
+  if (found == peers_.end()) return;
+  const int duplicate = found->second;
+  Connection& connection = connections_.at(duplicate);
+  if (!HasUnsent(duplicate)) {
+    connection.unsent_at = absl::InfinitePast();
+    return;
+  }
+  const absl::Time now = clock_.Now();
+  const absl::Duration passed = now - connection.unsent_at;
+  if (passed < kStallTime) return;  // several answers may be late
+  const int64_t taken = TakenBytes(duplicate);
+  const bool comparable = passed < kForgetStall;
+  if (comparable && taken - connection.taken < kLeastTaken) shutdown(duplicate, SHUT_RDWR);
+  connection.unsent_at = now;
+  connection.taken = taken;
 }
 
 std::shared_ptr<UploadMeter> Connections::FindMeter(absl::string_view peer) {
   const std::string name = UnescapedPeer(peer);
   MutexLock lock(mutex_);
   const auto found = peers_.find(name);
-  return found == peers_.end() ? nullptr : connections_.at(found->second).meter;
+  if (found == peers_.end()) return nullptr;
+  calling_.insert(found->second);
+  return connections_.at(found->second).meter;
 }
 
 void Connections::End() {

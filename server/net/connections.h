@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "core/base/clock.h"
@@ -64,7 +65,7 @@ class Connections {
   // Returns the bytes of memory that the process holds. Called on the thread that accepts.
   using Held = std::function<int64_t()>;
 
-  // `clock` outlives this; it bounds what is logged.
+  // `clock` outlives this. It bounds what is logged, and tells whether a peer stalls.
   Connections(
       std::vector<Listener> listeners, const ConnectionLimits& limits, Serve serve,
       Held held = [] { return int64_t{0}; }, const Clock& clock = Clock::Steady());
@@ -77,10 +78,15 @@ class Connections {
   // Accepts from here on. RESOURCE_EXHAUSTED if the system has no descriptor for it.
   absl::Status Start();
 
-  // Ends the connection with the peer, named as gRPC does ("ipv4:1.2.3.4:567"), in both directions.
-  // What was not sent yet is lost. Does nothing for a peer without a connection, and for peers on
-  // Unix sockets, which have no names.
-  void Close(absl::string_view peer);
+  // To be called every kStallTime while something for the peer, named as gRPC does
+  // ("ipv4:1.2.3.4:567"), should have left. Ends its connection in both directions, and what was
+  // not sent yet is lost, if the peer has taken in less than kLeastTaken of what was written to the
+  // socket since the call before. A socket from which all has left is not the peer's fault: whoever
+  // writes to it is late. Does nothing for a peer without a connection, and for peers on Unix
+  // sockets, which have no names.
+  void EndIfStalled(absl::string_view peer);
+  static constexpr absl::Duration kStallTime = absl::Milliseconds(100);
+  static constexpr int64_t kLeastTaken = 64 << 10;  // bytes
 
   // Returns the meter of the connection with a peer, named likewise; nullptr if there is none, or
   // on a Unix socket, of which the kernel does not count bytes.
@@ -104,6 +110,9 @@ class Connections {
     std::shared_ptr<UploadMeter> meter;  // nullptr on a Unix socket
     // What the meter could not explain at the last look; nullopt while there is enough memory.
     std::optional<int64_t> unexplained;
+    // When EndIfStalled found bytes that had not left, and how many its peer had taken in by then.
+    absl::Time unsent_at = absl::InfinitePast();
+    int64_t taken = 0;
   };
 
   void Run();
@@ -130,6 +139,7 @@ class Connections {
   const ConnectionLimits limits_;
   const Serve serve_;
   const Held held_;
+  const Clock& clock_;
   ConnectionRefusals refusals_;
   int epoll_ = -1;
   int stop_ = -1;   // an eventfd
@@ -141,6 +151,9 @@ class Connections {
   absl::flat_hash_map<int, Connection> connections_ ABSL_GUARDED_BY(mutex_);   // by duplicate
   absl::flat_hash_map<std::string, int64_t> callers_ ABSL_GUARDED_BY(mutex_);  // their connections
   absl::flat_hash_map<std::string, int> peers_ ABSL_GUARDED_BY(mutex_);        // their duplicates
+  // Those, by duplicate, that ever had a call: thousands that stay silent cost nothing.
+  absl::flat_hash_set<int> calling_ ABSL_GUARDED_BY(mutex_);
+  bool compared_ ABSL_GUARDED_BY(mutex_) = false;  // some Connection::unexplained is set
   // When LacksMemory was last true, and what was held then.
   std::chrono::steady_clock::time_point lacked_ ABSL_GUARDED_BY(mutex_);
   int64_t held_then_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -27,28 +27,34 @@ absl::StatusOr<Request> Decode(const WireBytes& message, const DecodeLimits& lim
 
 }  // namespace
 
-class HeldResponse final : public Expirable {
+class HeldResponse final : public Expirable, public std::enable_shared_from_this<HeldResponse> {
  public:
   HeldResponse(CallerHandle caller, Response response)
       : caller_(std::move(caller)), response_(std::move(response)) {}
 
   const Response& response() const { return response_; }
 
-  // What OnDeadline does. The first call counts; more say the same while OnDeadline may run.
-  void SetPeer(const std::function<void(absl::string_view)>& close, std::string peer) {
-    if (!peer_.empty()) return;
-    close_ = close;
+  // Has the connection with the peer watched from `time` on. The first call counts; more say the
+  // same while OnDeadline may run. `context` outlives its timer. May throw std::bad_alloc.
+  void WatchPeer(const AttentionContext& context, std::string peer, absl::Time time) {
+    if (context_ != nullptr) return;
     peer_ = std::move(peer);
+    context_ = &context;
+    context.timer.Add(time, weak_from_this());
   }
 
   void OnDeadline() override {
-    if (close_) close_(peer_);
+    if (context_->end_if_stalled) context_->end_if_stalled(peer_);
+    // What fails for want of memory leaves the answer to the end of its connection.
+    CatchFailures([this] {
+      context_->timer.Add(Clock::Steady().Now() + kReturnTime, weak_from_this());
+    }).IgnoreError();
   }
 
  private:
   const CallerHandle caller_;
-  const Response response_;  // destroyed first
-  std::function<void(absl::string_view)> close_;
+  const Response response_;                    // destroyed first
+  const AttentionContext* context_ = nullptr;  // nullptr: the peer is not watched
   std::string peer_;
 };
 
@@ -134,8 +140,7 @@ void EnsureReturn(const AttentionContext& context, const EncodedAnswer& answer, 
   if (held == nullptr) return;
   // What fails for want of memory leaves the answer to the end of its connection.
   CatchFailures([&] {
-    held->SetPeer(context.close_connection, call.peer());
-    context.timer.Add(std::max(deadline, Clock::Steady().Now()) + kReturnTime, held);
+    held->WatchPeer(context, call.peer(), std::max(deadline, Clock::Steady().Now()) + kReturnTime);
   }).IgnoreError();
 }
 

@@ -56,8 +56,8 @@ struct AttentionContext {
   CallerTable& callers;
   PipelineCalls& pipelines;
   AttentionLimits limits;
-  // Ends the connection with a peer, named as gRPC does; may be empty.
-  std::function<void(absl::string_view peer)> close_connection;
+  // Connections::EndIfStalled, called every kReturnTime; may be empty.
+  std::function<void(absl::string_view peer)> end_if_stalled;
 };
 
 // Reads a request after it has charged the bytes of its message to the caller: nothing is allocated
@@ -103,8 +103,8 @@ absl::StatusOr<EncodedAnswer> EncodeAnswer(
     absl::FunctionRef<std::vector<EncodedPiece>(const Response&)> encode);
 
 // To be called when gRPC should have let go of the bytes: it has sent them, or the call was
-// cancelled. If it still holds them a moment after that and after `deadline`, the connection of
-// `call` is ended, so that the memory returns. Does not throw.
+// cancelled. While it still holds them a moment after that and after `deadline`, the connection of
+// `call` is ended if its peer takes in nothing, so that the memory returns. Does not throw.
 void EnsureReturn(const AttentionContext& context, const EncodedAnswer& answer, absl::Time deadline,
                   const grpc::ServerContextBase& call);
 

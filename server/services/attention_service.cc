@@ -10,9 +10,9 @@ namespace attend {
 
 AttentionService::AttentionService(Engine& engine, Metrics& metrics, CallsInFlight& calls,
                                    DeadlineTimer& timer, const AttentionLimits& limits,
-                                   std::function<void(absl::string_view peer)> close_connection)
+                                   std::function<void(absl::string_view peer)> end_if_stalled)
     : shared_{engine,   metrics,    calls,  timer,
-              callers_, pipelines_, limits, std::move(close_connection)} {}
+              callers_, pipelines_, limits, std::move(end_if_stalled)} {}
 
 void AttentionService::AddTo(Routes& routes) {
   for (const AttentionMethod* method :

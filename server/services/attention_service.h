@@ -19,11 +19,11 @@ namespace attend {
 // Thread-safe.
 class AttentionService final {
  public:
-  // All outlive the service. `close_connection`, which may be empty, ends the connection with a
-  // peer that reads nothing; it may be called until the timer ends.
+  // All outlive the service. `end_if_stalled` is that of AttentionContext, and may be called until
+  // the timer ends.
   AttentionService(Engine& engine, Metrics& metrics, CallsInFlight& calls, DeadlineTimer& timer,
                    const AttentionLimits& limits,
-                   std::function<void(absl::string_view peer)> close_connection = {});
+                   std::function<void(absl::string_view peer)> end_if_stalled = {});
 
   // The service outlives the routes.
   void AddTo(Routes& routes);

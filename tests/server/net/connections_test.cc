@@ -164,16 +164,67 @@ TEST_F(ConnectionsTest, LimitsEachCallerForItself) {
   EXPECT_EQ(Refused(ConnectionRefusal::kConnections), 0);
 }
 
-TEST_F(ConnectionsTest, ClosesTheConnectionOfOnePeerAlone) {
+// Sends more than the peer has room for, so that some bytes wait on this side.
+size_t Fill(int fd) {
+  size_t written = 0;
+  const std::string piece(4096, 'x');
+  for (;;) {
+    const ssize_t n = send(fd, piece.data(), piece.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n <= 0) return written;
+    written += static_cast<size_t>(n);
+  }
+}
+
+// Whether the server has ended the connection, of which the peer reads what has come.
+bool EndsBefore(const ClientSocket& peer, size_t bytes) {
+  std::string read(1 << 16, ' ');
+  while (bytes > 0) {
+    const ssize_t some = recv(peer.fd(), read.data(), read.size(), 0);
+    if (some <= 0) return true;
+    bytes -= static_cast<size_t>(some);
+  }
+  return false;
+}
+
+TEST_F(ConnectionsTest, EndsTheConnectionOfThePeerAloneThatTakesInNothing) {
   Start();
   const ClientSocket first(tcp_), second(tcp_);
-  const int served = WaitForServed(2);
-  connections_->Close("ipv4:127.0.0.1:1");
-  connections_->Close("unix:");
-  connections_->Close(first.PeerName());
-  EXPECT_TRUE(first.WaitForEnd());
-  ASSERT_EQ(send(served, "x", 1, MSG_NOSIGNAL), 1);
-  EXPECT_FALSE(second.WaitForEnd());
+  const int fills_first = WaitForServed(1), fills_second = WaitForServed(2);
+  const size_t to_first = Fill(fills_first), to_second = Fill(fills_second);
+  connections_->EndIfStalled("ipv4:127.0.0.1:1");
+  connections_->EndIfStalled("unix:");
+  for (int i = 0; i < 2; ++i) {
+    connections_->EndIfStalled(first.PeerName());
+    clock_.Advance(Connections::kStallTime);
+  }
+  EXPECT_TRUE(EndsBefore(first, to_first + 1));
+  EXPECT_FALSE(EndsBefore(second, to_second));
+}
+
+// A server that is short of time is late with answers to peers who read all that leaves.
+TEST_F(ConnectionsTest, KeepsTheConnectionOfAPeerThatTakesInWhatIsSent) {
+  Start();
+  const ClientSocket idle(tcp_), reader(tcp_);
+  const int fills_idle = WaitForServed(1), fills_reader = WaitForServed(2);
+  for (int i = 0; i < 20; ++i) {
+    connections_->EndIfStalled(idle.PeerName());
+    const size_t sent = Fill(fills_reader);
+    connections_->EndIfStalled(reader.PeerName());
+    EXPECT_FALSE(EndsBefore(reader, sent));
+    clock_.Advance(Connections::kStallTime);
+  }
+  ASSERT_EQ(send(fills_idle, "x", 1, MSG_NOSIGNAL), 1);
+  EXPECT_FALSE(idle.WaitForEnd());
+}
+
+TEST_F(ConnectionsTest, JudgesAPeerByATimeAndNotByTheNumberOfLateAnswers) {
+  Start();
+  const ClientSocket peer(tcp_);
+  const size_t sent = Fill(WaitForServed(1));
+  for (int i = 0; i < 10; ++i) connections_->EndIfStalled(peer.PeerName());
+  clock_.Advance(absl::Hours(1));  // what was late then has left or was given up
+  connections_->EndIfStalled(peer.PeerName());
+  EXPECT_FALSE(EndsBefore(peer, sent));
 }
 
 // The number of a duplicate comes back, while whoever serves the first connection still holds it.
@@ -281,17 +332,6 @@ TEST_F(ConnectionsTest, EndsWhoSendsWhatIsNoMessageWhileTheProcessHoldsTooMuchMe
   ASSERT_EQ(send(served, &byte, 1, MSG_NOSIGNAL), 1);
   EXPECT_FALSE(caller.WaitForEnd());
   EXPECT_EQ(connections_->stats().ended_uploads, 1);
-}
-
-// Sends more than the peer has room for, so that some bytes wait on this side.
-size_t Fill(int fd) {
-  size_t written = 0;
-  const std::string piece(4096, 'x');
-  for (;;) {
-    const ssize_t n = send(fd, piece.data(), piece.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n <= 0) return written;
-    written += static_cast<size_t>(n);
-  }
 }
 
 size_t ReadAll(int fd) {

@@ -170,6 +170,25 @@ TEST(Tokens, BoundTheRequestsInFlightOfOneIdentityAlone) {
   EXPECT_GT(Sum(metrics, "attend_identity_computed_seconds_total", {"identity=\"other\""}), 0);
 }
 
+TEST(Tokens, TellCallersApartWhateverTheirAddress) {
+  HoldableServer server(
+      {"--workers=1", "--batching=off", "--max-caller-calls=1",
+       "--tokens=" + WriteTokens(Line("one", "secret-1") + Line("other", "secret-2"))});
+  const auto open_calls = [&] { return Sum(server.Metrics(), "attend_calls"); };
+  server.Hold();
+  Call first(server.Channel(), kScaledDotProductPath, ShortRequest(), WithToken("secret-1"));
+  ASSERT_TRUE(Eventually([&] { return open_calls() == 1; }));
+  const CallResult elsewhere =
+      MakeCall(ServerProcess::Channel(server.unix_socket()), kScaledDotProductPath, ShortRequest(),
+               WithToken("secret-1"));
+  EXPECT_EQ(elsewhere.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(elsewhere.details(), HasSubstr("CALLER_CALLS"));
+  Call other(server.Channel(), kScaledDotProductPath, ShortRequest(), WithToken("secret-2"));
+  EXPECT_TRUE(Eventually([&] { return open_calls() == 2; }));
+  server.Release();
+  for (Call* call : {&first, &other}) EXPECT_TRUE(call->Wait().status.ok());
+}
+
 TEST(Tokens, HoldAStreamBackWithoutARefusal) {
   HoldableServer server({"--workers=1", "--batching=off",
                          "--tokens=" + WriteTokens(Line("few", "secret-1", "max-requests=2"))});

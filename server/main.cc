@@ -5,12 +5,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "core/base/clock.h"
 #include "server/config/command_line.h"
 #include "server/config/config_file.h"
 #include "server/lifecycle/freed_memory.h"
@@ -20,6 +22,9 @@
 #include "server/telemetry/grpc_log.h"
 #include "server/telemetry/log.h"
 #include "server/telemetry/request_log.h"
+#include "server/telemetry/request_report.h"
+#include "server/telemetry/span_exporter.h"
+#include "server/telemetry/span_sender.h"
 #include "server/version.h"
 
 namespace attend {
@@ -42,15 +47,8 @@ void Print(const absl::Status& status) {
   }
 }
 
-int Serve(const ServerConfig& config) {
-  // Debian builds Abseil so that it searches for deadlocks at every lock that gRPC takes.
-  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  BlockShutdownSignals();
-  BoundFreedMemory();
-  SetUpLog(config.telemetry.log_format, config.telemetry.log_level);
-  SetUpRequestLog(config.telemetry.request_log);
-  TakeGrpcLog();
-  Log(LogLevel::kInfo, "starting", {{"version", kVersion}, {"revision", kRevision}});
+// Serves until a signal comes. The server is gone when this returns.
+int ServeUntilSignal(const ServerConfig& config) {
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config);
   if (!server.ok()) {
     LogFailedStart(server.status());
@@ -60,6 +58,25 @@ int Serve(const ServerConfig& config) {
   Log(LogLevel::kInfo, "signal received", {{"signal", absl::StrCat(signal)}});
   (*server)->Drain();
   return EXIT_SUCCESS;
+}
+
+int Serve(const ServerConfig& config) {
+  // Debian builds Abseil so that it searches for deadlocks at every lock that gRPC takes.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  BlockShutdownSignals();
+  BoundFreedMemory();
+  SetUpLog(config.telemetry.log_format, config.telemetry.log_level);
+  SetUpRequestLog(config.telemetry.request_log);
+  TakeGrpcLog();
+  Log(LogLevel::kInfo, "starting", {{"version", kVersion}, {"revision", kRevision}});
+  const std::optional<Endpoint>& collector = config.telemetry.otlp_endpoint;
+  if (!collector) return ServeUntilSignal(config);
+  Log(LogLevel::kInfo, "exporting spans", {{"collector", FormatEndpoint(*collector)}});
+  SpanExporter exporter(MakeOtlpSender(*collector), Clock::Steady());
+  SetSpanExporter(&exporter);
+  const int code = ServeUntilSignal(config);
+  SetSpanExporter(nullptr);
+  return code;
 }
 
 int Main(int argc, char** argv) {

@@ -31,6 +31,19 @@ inline void AppendTag(int field, WireType type, std::string& out) {
   AppendVarint(static_cast<uint64_t>(field) << 3 | static_cast<uint64_t>(type), out);
 }
 
+// Little-endian, as a field of type fixed32, fixed64 or double has it behind its tag.
+inline void AppendFixed32(uint32_t value, std::string& out) {
+  for (int shift = 0; shift < 32; shift += 8) out.push_back(static_cast<char>(value >> shift));
+}
+
+inline void AppendFixed64(uint64_t value, std::string& out) {
+  for (int shift = 0; shift < 64; shift += 8) out.push_back(static_cast<char>(value >> shift));
+}
+
+inline void AppendDouble(double value, std::string& out) {
+  AppendFixed64(std::bit_cast<uint64_t>(value), out);
+}
+
 // Leaves out a value of 0, as proto3 does.
 inline void AppendVarintField(int field, uint64_t value, std::string& out) {
   if (value == 0) return;

@@ -11,6 +11,7 @@
 #include "server/calls/traceparent.h"
 #include "server/codec/byte_buffer.h"
 #include "server/telemetry/log.h"
+#include "server/telemetry/request_report.h"
 
 namespace attend {
 
@@ -36,15 +37,16 @@ grpc::Status CallRecord::End(const absl::Status& status) {
   const absl::Duration duration = Clock::Steady().Now() - start_;
   metrics_.OnRequestEnded(method_, wire.code(), wire.reason, duration);
   metrics_.OnMessages(details_, wire.status.ok());
-  LogRequestEnd({.method = NameOf(method_).method,
-                 .code = wire.code(),
-                 .reason = wire.reason,
-                 .request_id = wire.request_id,
-                 .traceparent = traceparent,
-                 .caller = caller_.address,
-                 .identity = caller_.identity_name(),
-                 .duration = duration,
-                 .details = details_});
+  ReportRequestEnd({.service = NameOf(method_).service,
+                    .method = NameOf(method_).method,
+                    .code = wire.code(),
+                    .reason = wire.reason,
+                    .request_id = wire.request_id,
+                    .traceparent = traceparent,
+                    .caller = caller_.address,
+                    .identity = caller_.identity_name(),
+                    .duration = duration,
+                    .details = details_});
   return wire.status;
 }
 

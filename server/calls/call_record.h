@@ -13,7 +13,7 @@
 #include "server/calls/caller.h"
 #include "server/calls/wire_status.h"
 #include "server/telemetry/metrics.h"
-#include "server/telemetry/request_log.h"
+#include "server/telemetry/request_end.h"
 
 namespace attend {
 

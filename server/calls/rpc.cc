@@ -16,7 +16,7 @@
 #include "server/calls/traceparent.h"
 #include "server/calls/wire_status.h"
 #include "server/telemetry/method.h"
-#include "server/telemetry/request_log.h"
+#include "server/telemetry/request_report.h"
 
 namespace attend {
 namespace {
@@ -116,20 +116,23 @@ void Rpc::Refuse(const absl::Status& status, absl::Time start, bool known) {
   const WireStatus wire = ToWireStatus(status, RequestId(context_));
   const absl::string_view traceparent = ReadTraceparent(context_);
   AddTrailers(wire, traceparent, context_);
-  // No more of the method than its last part, and nothing of one that does not exist.
-  const absl::string_view path = context_.method();
-  LogRequestEnd({.method = known ? path.substr(path.rfind('/') + 1) : "",
-                 .code = wire.code(),
-                 .reason = wire.reason,
-                 .request_id = wire.request_id,
-                 .traceparent = traceparent,
-                 .caller = caller_.address,
-                 .identity = caller_.identity_name(),
-                 .details = RequestDetails()});
+  const Method method = FindMethod(context_.method());
+  const absl::Duration duration = Clock::Steady().Now() - start;
+  // Nothing of a method that does not exist, because its name is whatever the caller likes.
+  const MethodName name = known ? NameOf(method) : MethodName();
+  ReportRequestEnd({.service = name.service,
+                    .method = name.method,
+                    .code = wire.code(),
+                    .reason = wire.reason,
+                    .request_id = wire.request_id,
+                    .traceparent = traceparent,
+                    .caller = caller_.address,
+                    .identity = caller_.identity_name(),
+                    .duration = duration,
+                    .details = RequestDetails()});
   if (Metrics* const metrics = source_.bounds.metrics; metrics != nullptr) {
-    const Method method = FindMethod(path);
     metrics->OnRequestStarted(method);
-    metrics->OnRequestEnded(method, wire.code(), wire.reason, Clock::Steady().Now() - start);
+    metrics->OnRequestEnded(method, wire.code(), wire.reason, duration);
   }
   Finish(wire.status);
 }

@@ -13,6 +13,7 @@
 #include "core/engine/engine.h"
 #include "core/weights/layer_source.h"
 #include "core/weights/random_layer.h"
+#include "server/net/address.h"
 #include "server/telemetry/log.h"
 #include "server/telemetry/request_log.h"
 
@@ -71,6 +72,7 @@ struct TelemetryConfig {
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
   RequestLogOptions request_log;
+  std::optional<Endpoint> otlp_endpoint;  // of the collector that gets spans; none: no spans
 };
 
 // Everything that can be set on a server. settings.h maps it to flags and

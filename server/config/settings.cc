@@ -3,11 +3,13 @@
 
 #include <iterator>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/status.h"
 #include "server/config/model_flags.h"
 #include "server/config/setting_types.h"
 #include "server/net/address.h"
@@ -34,6 +36,17 @@ Setting Base(absl::string_view group, absl::string_view name, absl::string_view 
   setting.value = value;
   setting.help = help;
   return setting;
+}
+
+Setting EndpointSetting(Setting base, std::optional<Endpoint>& field) {
+  base.set = [&field](absl::string_view text) {
+    field.reset();
+    if (text.empty()) return absl::OkStatus();
+    ATTEND_ASSIGN_OR_RETURN(field, ParseEndpoint(text));
+    return absl::OkStatus();
+  };
+  base.get = [&field] { return std::vector<std::string>{field ? FormatEndpoint(*field) : ""}; };
+  return base;
 }
 
 absl::StatusOr<std::string> ParseListen(absl::string_view text) {
@@ -273,7 +286,7 @@ void AddSecurity(ServerConfig& config, std::vector<Setting>& settings) {
   settings.push_back(
       BoolSetting(Base("Security", "insecure", "on|off",
                        "take plain text on addresses that other machines reach, where no "
-                       "certificate is given"),
+                       "certificate is given, and send spans to other machines as plain text"),
                   tls.insecure));
   settings.push_back(StringSetting(
       Base("Security", "tls-client-ca", "PATH",
@@ -325,6 +338,12 @@ void AddTelemetry(TelemetryConfig& telemetry, std::vector<Setting>& settings) {
       IntSetting(Base("Telemetry", "log-sample", "N",
                       "log one of so many requests that are neither refused nor slow; 0: none"),
                  telemetry.request_log.sample, 0, int64_t{1} << 40));
+  settings.push_back(EndpointSetting(
+      Base("Telemetry", "otlp-endpoint", "URL",
+           "collector that gets a span of each request whose traceparent is sampled, by OTLP over "
+           "gRPC: http://HOST:PORT for plain text, https://HOST:PORT for TLS; without :PORT it is "
+           "4317; empty: no spans are exported"),
+      telemetry.otlp_endpoint));
 }
 
 }  // namespace

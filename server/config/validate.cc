@@ -2,6 +2,7 @@
 #include "server/config/validate.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,14 @@ void CheckPlainText(const ServerConfig& config, ConfigErrors& errors) {
                      " takes calls of other machines, which would be plain text: give --tls-cert "
                      "and --tls-key, listen on localhost or a unix: socket, or set --insecure=on"));
   }
+}
+
+void CheckEndpoint(const ServerConfig& config, ConfigErrors& errors) {
+  const std::optional<Endpoint>& collector = config.telemetry.otlp_endpoint;
+  if (!collector || collector->tls || config.tls.insecure || IsLoopback(collector->address)) return;
+  errors.Add(absl::StrCat("--otlp-endpoint=", FormatEndpoint(*collector),
+                          " sends spans to another machine as plain text: give https://, a "
+                          "collector on localhost, or set --insecure=on"));
 }
 
 bool IsUnix(const std::string& address) {
@@ -62,6 +71,7 @@ void FindContradictions(const ServerConfig& config, ConfigErrors& errors) {
     CheckTls(config.tls, errors);
   }
   if (errors.AreUsable({"insecure", "tls-cert"})) CheckPlainText(config, errors);
+  if (errors.AreUsable({"insecure", "otlp-endpoint"})) CheckEndpoint(config, errors);
   if (errors.AreUsable({"tokens", "public-reflection", "reflection"})) {
     CheckReflection(config, errors);
   }

@@ -7,15 +7,24 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
 namespace attend {
+namespace {
+
+// Of collectors that take OTLP over gRPC, as registered with IANA.
+constexpr int kOtlpPort = 4317;
+
+}  // namespace
+
 bool IsLoopback(absl::string_view address) {
   const absl::StatusOr<HostPort> target = ParseHostPort(address);
   if (!target.ok()) return false;
@@ -50,6 +59,31 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
         absl::StrCat("\"", text, "\": the port is a number from 0 to 65535"));
   }
   return address;
+}
+
+absl::StatusOr<Endpoint> ParseEndpoint(absl::string_view text) {
+  const absl::Status wrong = absl::InvalidArgumentError(absl::StrCat(
+      "\"", text,
+      "\" is neither http://HOST:PORT, for plain text, nor https://HOST:PORT, for TLS; ",
+      "without :PORT it is ", kOtlpPort));
+  Endpoint endpoint;
+  endpoint.tls = absl::ConsumePrefix(&text, "https://");
+  if (!endpoint.tls && !absl::ConsumePrefix(&text, "http://")) return wrong;
+  const size_t colon = text.rfind(':');
+  const bool has_port = colon != absl::string_view::npos && !absl::EndsWith(text, "]");
+  endpoint.address = has_port ? std::string(text) : absl::StrCat(text, ":", kOtlpPort);
+  const absl::StatusOr<HostPort> parsed = ParseHostPort(endpoint.address);
+  if (!parsed.ok() || parsed->port == 0) return wrong;
+  // Neither a path nor a user's name and password.
+  const bool is_host = std::all_of(parsed->host.begin(), parsed->host.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("-._[]:", c);
+  });
+  if (!is_host) return wrong;
+  return endpoint;
+}
+
+std::string FormatEndpoint(const Endpoint& endpoint) {
+  return absl::StrCat(endpoint.tls ? "https://" : "http://", endpoint.address);
 }
 
 absl::string_view UnixPath(absl::string_view address) {

@@ -24,6 +24,19 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text);
 // up.
 bool IsLoopback(absl::string_view address);
 
+// A collector to send spans to.
+struct Endpoint {
+  bool tls = false;     // otherwise plain text
+  std::string address;  // "HOST:PORT"
+};
+
+// "http://HOST[:PORT]" for plain text, "https://HOST[:PORT]" for TLS, as
+// OTEL_EXPORTER_OTLP_ENDPOINT has it; the port is 4317 by default. INVALID_ARGUMENT that says what
+// is allowed.
+absl::StatusOr<Endpoint> ParseEndpoint(absl::string_view text);
+// With its port.
+std::string FormatEndpoint(const Endpoint& endpoint);
+
 // getaddrinfo: 0, or the error that gai_strerror explains. The caller frees what was found.
 int Resolve(const HostPort& address, addrinfo** found);
 

@@ -23,7 +23,7 @@
 #include "server/codec/limits.h"
 #include "server/codec/response_encoder.h"
 #include "server/telemetry/metrics.h"
-#include "server/telemetry/request_log.h"
+#include "server/telemetry/request_end.h"
 
 namespace attend {
 

@@ -13,7 +13,7 @@
 #include "server/calls/wire_status.h"
 #include "server/codec/byte_buffer.h"
 #include "server/telemetry/refusal.h"
-#include "server/telemetry/request_log.h"
+#include "server/telemetry/request_report.h"
 
 namespace attend {
 namespace {
@@ -177,7 +177,8 @@ void PipelineCall::OnDone() {
   metrics_.OnRpcEnded(Method::kPipeline, code, duration);
   // A stream may live as long as it likes: only one that is refused is worth a line.
   if (FindRefusal(code, reason).has_value()) {
-    LogRequestEnd(DescribeRequestEnd(Method::kPipeline, code, reason, duration, RequestDetails()));
+    ReportRequestEnd(
+        DescribeRequestEnd(Method::kPipeline, code, reason, duration, RequestDetails()));
   }
   for (const PipelineAnswer& answer : unwritten) {
     Count(*answer.item, absl::StatusCode::kCancelled, "");

@@ -12,7 +12,7 @@
 #include "server/calls/wire_status.h"
 #include "server/codec/byte_buffer.h"
 #include "server/services/pipeline_call.h"
-#include "server/telemetry/request_log.h"
+#include "server/telemetry/request_report.h"
 
 namespace attend {
 namespace {
@@ -177,13 +177,14 @@ void PipelineCall::Count(const PipelineItem& item, absl::StatusCode code,
   metrics_.OnMessages(item.details, code == absl::StatusCode::kOk);
   RequestEnd end = DescribeRequestEnd(item.method, code, reason, duration, item.details);
   end.item = item.id;
-  LogRequestEnd(end);
+  ReportRequestEnd(end);
 }
 
 RequestEnd PipelineCall::DescribeRequestEnd(Method method, absl::StatusCode code,
                                             const std::string& reason, absl::Duration duration,
                                             const RequestDetails& details) const {
-  return {.method = NameOf(method).method,
+  return {.service = NameOf(method).service,
+          .method = NameOf(method).method,
           .code = code,
           .reason = reason,
           .request_id = request_id_,

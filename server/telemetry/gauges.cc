@@ -14,6 +14,7 @@
 #include "server/telemetry/gauge_family.h"
 #include "server/telemetry/grpc_log.h"
 #include "server/telemetry/process_metrics.h"
+#include "server/telemetry/request_report.h"
 
 namespace attend {
 namespace {
@@ -201,6 +202,12 @@ std::vector<prometheus::MetricFamily> Gauges::Collect() const {
                  ByName(kGrpcRefusalNames, GrpcRefusals())),
       GaugeFamily("attend_layers", "Layers that the server holds.", static_cast<double>(layers)),
   };
+  const SpanStats spans = GetSpanStats();
+  families.push_back(CountersBy(
+      "result", "attend_spans_total",
+      "Spans of sampled requests that the collector took, that were dropped because too many "
+      "waited, or that could not be exported.",
+      {{"exported", spans.exported}, {"dropped", spans.dropped}, {"failed", spans.failed}}));
   Append(TlsFamilies(tls), families);
   Append(IdentityFamilies(identities.value_or(IdentityStats())), families);
   Append(ProcessMetrics(), families);

@@ -17,7 +17,7 @@
 #include "server/telemetry/gauges.h"
 #include "server/telemetry/method.h"
 #include "server/telemetry/refusal.h"
-#include "server/telemetry/request_log.h"
+#include "server/telemetry/request_end.h"
 
 namespace attend {
 

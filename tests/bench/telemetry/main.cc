@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Question: how much CPU do the metrics and the log take of a request that is answered?
-// Method: each row makes the calls that a unary request to a layer makes, alone in its batch, many
-// times per round, on one thread and on several at once, which share counters and histograms as
-// network threads and lanes do. Lines of the log are made and formatted, but not written to a file.
-// The rounds of all rows take turns. The first argument is the number of rounds; by default 21.
-// Statistic: CPU time of all threads per request; median, least and greatest of the rounds.
-// Compare with the CPU time of a request on the service: the rate of process_cpu_seconds_total over
-// that of attend_requests_total.
+// Question: how much CPU do the metrics, the log and the exporter of spans take of a request that
+// is answered? Method: each row makes the calls that a unary request to a layer makes, alone in its
+// batch, many times per round, on one thread and on several at once, which share counters and
+// histograms as network threads and lanes do. Lines of the log are made and formatted, but not
+// written to a file. Spans are queued for a collector that takes all at once; what its thread does
+// is not counted, and more come than it can send, so that some are dropped after they have been
+// encoded. The rounds of all rows take turns. The first argument is the number of rounds; by
+// default 21. Statistic: CPU time of all threads per request; median, least and greatest of the
+// rounds. Compare with the CPU time of a request on the service: the rate of
+// process_cpu_seconds_total over that of attend_requests_total.
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <functional>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,6 +25,8 @@
 #include "server/telemetry/log.h"
 #include "server/telemetry/metrics.h"
 #include "server/telemetry/request_log.h"
+#include "server/telemetry/span_exporter.h"
+#include "server/telemetry/span_sender.h"
 
 namespace attend {
 namespace {
@@ -64,6 +69,24 @@ void LogEnd(RequestLog& log, const RequestDetails& details) {
              .duration = 4 * kStage,
              .details = details});
 }
+
+void ExportEnd(SpanExporter& exporter, const RequestDetails& details, bool sampled) {
+  exporter.OnEnd({.service = "attend.v1.AttentionService",
+                  .method = "MultiHeadAttention",
+                  .request_id = "0123456789abcdef",
+                  .traceparent = sampled
+                                     ? "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+                                     : "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
+                  .caller = "192.0.2.1",
+                  .duration = 4 * kStage,
+                  .details = details});
+}
+
+class IdleSender final : public SpanSender {
+ public:
+  Outcome Send(const std::string& /*request*/, absl::Duration /*timeout*/) override { return {}; }
+  void Cancel() override {}
+};
 
 RequestLog MakeLog(int64_t sample) {
   return RequestLog(
@@ -119,6 +142,7 @@ int Main(int rounds) {
   const RequestDetails details = MakeDetails();
   metrics.SetLayers({details.layer});
   RequestLog sampled = MakeLog(1000), all = MakeLog(1);
+  SpanExporter exporter(std::make_unique<IdleSender>(), Clock::Steady());
   Row rows[] = {
       {"metrics of a request", [&] { Count(metrics, details); }},
       {"its end in the log, one line per 1,000 requests", [&] { LogEnd(sampled, details); }},
@@ -128,6 +152,10 @@ int Main(int rounds) {
          Count(metrics, details);
          LogEnd(sampled, details);
        }},
+      {"its end at the exporter of spans, not sampled",
+       [&] { ExportEnd(exporter, details, /*sampled=*/false); }},
+      {"its end at the exporter of spans, sampled",
+       [&] { ExportEnd(exporter, details, /*sampled=*/true); }},
   };
   for (int round = 0; round < rounds; ++round) {
     for (Row& row : rows) {

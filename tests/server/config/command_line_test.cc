@@ -122,6 +122,7 @@ TEST(CommandLineTest, NamesTheSettingWhoseValueIsWrong) {
       {"--metrics-listen=x"},
       {"--log-format=xml"},
       {"--log-level=loud"},
+      {"--otlp-endpoint=localhost:4317"},
       {"--long-share=nan"},
       {"--batch-target=0s"},
       {"--max-request-compute=0s"},
@@ -207,6 +208,23 @@ TEST(CommandLineTest, TakesPlainTextOfOtherMachinesOnlyWhereToldTo) {
   }
 }
 
+TEST(CommandLineTest, SendsSpansToOtherMachinesAsPlainTextOnlyWhereToldTo) {
+  for (const char* fine : {"http://localhost", "http://127.0.0.1:1", "http://[::1]:1",
+                           "https://collector.example:4317", ""}) {
+    EXPECT_TRUE(Parse({"--otlp-endpoint", fine}).ok()) << fine;
+  }
+  for (const char* open :
+       {"http://collector.example:4317", "http://10.0.0.1:1", "http://[::2]:1"}) {
+    ExpectRefused(Parse({"--otlp-endpoint", open}), std::string("--otlp-endpoint=") + open,
+                  "--insecure=on");
+    EXPECT_TRUE(Parse({"--otlp-endpoint", open, "--insecure=on"}).ok()) << open;
+  }
+  EXPECT_EQ(Parse({}, {{"ATTEND_OTLP_ENDPOINT", "http://localhost"}})
+                ->config.telemetry.otlp_endpoint->address,
+            "localhost:4317");
+  EXPECT_FALSE(Parse({})->config.telemetry.otlp_endpoint.has_value());
+}
+
 TEST(CommandLineTest, KnowsWhatElseItMayBeAsked) {
   EXPECT_EQ(Parse({"--help"})->action, CommandLine::Action::kHelp);
   EXPECT_EQ(Parse({"--version"})->action, CommandLine::Action::kVersion);
@@ -233,7 +251,7 @@ TEST(CommandLineTest, ReportsAllErrorsAtOnceOnePerLine) {
   const auto line =
       Parse({"--workers=many", "--listne", "x", "stray", "--batching=yes", "--tls-client-ca=x",
              "--network-threads=1", "--listen=0.0.0.0:1", "--max-request-bytes=1GiB",
-             "--max-in-flight-bytes=12XB", "--long-share"},
+             "--otlp-endpoint=http://collector:4317", "--max-in-flight-bytes=12XB", "--long-share"},
             {{"ATTEND_LOG_FORMAT", "xml"}});
   EXPECT_THAT(
       std::vector<std::string>(absl::StrSplit(ErrorOf(line), '\n')),
@@ -245,6 +263,7 @@ TEST(CommandLineTest, ReportsAllErrorsAtOnceOnePerLine) {
           "--max-in-flight-bytes: \"12XB\" is not a number of bytes such as 1048576 or 1MiB",
           HasSubstr("--long-share needs a value: X"),
           "--tls-client-ca needs --tls-cert and --tls-key", HasSubstr("--listen=0.0.0.0:1 takes"),
+          HasSubstr("--otlp-endpoint=http://collector:4317 sends"),
           HasSubstr("--network-threads: must be 0 or at least 2")));
 }
 
@@ -326,7 +345,8 @@ TEST(CommandLineTest, ReadsBackEverySettingThatItPrints) {
       {"metrics-listen", ""},
       {"log-format", "json"},
       {"log-level", "error"},
-      {"tls-min-version", "1.3"}};
+      {"tls-min-version", "1.3"},
+      {"otlp-endpoint", "https://collector:4317"}};
   ServerConfig config;
   std::vector<Setting> settings = MakeSettings(config);
   for (Setting& setting : settings) {

@@ -39,6 +39,9 @@ TEST(MetricsTest, ExportsZerosFromTheStart) {
     EXPECT_THAT(text,
                 HasSubstr(absl::StrCat("attend_rejected_total{reason=\"", reason, "\"} 0\n")));
   }
+  for (const char* result : {"exported", "dropped", "failed"}) {
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("attend_spans_total{result=\"", result, "\"} 0\n")));
+  }
   for (const char* name :
        {"attend_queue_requests", "attend_queue_bytes", "attend_in_flight_bytes", "attend_layers",
         "attend_executor_busy_seconds_total", "attend_compute_flops_total",

@@ -14,9 +14,8 @@
 namespace attend {
 
 struct SpanExportOptions {
-  size_t max_queued =
-      2048;  // spans that wait, beside the batch that is sent; each has about 600 bytes
-  size_t max_batch = 512;                      // spans that are sent together
+  size_t max_queued = 2048;  // spans that wait beside a batch; each has about 600 bytes
+  size_t max_batch = 512;    // spans that are sent together
   absl::Duration max_wait = absl::Seconds(1);  // until a batch that is not full is sent
   absl::Duration min_backoff = absl::Seconds(1);
   absl::Duration max_backoff = absl::Seconds(30);

@@ -307,6 +307,20 @@ def test_counts_what_grpc_refuses_on_its_own(running, what, attack):
     wait_until("the connection ends", lambda: metric(running, "attend_connections") == 1)
 
 
+def test_bounds_the_streams_of_a_connection():
+    with server.Server("--max-concurrent-streams=3") as one:
+        call(one)
+        greedy = Connection(one.target, reads=True)
+        wait_until("the limit is announced",  # RFC 9113, 6.5.2: SETTINGS_MAX_CONCURRENT_STREAMS
+                   lambda: struct.pack(">HI", 3, 3) in greedy.received)
+        greedy.send([frame(SETTINGS, ACK, 0), *map(opened, (1, 3, 5))])
+        wait_until("three calls are open", lambda: metric(one, "attend_calls") == 3)
+        greedy.send([opened(7)])
+        wait_until("the connection ends", lambda: metric(one, "attend_connections") == 1)
+        call(one)
+        greedy.close()
+
+
 def test_refuses_large_headers_before_its_settings_are_acknowledged(running):
     hostile = Connection(running.target, reads=True)
     hostile.send([frame(HEADERS, END_HEADERS, 1, BOMB)])

@@ -163,6 +163,8 @@ TEST(Tokens, BoundTheRequestsInFlightOfOneIdentityAlone) {
   Call other(server.Channel(), kScaledDotProductPath, ShortRequest(), WithToken("secret-2"));
   server.Release();
   for (Call* call : {&first, &second, &other}) EXPECT_TRUE(call->Wait().status.ok());
+  // Answers come before the server has forgotten their requests.
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_identity_requests") == 0; }));
   EXPECT_TRUE(CallWith(server, "secret-1").status.ok());
   const auto metrics = server.Metrics();
   EXPECT_EQ(Sum(metrics, "attend_identity_refusals_total", {"identity=\"few\""}), 1);
@@ -225,6 +227,17 @@ TEST(Tokens, BoundThePredictedTimeOfAnIdentity) {
   const CallResult second = CallWith(server, "secret-1");
   EXPECT_EQ(second.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_THAT(second.details(), HasSubstr("QUOTA_COMPUTE"));
+}
+
+TEST(Tokens, PayNothingForARequestThatMemoryRefuses) {
+  const ServerProcess server(
+      {"--tokens=" +
+       WriteTokens(Line("small", "secret-1", "max-bytes=1MiB max-compute=0.000001"))});
+  const CallResult large = CallWith(server, "secret-1", kScaledDotProductPath,
+                                    LargeAnswerRequest(1024).SerializeAsString());
+  EXPECT_EQ(large.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(large.details(), HasSubstr("TOO_LARGE"));
+  EXPECT_TRUE(CallWith(server, "secret-1").status.ok());
 }
 
 TEST(Tokens, EndAStreamOnceTheyAreWithdrawn) {

@@ -6,7 +6,7 @@
 #include <random>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "proto/wire/writer.h"
 #include "server/version.h"
@@ -83,9 +83,20 @@ bool IsServerError(absl::StatusCode code) {
   }
 }
 
-// The flags' two hexadecimal digits. Precondition: the traceparent is valid.
+// The bytes of a valid traceparent's hexadecimal digits.
+std::string ReadBytes(absl::string_view digits) {
+  std::string bytes;
+  for (size_t i = 0; i < digits.size(); i += 2) {
+    uint32_t byte = 0;
+    static_cast<void>(absl::SimpleHexAtoi(digits.substr(i, 2), &byte));
+    bytes.push_back(static_cast<char>(byte));
+  }
+  return bytes;
+}
+
+// Precondition: the traceparent is valid.
 uint8_t TraceFlags(absl::string_view traceparent) {
-  return static_cast<uint8_t>(absl::HexStringToBytes(traceparent.substr(53, 2)).front());
+  return static_cast<uint8_t>(ReadBytes(traceparent.substr(53, 2)).front());
 }
 
 // Resource: what all spans of the server have in common.
@@ -125,9 +136,9 @@ std::string NewSpanId() {
 std::string EncodeSpan(const RequestEnd& end, absl::string_view span_id, absl::Time ended) {
   const RequestDetails& details = end.details;
   std::string span;
-  AppendMessage(1, absl::HexStringToBytes(end.traceparent.substr(3, 32)), span);
+  AppendMessage(1, ReadBytes(end.traceparent.substr(3, 32)), span);
   AppendMessage(2, span_id, span);
-  AppendMessage(4, absl::HexStringToBytes(end.traceparent.substr(36, 16)), span);
+  AppendMessage(4, ReadBytes(end.traceparent.substr(36, 16)), span);
   AppendMessage(5, end.method.empty() ? "unknown" : absl::StrCat(end.service, "/", end.method),
                 span);
   AppendVarintField(6, kKindServer, span);

@@ -37,16 +37,8 @@ grpc::Status CallRecord::End(const absl::Status& status) {
   const absl::Duration duration = Clock::Steady().Now() - start_;
   metrics_.OnRequestEnded(method_, wire.code(), wire.reason, duration);
   metrics_.OnMessages(details_, wire.status.ok());
-  ReportRequestEnd({.service = NameOf(method_).service,
-                    .method = NameOf(method_).method,
-                    .code = wire.code(),
-                    .reason = wire.reason,
-                    .request_id = wire.request_id,
-                    .traceparent = traceparent,
-                    .caller = caller_.address,
-                    .identity = caller_.identity_name(),
-                    .duration = duration,
-                    .details = details_});
+  ReportRequestEnd(
+      DescribeRequestEnd(NameOf(method_), wire, traceparent, caller_, duration, details_));
   return wire.status;
 }
 
@@ -57,6 +49,21 @@ grpc::Status CallRecord::EndWithoutMessage() {
 
 void CallRecord::OnDone() {
   if (without_message_) End(MissingMessageError());
+}
+
+RequestEnd DescribeRequestEnd(const MethodName& method, const WireStatus& status,
+                              absl::string_view traceparent, const Caller& caller,
+                              absl::Duration duration, const RequestDetails& details) {
+  return {.service = method.service,
+          .method = method.method,
+          .code = status.code(),
+          .reason = status.reason,
+          .request_id = status.request_id,
+          .traceparent = traceparent,
+          .caller = caller.address,
+          .identity = caller.identity_name(),
+          .duration = duration,
+          .details = details};
 }
 
 WireStatus TranslateAndLog(const absl::Status& status, Method method, std::string request_id) {

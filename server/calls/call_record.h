@@ -56,6 +56,11 @@ class CallRecord {
   bool without_message_ = false;
 };
 
+// The end of a call as ReportRequestEnd takes it. Borrows from all of its arguments.
+RequestEnd DescribeRequestEnd(const MethodName& method, const WireStatus& status,
+                              absl::string_view traceparent, const Caller& caller,
+                              absl::Duration duration, const RequestDetails& details);
+
 // Translates the end of a request to `method`, and logs what is a bug of ours.
 WireStatus TranslateAndLog(const absl::Status& status, Method method, std::string request_id);
 

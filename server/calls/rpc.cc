@@ -120,16 +120,8 @@ void Rpc::Refuse(const absl::Status& status, absl::Time start, bool known) {
   const absl::Duration duration = Clock::Steady().Now() - start;
   // Nothing of a method that does not exist, because its name is whatever the caller likes.
   const MethodName name = known ? NameOf(method) : MethodName();
-  ReportRequestEnd({.service = name.service,
-                    .method = name.method,
-                    .code = wire.code(),
-                    .reason = wire.reason,
-                    .request_id = wire.request_id,
-                    .traceparent = traceparent,
-                    .caller = caller_.address,
-                    .identity = caller_.identity_name(),
-                    .duration = duration,
-                    .details = RequestDetails()});
+  ReportRequestEnd(
+      DescribeRequestEnd(name, wire, traceparent, caller_, duration, RequestDetails()));
   if (Metrics* const metrics = source_.bounds.metrics; metrics != nullptr) {
     metrics->OnRequestStarted(method);
     metrics->OnRequestEnded(method, wire.code(), wire.reason, duration);

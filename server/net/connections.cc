@@ -3,9 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/sockios.h>
-#include <linux/tcp.h>
 #include <malloc.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -24,6 +22,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/caller_table.h"
 #include "server/net/peer_name.h"
+#include "server/net/tcp_info.h"
 #include "server/telemetry/log.h"
 
 namespace attend {
@@ -66,10 +65,8 @@ bool HasUnsent(int fd) {
 
 // Bytes that the peer's system has taken in since the connection was opened.
 int64_t TakenBytes(int fd) {
-  tcp_info info = {};
-  socklen_t size = sizeof(info);
-  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return 0;
-  return static_cast<int64_t>(info.tcpi_bytes_acked);
+  const std::optional<tcp_info> info = ReadTcpInfo(fd);
+  return info ? static_cast<int64_t>(info->tcpi_bytes_acked) : 0;
 }
 
 // Drops what has come and was not read. gRPC would still read it after a shutdown.

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/net/upload_meter.h"
 
-#include <linux/tcp.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 #include <algorithm>
+#include <optional>
+
+#include "server/net/tcp_info.h"
 
 namespace attend {
 namespace {
@@ -23,11 +22,10 @@ constexpr uint64_t kBytesPerUpdateByte = 512;
 }  // namespace
 
 int64_t ReceivedBytes(int fd) {
-  tcp_info info = {};
-  socklen_t size = sizeof(info);
-  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return 0;
-  return static_cast<int64_t>(info.tcpi_bytes_received -
-                              info.tcpi_bytes_acked / kBytesPerUpdateByte);
+  const std::optional<tcp_info> info = ReadTcpInfo(fd);
+  if (!info) return 0;
+  return static_cast<int64_t>(info->tcpi_bytes_received -
+                              info->tcpi_bytes_acked / kBytesPerUpdateByte);
 }
 
 uint64_t UploadMeter::Begin(UploadMark begins) {

@@ -12,7 +12,6 @@
 #include "server/telemetry/log.h"
 
 namespace attend {
-namespace {}  // namespace
 
 absl::StatusOr<std::unique_ptr<Certificates>> Certificates::Read(const TlsConfig& config,
                                                                  absl::Time now) {

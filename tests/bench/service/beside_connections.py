@@ -11,7 +11,7 @@ from bench import Group, Target
 ROWS, SILENT_PEERS, RATE = 4, 2000, 1000
 ALONE = "alone"
 SILENT = f"beside {SILENT_PEERS:,} silent connections"
-BESIDE = f"beside {RATE:,} connections a second"
+BESIDE = f"beside {RATE:,} connections per second"
 CONNECTOR = pathlib.Path(__file__).resolve().parent / "connector.py"
 
 

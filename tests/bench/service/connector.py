@@ -2,7 +2,7 @@
 """Connects to HOST:PORT, each time from the next of a thousand addresses of the loopback, until
 standard input ends:
 
-  connector.py HOST:PORT rate N    N times a second; each connection sends what an HTTP/2 client
+  connector.py HOST:PORT rate N    N times per second; each connection sends what an HTTP/2 client
                                    sends first, and closes a second later
   connector.py HOST:PORT hold N    N times at once; half of the connections send nothing and half
                                    the beginning of that, and none closes

@@ -89,15 +89,11 @@ void Process::Signal(int signal) const {
 
 int Process::Wait() {
   int status = 0;
-  const auto until = std::chrono::steady_clock::now() + std::chrono::minutes(2);
-  while (waitpid(pid_, &status, WNOHANG) == 0) {
-    if (std::chrono::steady_clock::now() > until) {
-      std::cerr << "the program did not end; it wrote:\n" << Output();
-      Signal(SIGKILL);
-      waitpid(pid_, &status, 0);
-      break;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const auto has_ended = [&] { return waitpid(pid_, &status, WNOHANG) != 0; };
+  if (!Eventually(has_ended, std::chrono::minutes(2))) {
+    std::cerr << "the program did not end; it wrote:\n" << Output();
+    Signal(SIGKILL);
+    waitpid(pid_, &status, 0);
   }
   exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return exit_code_;

@@ -5,6 +5,7 @@
 #include <grpcpp/channel.h>
 #include <sys/types.h>
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -116,19 +117,18 @@ inline constexpr bool kSanitized = true;
 inline constexpr bool kSanitized = false;
 #endif
 
-// Polls until `done()` or until 30 s have passed; returns whether `done()` was true. For states
+// Polls until `done()` or until `limit` has passed; returns whether `done()` was true. For states
 // that only show from outside the process.
 template <typename Done>
-bool Eventually(Done done);
+bool Eventually(Done done, std::chrono::seconds limit = std::chrono::seconds(30));
 
 }  // namespace attend
 
-#include <chrono>
 #include <thread>
 
 template <typename Done>
-bool attend::Eventually(Done done) {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+bool attend::Eventually(Done done, std::chrono::seconds limit) {
+  const auto until = std::chrono::steady_clock::now() + limit;
   while (!done()) {
     if (std::chrono::steady_clock::now() > until) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));

@@ -16,7 +16,7 @@ constexpr int64_t kLinesPerSecond = 5;
 
 ConnectionRefusals::ConnectionRefusals(const Clock& clock)
     : log_limits_{LogLimit(kLinesPerSecond, clock), LogLimit(kLinesPerSecond, clock),
-                  LogLimit(kLinesPerSecond, clock)} {}
+                  LogLimit(kLinesPerSecond, clock), LogLimit(kLinesPerSecond, clock)} {}
 
 void ConnectionRefusals::Add(ConnectionRefusal refusal, absl::string_view caller) {
   const auto kind = static_cast<size_t>(refusal);

@@ -13,16 +13,17 @@
 
 namespace attend {
 
-// Why a connection was closed as soon as it was taken.
+// Why a connection was closed as soon as it was taken, or, kSilent, later.
 enum class ConnectionRefusal {
   kConnections,        // ConnectionLimits::connections
   kCallerConnections,  // ConnectionLimits::per_caller
   kOpenFiles,          // the process has no file descriptor left
+  kSilent,             // it never had a call, and a new one took its place
 };
 
 // As metrics and the log name them, indexed by ConnectionRefusal.
-inline constexpr std::array<const char*, 3> kConnectionRefusalNames = {
-    "connections", "caller_connections", "open_files"};
+inline constexpr std::array<const char*, 4> kConnectionRefusalNames = {
+    "connections", "caller_connections", "open_files", "silent"};
 
 // How many connections were refused, indexed by ConnectionRefusal.
 using ConnectionRefusalCounts = std::array<int64_t, kConnectionRefusalNames.size()>;

@@ -246,6 +246,7 @@ bool Connections::AcceptOne(const Listener& listener) {
   {
     MutexLock lock(mutex_);
     refusal = FindRefusal(caller);
+    if (!refusal && IsFull()) EndOldestSilent();
     if (!refusal &&
         !Watch(fd,
                {.caller = caller, .peer = std::move(peer), .meter = nullptr, .unexplained = {}})) {
@@ -278,12 +279,28 @@ void Connections::TurnOneAway(const Listener& listener) {
 }
 
 std::optional<ConnectionRefusal> Connections::FindRefusal(const std::string& caller) const {
-  if (stats_.open >= limits_.connections) return ConnectionRefusal::kConnections;
   const auto found = callers_.find(caller);
   if (found != callers_.end() && found->second >= limits_.per_caller) {
     return ConnectionRefusal::kCallerConnections;
   }
+  if (IsFull() && silent_.empty()) return ConnectionRefusal::kConnections;
   return std::nullopt;
+}
+
+bool Connections::IsFull() const {
+  return stats_.open >= limits_.connections;
+}
+
+void Connections::EndOldestSilent() {
+  const int duplicate = silent_.begin()->second;
+  silent_.erase(silent_.begin());
+  // Only Forget closes the duplicate: Run may hold an event of it, and its number must not come
+  // back before.
+  shutdown(duplicate, SHUT_RDWR);
+  Connection& connection = connections_.at(duplicate);
+  connection.replaced = true;
+  --stats_.open;
+  refusals_.Add(ConnectionRefusal::kSilent, connection.caller);
 }
 
 bool Connections::Watch(int fd, Connection connection) {
@@ -293,11 +310,12 @@ bool Connections::Watch(int fd, Connection connection) {
     if (duplicate >= 0) close(duplicate);
     return false;
   }
-  ++stats_.accepted;
+  connection.number = ++stats_.accepted;
   ++stats_.open;
   ++callers_[connection.caller];
   if (!connection.peer.empty()) {
     peers_[connection.peer] = duplicate;
+    silent_[connection.number] = duplicate;
     connection.meter =
         std::make_shared<UploadMeter>([duplicate] { return ReceivedBytes(duplicate); });
   }
@@ -315,9 +333,10 @@ void Connections::Forget(int duplicate) {
   // The port may have come back in a newer connection.
   const auto peer = peers_.find(found->second.peer);
   if (peer != peers_.end() && peer->second == duplicate) peers_.erase(peer);
+  if (!found->second.replaced) --stats_.open;
+  silent_.erase(found->second.number);
   connections_.erase(found);
   calling_.erase(duplicate);
-  --stats_.open;
   // Closing alone would not do: epoll keeps watching as long as the other descriptor is open, and
   // would name the number again when it belongs to another connection.
   epoll_ctl(epoll_, EPOLL_CTL_DEL, duplicate, nullptr);
@@ -350,8 +369,9 @@ std::shared_ptr<UploadMeter> Connections::FindMeter(absl::string_view peer) {
   MutexLock lock(mutex_);
   const auto found = peers_.find(name);
   if (found == peers_.end()) return nullptr;
-  calling_.insert(found->second);
-  return connections_.at(found->second).meter;
+  const Connection& connection = connections_.at(found->second);
+  if (calling_.insert(found->second).second) silent_.erase(connection.number);
+  return connection.meter;
 }
 
 void Connections::End() {
@@ -384,8 +404,12 @@ ConnectionStats Connections::stats() const {
 
 absl::Status Connections::CanAccept() const {
   if (stopping_.load()) return absl::UnavailableError("the server takes no more connections");
-  if (const int64_t open = stats().open; open >= limits_.connections) {
-    return absl::UnavailableError(absl::StrCat("all of ", open, " connections are in use"));
+  {
+    MutexLock lock(mutex_);
+    if (IsFull() && silent_.empty()) {
+      return absl::UnavailableError(
+          absl::StrCat("all of ", stats_.open, " connections are in use"));
+    }
   }
   // A connection takes two.
   const std::array<int, 2> probes = {fcntl(stop_, F_DUPFD_CLOEXEC, 0),

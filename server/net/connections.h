@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
@@ -27,8 +28,10 @@
 namespace attend {
 
 struct ConnectionLimits {
-  int64_t connections = 1024;  // open at once
-  int64_t per_caller = 256;    // likewise, of one caller as CallerName tells them apart
+  // Open at once. Where these are full, a new one takes the place of the oldest over TCP that never
+  // had a call, if there is such a one.
+  int64_t connections = 1024;
+  int64_t per_caller = 256;  // open at once of one caller, as CallerName tells them apart
   // Of messages that are not complete, over TCP and all connections together, as UploadMeter
   // estimates them.
   int64_t upload_bytes = int64_t{576} << 20;
@@ -100,7 +103,7 @@ class Connections {
   ConnectionStats stats() const;
 
   // OK while one more connection would be taken. UNAVAILABLE that says why not: End was called, as
-  // many are open as may be, or the process has no file descriptor left.
+  // many that had calls are open as may be, or the process has no file descriptor left.
   absl::Status CanAccept() const;
 
  private:
@@ -108,6 +111,8 @@ class Connections {
     std::string caller;                  // key of callers_
     std::string peer;                    // key of peers_; empty on a Unix socket
     std::shared_ptr<UploadMeter> meter;  // nullptr on a Unix socket
+    int64_t number = 0;                  // of those accepted
+    bool replaced = false;               // EndOldestSilent ended it, and it is not open any more
     // What the meter could not explain at the last look; nullopt while there is enough memory.
     std::optional<int64_t> unexplained;
     // When EndIfStalled found bytes that had not left, and how many its peer had taken in by then.
@@ -123,6 +128,9 @@ class Connections {
   // Returns the limit that one more connection of the caller would exceed.
   std::optional<ConnectionRefusal> FindRefusal(const std::string& caller) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsFull() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends the oldest connection of silent_, which is not empty.
+  void EndOldestSilent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Watches the connection by a duplicate; false: there is no descriptor for it.
   bool Watch(int fd, Connection connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Forget(int duplicate);
@@ -151,8 +159,10 @@ class Connections {
   absl::flat_hash_map<int, Connection> connections_ ABSL_GUARDED_BY(mutex_);   // by duplicate
   absl::flat_hash_map<std::string, int64_t> callers_ ABSL_GUARDED_BY(mutex_);  // their connections
   absl::flat_hash_map<std::string, int> peers_ ABSL_GUARDED_BY(mutex_);        // their duplicates
-  // Those, by duplicate, that ever had a call: thousands that stay silent cost nothing.
+  // Those over TCP, by duplicate, that ever had a call: thousands that stay silent cost nothing.
   absl::flat_hash_set<int> calling_ ABSL_GUARDED_BY(mutex_);
+  // The other ones over TCP, unless replaced: their duplicates, by number.
+  absl::btree_map<int64_t, int> silent_ ABSL_GUARDED_BY(mutex_);
   bool compared_ ABSL_GUARDED_BY(mutex_) = false;  // some Connection::unexplained is set
   // When LacksMemory was last true, and what was held then.
   std::chrono::steady_clock::time_point lacked_ ABSL_GUARDED_BY(mutex_);

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/integration/server/calls.h"
@@ -19,11 +20,13 @@
 namespace attend {
 namespace {
 
-// Sockets that are connected and send nothing.
+// Sockets that are connected and send nothing, from one address or, evenly, from several.
 class SilentSockets {
  public:
-  SilentSockets(const std::string& address, int count) {
-    for (int i = 0; i < count; ++i) fds_.push_back(ConnectTcp(address));
+  SilentSockets(const std::string& address, int count, int sources = 1) {
+    for (int i = 0; i < count; ++i) {
+      fds_.push_back(ConnectTcp(address, absl::StrCat("127.0.0.", 1 + i % sources)));
+    }
   }
   ~SilentSockets() { Close(); }
   void Close() {
@@ -70,6 +73,26 @@ TEST(ConnectionsTest, ServesOthersBesideTwoThousandSilentSockets) {
   ExpectAnswer(server.tcp());
 }
 
+// They filled the table of connections, and everybody else was refused.
+TEST(ConnectionsTest, TakesNewCallersBesideSilentSocketsOfManyAddresses) {
+  rlimit files = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  files.rlim_cur = files.rlim_max;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+  ServerProcess server({"--random-layer=l:embed_dim=16,num_heads=2"});
+  const auto caller = ServerProcess::Channel(server.tcp());
+  const CallResult before = MakeCall(caller, kScaledDotProductPath, ShortRequest());
+  EXPECT_TRUE(before.status.ok()) << before.status.error_message();
+  const SilentSockets silent(server.tcp(), 2000, /*sources=*/100);
+  EXPECT_TRUE(Eventually([&] {
+    return Sum(server.Metrics(), "attend_connections_refused_total", {"\"silent\""}) > 900;
+  }));
+  ExpectAnswer(server.tcp());
+  const CallResult after = MakeCall(caller, kScaledDotProductPath, ShortRequest());
+  EXPECT_TRUE(after.status.ok()) << after.status.error_message();
+  EXPECT_EQ(Sum(server.Metrics(), "attend_connections_refused_total", {"\"connections\""}), 0);
+}
+
 TEST(ConnectionsTest, AcceptsAgainAfterItHadNoFileDescriptorLeft) {
   ServerProcess server({"--max-caller-connections=10000", "--max-connections=10000"});
   ExpectAnswer(server.tcp());
@@ -109,7 +132,7 @@ TEST(ConnectionsTest, TakesFewerConnectionsWhereTheLimitOnOpenFilesIsLow) {
   const auto refused = [&](const std::string& limit) {
     return Sum(server.Metrics(), "attend_connections_refused_total", {limit});
   };
-  EXPECT_TRUE(Eventually([&] { return refused("\"connections\"") == 20; }));
+  EXPECT_TRUE(Eventually([&] { return refused("\"silent\"") == 20; }));
   EXPECT_EQ(Sum(server.Metrics(), "attend_connections"), 100);
   EXPECT_EQ(refused("open_files"), 0);
 }

@@ -75,7 +75,9 @@ TEST(ReadinessTest, IsNotReadyWhileNoConnectionIsLeft) {
   ServerProcess server({"--max-connections=1"});
   const auto ready = [&] { return HttpGet(server.metrics_address(), "/readyz"); };
   {
-    const RawHttp2 only(server.tcp());
+    RawHttp2 only(server.tcp());
+    EXPECT_EQ(ready().code, 200);  // a new one would take the place of one without a call
+    only.StartCall(kScaledDotProductPath, "");
     EXPECT_TRUE(Eventually([&] { return ready().code == 503; }));
     EXPECT_THAT(ready().body, HasSubstr("all of 1 connections are in use"));
   }

@@ -117,6 +117,7 @@ TEST_F(ConnectionsTest, ClosesWhatIsOverTheLimitAndTakesMoreOnceOneHasEnded) {
   Start({/*connections=*/2, /*per_caller=*/2});
   const ClientSocket first(tcp_), second(unix_);
   WaitForServed(2);
+  connections_->FindMeter(first.PeerName());  // it has had a call
   EXPECT_EQ(connections_->CanAccept().message(), "all of 2 connections are in use");
   const ClientSocket third(tcp_);
   EXPECT_TRUE(third.WaitForEnd());
@@ -127,6 +128,49 @@ TEST_F(ConnectionsTest, ClosesWhatIsOverTheLimitAndTakesMoreOnceOneHasEnded) {
   const ClientSocket fourth(tcp_);
   WaitForServed(3);
   EXPECT_EQ(Refused(ConnectionRefusal::kConnections), 1);
+}
+
+// Those who never called kept everybody else out, by so many addresses that none was over its
+// limit.
+TEST_F(ConnectionsTest, EndsTheOldestThatNeverHadACallForANewOne) {
+  Start({/*connections=*/4, /*per_caller=*/2});
+  const ClientSocket caller(tcp_), local(unix_);
+  WaitForServed(2);
+  connections_->FindMeter(caller.PeerName());
+  const ClientSocket oldest(tcp_, "127.0.0.2"), silent(tcp_, "127.0.0.3");
+  WaitForServed(4);
+  EXPECT_TRUE(connections_->CanAccept().ok());
+  const ClientSocket first_new(tcp_, "127.0.0.4");
+  WaitForServed(5);
+  EXPECT_TRUE(oldest.WaitForEnd());
+  connections_->FindMeter(silent.PeerName());
+  const ClientSocket second_new(tcp_, "127.0.0.5");
+  WaitForServed(6);
+  EXPECT_TRUE(first_new.WaitForEnd());
+  EXPECT_EQ(Refused(ConnectionRefusal::kSilent), 2);
+  EXPECT_EQ(connections_->stats().open, 4);
+  // Whoever serves those that were ended learns of it.
+  LetGo(2);
+  LetGo(4);
+  connections_->FindMeter(second_new.PeerName());
+  EXPECT_FALSE(connections_->CanAccept().ok());
+  EXPECT_TRUE(ClientSocket(tcp_, "127.0.0.6").WaitForEnd());
+  EXPECT_EQ(Refused(ConnectionRefusal::kConnections), 1);
+  EXPECT_EQ(connections_->stats().open, 4);
+  LetGo(0);
+  LetGo(1);
+  LetGo(3);
+  LetGo(5);
+  WaitForOpen(0);
+}
+
+TEST_F(ConnectionsTest, EndsNoConnectionForACallerThatHasTooMany) {
+  Start({/*connections=*/2, /*per_caller=*/1});
+  const ClientSocket first(tcp_), second(tcp_, "127.0.0.2");
+  WaitForServed(2);
+  EXPECT_TRUE(ClientSocket(tcp_).WaitForEnd());
+  EXPECT_EQ(Refused(ConnectionRefusal::kCallerConnections), 1);
+  EXPECT_EQ(Refused(ConnectionRefusal::kSilent), 0);
 }
 
 // Refused connections were only counted, so that nobody could tell whose they were.
@@ -140,6 +184,8 @@ TEST_F(ConnectionsTest, LogsRefusedConnectionsButNoMoreThanSomeInASecond) {
   EXPECT_TRUE(ClientSocket(tcp_).WaitForEnd());
   const ClientSocket other(tcp_, "127.0.0.2");
   WaitForServed(2);
+  connections_->FindMeter(first.PeerName());
+  connections_->FindMeter(other.PeerName());
   EXPECT_TRUE(ClientSocket(unix_).WaitForEnd());
   const std::string log = testing::internal::GetCapturedStderr();
   const std::vector<std::string> lines = absl::StrSplit(log, '\n', absl::SkipEmpty());

@@ -54,7 +54,9 @@ class ClientSocket {
     sockaddr_in name = {};
     socklen_t size = sizeof(name);
     getsockname(fd_, reinterpret_cast<sockaddr*>(&name), &size);
-    return "ipv4:127.0.0.1:" + std::to_string(ntohs(name.sin_port));
+    char address[INET_ADDRSTRLEN];
+    inet_ntop(AF_INET, &name.sin_addr, address, sizeof(address));
+    return "ipv4:" + std::string(address) + ":" + std::to_string(ntohs(name.sin_port));
   }
 
   // Blocks until the server ends the connection or sends a byte; whether it has ended it.

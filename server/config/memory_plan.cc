@@ -38,7 +38,16 @@ absl::Status CheckSizes(const ServerConfig& config) {
   return errors.status();
 }
 
+// What a limit leaves for budgets; negative where it is less than nothing.
+int64_t BytesForBudgets(const ProcessMemory& memory) {
+  return memory.limit - SpareBytes(memory.limit) - memory.held - kUncountedBytes;
+}
+
 }  // namespace
+
+int64_t SpareBytes(int64_t limit) {
+  return std::clamp(limit / 8, 32 * kMiB, 256 * kMiB);
+}
 
 absl::Status PlanMemory(const ProcessMemory& memory, ServerConfig& config) {
   int64_t& in_flight = config.max_in_flight_bytes;
@@ -47,7 +56,7 @@ absl::Status PlanMemory(const ProcessMemory& memory, ServerConfig& config) {
   const int64_t wanted = (in_flight == 0 ? kInFlightBytes : 0) + (receive == 0 ? kReceiveBytes : 0);
   if (wanted > 0) {
     // At least one of the two is 0. They may be set to more than there is.
-    const int64_t available = std::max<int64_t>(memory.limit - memory.held - kUncountedBytes, 0);
+    const int64_t available = std::max<int64_t>(BytesForBudgets(memory), 0);
     const int64_t left = available - std::min(in_flight + receive, available);
     const double share = std::min(static_cast<double>(left) / static_cast<double>(wanted), 1.0);
     const auto fit = [share](int64_t bytes) {
@@ -61,9 +70,10 @@ absl::Status PlanMemory(const ProcessMemory& memory, ServerConfig& config) {
     if (least < kLeastBytes) {
       return absl::InvalidArgumentError(absl::StrCat(
           "the memory limit of ", memory.limit / kMiB, " MiB leaves ", left / kMiB,
-          " MiB for requests: the server holds ", memory.held / kMiB, " MiB with its layers, and ",
-          kUncountedBytes / kMiB,
-          " MiB are kept for what no budget counts; raise the limit, or set --max-in-flight-bytes "
+          " MiB for requests: the server holds ", memory.held / kMiB, " MiB with its layers, ",
+          kUncountedBytes / kMiB, " MiB are kept for what no budget counts, and ",
+          SpareBytes(memory.limit) / kMiB,
+          " MiB are left free; raise the limit, or set --max-in-flight-bytes "
           "and --max-receive-bytes"));
     }
   }
@@ -73,9 +83,22 @@ absl::Status PlanMemory(const ProcessMemory& memory, ServerConfig& config) {
 }
 
 bool FitsMemory(const ProcessMemory& memory, const ServerConfig& config) {
-  const int64_t left = memory.limit - memory.held - kUncountedBytes;
+  const int64_t left = BytesForBudgets(memory);
   return config.max_in_flight_bytes <= left &&
          config.transport.max_receive_bytes <= left - config.max_in_flight_bytes;
+}
+
+int64_t MostHeldBytes(const ProcessMemory& memory, const ServerConfig& config,
+                      int64_t reload_bytes) {
+  const int64_t idle = memory.held + kUncountedBytes;
+  // Sizes that were set may be so large that a sum overflows.
+  const int64_t room = std::max<int64_t>(memory.limit - SpareBytes(memory.limit) - idle, 0);
+  int64_t budgets = 0;
+  for (const int64_t bytes :
+       {config.max_in_flight_bytes, config.transport.max_receive_bytes, reload_bytes}) {
+    budgets += std::min(bytes, room - budgets);
+  }
+  return idle + budgets;
 }
 
 }  // namespace attend

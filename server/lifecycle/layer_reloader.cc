@@ -70,6 +70,10 @@ void LayerReloader::Run() {
 void LayerReloader::ReloadAll() {
   Log(LogLevel::kInfo, "reloading layers");
   for (const ModelSpec& spec : config_.models) {
+    {
+      const MutexLock lock(mutex_);
+      if (ending_) return;
+    }
     const absl::StatusOr<std::string> sha256 =
         ReloadModel(config_.Complete(spec), registry_, try_layer_);
     if (sha256.ok()) {

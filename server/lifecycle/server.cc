@@ -27,6 +27,7 @@
 #include "server/lifecycle/load_layers.h"
 #include "server/lifecycle/port_file.h"
 #include "server/lifecycle/server_info.h"
+#include "server/lifecycle/signals.h"
 #include "server/lifecycle/status_info.h"
 #include "server/net/connections.h"
 #include "server/security/certificates.h"
@@ -95,6 +96,42 @@ class ServerImpl final : public Server {
   }
 
   absl::Status Start() {
+    {
+      const ExitOnShutdownSignal while_nobody_can_call;
+      ATTEND_RETURN_IF_ERROR(Prepare());
+    }
+    return Listen();
+  }
+
+  const std::vector<std::string>& grpc_addresses() const override { return grpc_->addresses(); }
+  std::string metrics_address() const override { return http_ == nullptr ? "" : http_->address(); }
+
+  void ReloadLayers() override { reloader_->Reload(); }
+
+  void Drain() override {
+    const LifecycleConfig& lifecycle = config_.lifecycle;
+    Log(LogLevel::kInfo, "draining",
+        {{"delay", absl::FormatDuration(lifecycle.drain_delay)},
+         {"timeout", absl::FormatDuration(lifecycle.drain_timeout)}});
+    phase_ = Phase::kDraining;
+    services_->health.SetServing(false);
+    std::this_thread::sleep_for(absl::ToChronoNanoseconds(lifecycle.drain_delay));
+    const absl::Time deadline = Clock::Steady().Now() + lifecycle.drain_timeout;
+    services_->attention.Drain();
+    engine_->Drain(deadline);
+    drained_ = true;
+    const bool all_left = services_->calls.WaitForNone(
+        std::max(deadline - Clock::Steady().Now(), absl::Milliseconds(100)));
+    grpc_->Shutdown();
+    Log(all_left ? LogLevel::kInfo : LogLevel::kWarning, "drained",
+        {{"all_answers_left", all_left ? "true" : "false"}});
+  }
+
+ private:
+  enum class Phase { kStarting, kServing, kDraining };
+
+  // Everything but the listener. The HTTP pages answer from early on.
+  absl::Status Prepare() {
     // First, because it takes no time, unlike layers, and often fails.
     ATTEND_RETURN_IF_ERROR(ReadCertificates());
     ATTEND_RETURN_IF_ERROR(ReadTokens());
@@ -131,12 +168,16 @@ class ServerImpl final : public Server {
     services_ =
         std::make_unique<Services>(config_, registry_, *engine_, metrics_,
                                    [this](absl::string_view peer) { grpc_->EndIfStalled(peer); });
+    return absl::OkStatus();
+  }
+
+  absl::Status Listen() {
     static_assert(kReturnTime >= Connections::kStallTime);
     services_->health.SetServing(true);
     ATTEND_ASSIGN_OR_RETURN(grpc_, GrpcFront::Listen(
                                        config_, certificates_.get(), identities_.get(),
                                        services_->routes, services_->timer, metrics_,
-                                       [this] { return engine_->Overloaded(); }, planned_bytes_));
+                                       [this] { return engine_->Overloaded(); }, most_held_bytes_));
     metrics_.gauges().SetConnections([this] { return grpc_->connection_stats(); });
     metrics_.gauges().SetOpenCalls([this] { return grpc_->call_stats(); });
     ATTEND_RETURN_IF_ERROR(grpc_->Serve());
@@ -150,33 +191,6 @@ class ServerImpl final : public Server {
                                                         grpc_->addresses(), metrics_address()));
     return absl::OkStatus();
   }
-
-  const std::vector<std::string>& grpc_addresses() const override { return grpc_->addresses(); }
-  std::string metrics_address() const override { return http_ == nullptr ? "" : http_->address(); }
-
-  void ReloadLayers() override { reloader_->Reload(); }
-
-  void Drain() override {
-    const LifecycleConfig& lifecycle = config_.lifecycle;
-    Log(LogLevel::kInfo, "draining",
-        {{"delay", absl::FormatDuration(lifecycle.drain_delay)},
-         {"timeout", absl::FormatDuration(lifecycle.drain_timeout)}});
-    phase_ = Phase::kDraining;
-    services_->health.SetServing(false);
-    std::this_thread::sleep_for(absl::ToChronoNanoseconds(lifecycle.drain_delay));
-    const absl::Time deadline = Clock::Steady().Now() + lifecycle.drain_timeout;
-    services_->attention.Drain();
-    engine_->Drain(deadline);
-    drained_ = true;
-    const bool all_left = services_->calls.WaitForNone(
-        std::max(deadline - Clock::Steady().Now(), absl::Milliseconds(100)));
-    grpc_->Shutdown();
-    Log(all_left ? LogLevel::kInfo : LogLevel::kWarning, "drained",
-        {{"all_answers_left", all_left ? "true" : "false"}});
-  }
-
- private:
-  enum class Phase { kStarting, kServing, kDraining };
 
   // Made anew with what is known by now.
   void SetStatusPage() {
@@ -249,8 +263,7 @@ class ServerImpl final : public Server {
     const ProcessMemory memory = {MemoryLimit(), HeldMemory()};
     ATTEND_RETURN_IF_ERROR(PlanMemory(memory, config_));
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they hold more memory
-    planned_bytes_ = memory.held + kUncountedBytes + config_.max_in_flight_bytes +
-                     config_.transport.max_receive_bytes + ReloadBytes();
+    most_held_bytes_ = MostHeldBytes(memory, config_, ReloadBytes());
 #endif
     const bool fits = FitsMemory(memory, config_);
     Log(fits ? LogLevel::kInfo : LogLevel::kWarning,
@@ -258,6 +271,7 @@ class ServerImpl final : public Server {
         {{"limit", absl::StrCat(memory.limit)},
          {"held", absl::StrCat(memory.held)},
          {"uncounted", absl::StrCat(kUncountedBytes)},
+         {"spare", absl::StrCat(SpareBytes(memory.limit))},
          {"in_flight", absl::StrCat(config_.max_in_flight_bytes)},
          {"receive", absl::StrCat(config_.transport.max_receive_bytes)},
          {"request", absl::StrCat(config_.transport.max_request_bytes)}});
@@ -265,8 +279,8 @@ class ServerImpl final : public Server {
   }
 
   ServerConfig config_;
-  // Of memory, by all budgets and what they do not count.
-  int64_t planned_bytes_ = std::numeric_limits<int64_t>::max();
+  // The process may hold before connections end for it.
+  int64_t most_held_bytes_ = std::numeric_limits<int64_t>::max();
   std::atomic<Phase> phase_{Phase::kStarting};
   bool drained_ = false;
   mutable Mutex page_mutex_;

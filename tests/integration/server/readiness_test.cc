@@ -8,8 +8,10 @@
 
 #include <csignal>
 #include <string>
+#include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/integration/server/calls.h"
@@ -21,19 +23,53 @@ namespace {
 
 using testing::HasSubstr;
 
-// The engine measures each layer before the server listens, and that is held here.
+// A server that starts, and gets no further than to measure its layer until Release is called.
+class HeldStart {
+ public:
+  HeldStart()
+      : path_(TestPath("held-start")),
+        lock_(open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)),
+        locked_(flock(lock_, LOCK_EX)),
+        process_(ATTEND_HOLDABLE_SERVER,
+                 {path_, "--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0", "--drain-delay=0s",
+                  "--random-layer=a:embed_dim=64,num_heads=2"}) {
+    EXPECT_EQ(locked_, 0);
+    EXPECT_TRUE(Eventually([&] { return absl::StrContains(process_.Output(), "divided memory"); }))
+        << process_.Output();
+  }
+  ~HeldStart() { Release(); }
+
+  void Release() {
+    if (lock_ >= 0) close(std::exchange(lock_, -1));
+  }
+
+  Process& process() { return process_; }
+
+ private:
+  const std::string path_;
+  int lock_;
+  const int locked_;
+  Process process_;
+};
+
+// It went on to load its layers, and was killed when they took longer than it was given to end.
+TEST(ReadinessTest, EndsAtOnceOnASignalThatComesWhileItStarts) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    HeldStart start;
+    start.process().Signal(signal);
+    EXPECT_EQ(start.process().Wait(), 0);
+    EXPECT_THAT(start.process().Output(),
+                HasSubstr(absl::StrCat("signal received before the server listens signal=\"",
+                                       signal, "\"")));
+  }
+}
+
 TEST(ReadinessTest, AnswersOverHttpWhileItStarts) {
-  const std::string path = TestPath("held-start");
-  const int lock = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  ASSERT_EQ(flock(lock, LOCK_EX), 0);
-  Process process(ATTEND_HOLDABLE_SERVER,
-                  {path, "--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0", "--drain-delay=0s",
-                   "--random-layer=a:embed_dim=64,num_heads=2"});
-  ASSERT_TRUE(Eventually([&] { return absl::StrContains(process.Output(), "divided memory"); }))
-      << process.Output();
-  const std::string start = "serving metrics address=\"";
+  HeldStart start;
+  Process& process = start.process();
+  const std::string before = "serving metrics address=\"";
   std::string address = process.Output();
-  address = address.substr(address.find(start) + start.size());
+  address = address.substr(address.find(before) + before.size());
   address = address.substr(0, address.find('"'));
   EXPECT_EQ(HttpGet(address, "/healthz").code, 200);
   const HttpAnswer starting = HttpGet(address, "/readyz");
@@ -43,7 +79,7 @@ TEST(ReadinessTest, AnswersOverHttpWhileItStarts) {
   EXPECT_EQ(metrics.code, 200);
   EXPECT_THAT(metrics.body, HasSubstr("\nattend_queue_requests 0\n"));
   EXPECT_FALSE(absl::StrContains(process.Output(), "listening"));
-  close(lock);
+  start.Release();
   EXPECT_TRUE(Eventually([&] { return HttpGet(address, "/readyz").code == 200; }));
   process.Signal(SIGTERM);
   EXPECT_EQ(process.Wait(), 0);

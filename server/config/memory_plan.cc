@@ -46,7 +46,7 @@ int64_t BytesForBudgets(const ProcessMemory& memory) {
 }  // namespace
 
 int64_t SpareBytes(int64_t limit) {
-  return std::clamp(limit / 8, 32 * kMiB, 256 * kMiB);
+  return std::clamp(limit / 4, 64 * kMiB, 384 * kMiB);
 }
 
 absl::Status PlanMemory(const ProcessMemory& memory, ServerConfig& config) {

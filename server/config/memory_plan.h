@@ -21,7 +21,7 @@ struct ProcessMemory {
 // one.
 inline constexpr int64_t kUncountedBytes = int64_t{128} << 20;
 
-// What is left free of a memory limit: an eighth of it, 32 MiB at least and 256 MiB at most.
+// What is left free of a memory limit: a quarter of it, 64 MiB at least and 384 MiB at most.
 // Between two looks at the memory that the process holds, hostile peers make it grow by so much:
 // the system would otherwise end the process before it can end a connection.
 int64_t SpareBytes(int64_t limit);

@@ -38,7 +38,14 @@ constexpr int kPauseMs = 10;
 // between.
 constexpr int kMeterMs = 50;
 
-// A connection that sends less than this between two looks is not the cause of lacking memory.
+// How often the memory of the process is looked at while it is near its limit. Hostile headers can
+// make it grow by some 10 MB in between.
+constexpr int kNearLimitMs = 5;
+
+// While memory is near its limit, what a connection sent besides messages counts for so long.
+constexpr absl::Duration kRemember = absl::Seconds(1);
+
+// A connection that sent less than this meanwhile is not the cause of lacking memory.
 constexpr int64_t kSuspectBytes = 16 << 10;
 
 // How long the memory of a connection that was ended may take to be free.
@@ -126,10 +133,11 @@ absl::Status Connections::Start() {
 
 void Connections::Run() {
   std::array<epoll_event, kBurst> events;
-  auto look = std::chrono::steady_clock::now();  // when meters are looked at next
+  int pause = kMeterMs;  // between two looks at the memory
+  auto look = std::chrono::steady_clock::now();
   while (!stopping_.load()) {
-    const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()),
-                                 IsIdle() ? -1 : kMeterMs);
+    const int count =
+        epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), IsIdle() ? -1 : pause);
     for (int i = 0; i < count; ++i) {
       const int fd = events[static_cast<size_t>(i)].data.fd;
       if (fd == stop_) continue;
@@ -143,8 +151,8 @@ void Connections::Run() {
       }
     }
     if (const auto now = std::chrono::steady_clock::now(); now >= look) {
-      BoundMemory();
-      look = now + std::chrono::milliseconds(kMeterMs);
+      pause = BoundMemory() ? kNearLimitMs : kMeterMs;
+      look = now + std::chrono::milliseconds(pause);
     }
   }
 }
@@ -154,9 +162,21 @@ bool Connections::IsIdle() const {
   return connections_.empty();
 }
 
-void Connections::BoundMemory() {
+bool Connections::BoundMemory() {
   MutexLock lock(mutex_);
-  const bool lacks_memory = LacksMemory();
+  const int64_t held = held_();
+  const bool near_limit = held > limits_.memory_bytes / 4 * 3;
+  RememberUnexplained(near_limit);
+  const bool lacks_memory = LacksMemory(held);
+  const auto now = std::chrono::steady_clock::now();
+  if (lacks_memory || now >= metered_ + std::chrono::milliseconds(kMeterMs)) {
+    metered_ = now;
+    EndUploads(lacks_memory);
+  }
+  return near_limit;
+}
+
+void Connections::EndUploads(bool lacks_memory) {
   std::vector<Upload> uploads = FindUploads(lacks_memory);
   int64_t total = 0;
   for (const Upload& upload : uploads) total += upload.bytes;
@@ -191,26 +211,30 @@ std::vector<Upload> Connections::FindUploads(bool lacks_memory) {
     }
     return uploads;
   }
-  compared_ = true;
-  for (auto& [duplicate, connection] : connections_) {
+  for (const auto& [duplicate, connection] : connections_) {
     if (connection.meter == nullptr) continue;
-    const int64_t unexplained = connection.meter->UnexplainedBytes();
-    const int64_t grown = unexplained - connection.unexplained.value_or(unexplained);
-    connection.unexplained = unexplained;
+    const int64_t sent = connection.meter->UnexplainedBytes() - connection.remembered;
     const int64_t unfinished = connection.meter->UnfinishedBytes();
-    add(duplicate, connection, grown < kSuspectBytes ? unfinished : std::max(unfinished, grown));
+    add(duplicate, connection, sent < kSuspectBytes ? unfinished : std::max(unfinished, sent));
   }
   return uploads;
 }
 
-bool Connections::LacksMemory() {
-  int64_t held = held_();
-  if (held <= limits_.memory_bytes) {
-    if (std::exchange(compared_, false)) {
-      for (auto& [duplicate, connection] : connections_) connection.unexplained.reset();
-    }
-    return false;
+void Connections::RememberUnexplained(bool near_limit) {
+  if (!near_limit) {
+    remembered_at_ = absl::InfinitePast();
+    return;
   }
+  const absl::Time now = clock_.Now();
+  if (now - remembered_at_ < kRemember) return;
+  remembered_at_ = now;
+  for (auto& [duplicate, connection] : connections_) {
+    if (connection.meter != nullptr) connection.remembered = connection.meter->UnexplainedBytes();
+  }
+}
+
+bool Connections::LacksMemory(int64_t held) {
+  if (held <= limits_.memory_bytes) return false;
   // It takes a while until the memory of a connection that was ended is free.
   const auto now = std::chrono::steady_clock::now();
   if (held <= held_then_ && now < lacked_ + kFreeing) return false;
@@ -247,9 +271,7 @@ bool Connections::AcceptOne(const Listener& listener) {
     MutexLock lock(mutex_);
     refusal = FindRefusal(caller);
     if (!refusal && IsFull()) EndOldestSilent();
-    if (!refusal &&
-        !Watch(fd,
-               {.caller = caller, .peer = std::move(peer), .meter = nullptr, .unexplained = {}})) {
+    if (!refusal && !Watch(fd, {.caller = caller, .peer = std::move(peer), .meter = nullptr})) {
       refusal = ConnectionRefusal::kOpenFiles;
     }
   }

@@ -58,8 +58,8 @@ struct ConnectionStats {
 //
 // While there are connections, the same thread looks at the meters of those over TCP. If they
 // hold more than they may together, connections end as ChooseUploadsToEnd says. While the process
-// holds too much memory, the first of these connections ends; what a connection sent since the
-// last look besides messages, such as headers, counts then too. Thread-safe.
+// holds too much memory, the first of these connections ends; what a connection sent lately besides
+// messages, such as headers, counts then too. Thread-safe.
 class Connections {
  public:
   // Takes over a connection and its descriptor. Called on the thread that accepts.
@@ -113,8 +113,7 @@ class Connections {
     std::shared_ptr<UploadMeter> meter;  // nullptr on a Unix socket
     int64_t number = 0;                  // of those accepted
     bool replaced = false;               // EndOldestSilent ended it, and it is not open any more
-    // What the meter could not explain at the last look; nullopt while there is enough memory.
-    std::optional<int64_t> unexplained;
+    int64_t remembered = 0;              // what RememberUnexplained found last
     // When EndIfStalled found bytes that had not left, and how many its peer had taken in by then.
     absl::Time unsent_at = absl::InfinitePast();
     int64_t taken = 0;
@@ -135,13 +134,18 @@ class Connections {
   bool Watch(int fd, Connection connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Forget(int duplicate);
   bool IsIdle() const;
-  // Ends the connections that hold too much.
-  void BoundMemory();
+  // Looks at the memory and, every kMeterMs, at the meters, and ends connections that hold too
+  // much. Returns whether the process is near its limit, so that the next look must be soon.
+  bool BoundMemory();
+  void EndUploads(bool lacks_memory) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What each connection holds that no service has; with too little memory, also what it just sent
   // besides messages.
   std::vector<Upload> FindUploads(bool lacks_memory) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether the process holds more memory than it may, and no connection was just ended for that.
-  bool LacksMemory() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Notes, near the limit and every kRemember, what the meters cannot explain.
+  void RememberUnexplained(bool near_limit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the process, which holds so much, holds more than it may, and no connection was just
+  // ended for that.
+  bool LacksMemory(int64_t held) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   std::vector<Listener> listeners_;
   const ConnectionLimits limits_;
@@ -163,7 +167,8 @@ class Connections {
   absl::flat_hash_set<int> calling_ ABSL_GUARDED_BY(mutex_);
   // The other ones over TCP, unless replaced: their duplicates, by number.
   absl::btree_map<int64_t, int> silent_ ABSL_GUARDED_BY(mutex_);
-  bool compared_ ABSL_GUARDED_BY(mutex_) = false;  // some Connection::unexplained is set
+  absl::Time remembered_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  std::chrono::steady_clock::time_point metered_ ABSL_GUARDED_BY(mutex_);  // when EndUploads ran
   // When LacksMemory was last true, and what was held then.
   std::chrono::steady_clock::time_point lacked_ ABSL_GUARDED_BY(mutex_);
   int64_t held_then_ ABSL_GUARDED_BY(mutex_) = 0;

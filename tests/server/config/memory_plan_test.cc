@@ -32,8 +32,7 @@ TEST(MemoryPlanTest, KeepsWhatIsSetAndSaysThatItDoesNotFit) {
   EXPECT_EQ(config.transport.max_request_bytes, 10 * kMiB);
   EXPECT_EQ(config.max_caller_bytes, 77 * kMiB);
   EXPECT_FALSE(FitsMemory({512 * kMiB, 0}, config));
-  // 828 MiB and an eighth of the whole.
-  constexpr int64_t kFits = (700 * kMiB + kUncountedBytes) / 7 * 8 + 8;
+  constexpr int64_t kFits = (700 * kMiB + kUncountedBytes) / 3 * 4;  // a quarter is spared
   EXPECT_FALSE(FitsMemory({kFits, kMiB}, config));
   EXPECT_TRUE(FitsMemory({kFits, 0}, config));
 }
@@ -41,7 +40,7 @@ TEST(MemoryPlanTest, KeepsWhatIsSetAndSaysThatItDoesNotFit) {
 TEST(MemoryPlanTest, DividesWhatIsLeft) {
   ServerConfig config;
   config.max_in_flight_bytes = 300 * kMiB;
-  const ProcessMemory memory = {(kUncountedBytes + 500 * kMiB) / 7 * 8 + 8, 100 * kMiB};
+  const ProcessMemory memory = {(kUncountedBytes + 500 * kMiB) / 3 * 4 + kMiB, 100 * kMiB};
   ASSERT_TRUE(PlanMemory(memory, config).ok());
   EXPECT_EQ(config.max_in_flight_bytes, 300 * kMiB);
   EXPECT_EQ(config.transport.max_receive_bytes, 100 * kMiB);

@@ -98,7 +98,7 @@ AttemptInfo Call::DescribeAttempt(std::optional<absl::Duration> retry_after) {
 std::optional<absl::Duration> Call::DelayAfter(absl::StatusCode code, const ErrorDetails& details) {
   if (spec_.is_probe) return std::nullopt;
   const FailureKind kind = Classify(code, status_.error_message(), details);
-  load_.RecordFailure(kind, details.pushback);
+  load_.RecordFailure(kind, details.pushback, attempts_);
   const Failure failure = {kind, details.pushback, attempts_, spec_.deadline - pacer_.Now(),
                            load_.AllowsRetry()};
   return RetryDelay(spec_.retry, failure, pacer_.Uniform());

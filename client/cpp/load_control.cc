@@ -47,12 +47,16 @@ void LoadControl::RecordSuccess() {
   if (throttle_.has_value()) throttle_->RecordAccept(pacer_.Now());
 }
 
-void LoadControl::RecordFailure(FailureKind kind, std::optional<absl::Duration> pushback) {
-  const bool retryable = kind == FailureKind::kUnavailable || kind == FailureKind::kOverloaded;
+void LoadControl::RecordFailure(FailureKind kind, std::optional<absl::Duration> pushback,
+                                int attempts) {
+  // A call's first refusal by a server that drains is free; its retry goes to another server. Later
+  // ones count, or a server that always says so would get max_attempts calls per request.
+  const bool costs = kind == FailureKind::kUnavailable || kind == FailureKind::kOverloaded ||
+                     (kind == FailureKind::kDraining && attempts > 1);
   // gRFC A6 counts a server that forbids the retry like one that fails.
   const bool forbidden = pushback.has_value() && *pushback < absl::ZeroDuration();
   MutexLock lock(mutex_);
-  if (retryable || forbidden) budget_.RecordFailure();
+  if (costs || forbidden) budget_.RecordFailure();
   if (!throttle_.has_value()) return;
   if (kind == FailureKind::kOverloaded) {
     throttle_->RecordRefusal(pacer_.Now());

@@ -30,9 +30,9 @@ class LoadControl {
   // Whether a new request may be sent. Retries are limited by the budget alone.
   bool Admit();
 
-  // After each attempt.
+  // After each attempt. `attempts` is how many were made for the request so far, this one included.
   void RecordSuccess();
-  void RecordFailure(FailureKind kind, std::optional<absl::Duration> pushback);
+  void RecordFailure(FailureKind kind, std::optional<absl::Duration> pushback, int attempts);
 
   // Whether the budget has a retry left, after RecordFailure.
   bool AllowsRetry();

@@ -120,7 +120,7 @@ std::optional<absl::Duration> PipelineStream::DelayAfter(const PipelineItem& ite
   const absl::Status& error = answer.error;
   const std::optional<absl::Duration> pushback = answer.details.pushback;
   const FailureKind kind = Classify(error.code(), error.message(), answer.details);
-  shared_.load->RecordFailure(kind, pushback);
+  shared_.load->RecordFailure(kind, pushback, item.attempts);
   // A server that drains is of no use later, and no other is at the end of this stream.
   if (kind == FailureKind::kUnavailable || kind == FailureKind::kDraining) return std::nullopt;
   const absl::Duration left = item.deadline - shared_.pacer.Now();
@@ -141,7 +141,7 @@ void PipelineStream::OnEnded() {
     unanswered = absl::UnavailableError("the server ended the stream before it answered");
     if (!finishing_ || !items_.idle()) end_ = unanswered;
   } else {
-    shared_.load->RecordFailure(Classify(code, message, details), details.pushback);
+    shared_.load->RecordFailure(Classify(code, message, details), details.pushback, 1);
     end_ = unanswered = WithDetails(code, absl::StrCat("the stream ended: ", message), details);
   }
   items_.FailAll(unanswered);

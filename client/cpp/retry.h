@@ -17,7 +17,7 @@ enum class FailureKind {
   kRejected,     // the call itself is wrong, whatever the load: never retried
   kExpired,      // the deadline passed or the caller cancelled: never retried
   kUnavailable,  // the server is starting or unreachable: retried
-  kDraining,     // the server refused because it shuts down: retried, at no cost to the budget
+  kDraining,     // the server refused because it shuts down: retried, the first time at no cost
   kOverloaded,   // the server refused for its load: retried
 };
 

@@ -42,13 +42,17 @@ struct RetryPolicy {
   // The retry budget of gRFC A6, which all calls of a client share: it starts
   // with max_tokens; each attempt that fails in a way that is retried takes 1,
   // each that succeeds returns token_ratio; there are retries only while more
-  // than max_tokens / 2 are left. So a client whose calls all fail makes at most
-  // max_tokens / 2 retries, and otherwise token_ratio retries per success.
-  // 0 max_tokens: never retry.
-  // A refusal of a server that shuts down (reason DRAINING) takes none: it says
-  // nothing about the load, and every call in flight may meet it at once. By
-  // default a client can also lose the connection under 50 calls in flight, as
-  // where a server ends, and retry them all.
+  // than max_tokens / 2 are left. So a client whose attempts all fail in such ways
+  // makes at most max_tokens / 2 retries: by default 50, which is at most 1.1 calls
+  // per request from 500 requests on. Otherwise it makes token_ratio retries per
+  // success. 0 max_tokens: never retry.
+  // A call's first attempt takes none where the server refuses it because it shuts
+  // down (reason DRAINING): that says nothing about the load, and every call in
+  // flight may meet it at once. A later attempt takes 1 for it. So a client that is
+  // always refused in this way makes at most max_tokens / 2 retries, too, and one
+  // more for each call that is under way when they are used up. By default a client
+  // can also lose a connection with 49 calls in flight, as where a server ends, and
+  // retry them all.
   double max_tokens = 100;
   double token_ratio = 0.1;
 };

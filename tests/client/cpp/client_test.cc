@@ -204,6 +204,53 @@ TEST(ClientTest, AllCallsOfAClientShareOneRetryBudget) {
   EXPECT_EQ(client->CheckHealth().status(), absl::OkStatus());
 }
 
+// As a server of ours refuses a call after its drain has begun.
+grpc::Status RefuseToDrain() {
+  const v1::PipelineResponse refusal = Refusal(0, grpc::StatusCode::UNAVAILABLE, "DRAINING");
+  return {grpc::StatusCode::UNAVAILABLE, "not now", refusal.status().SerializeAsString()};
+}
+
+// The README and RetryPolicy state the bound for the default policy.
+TEST(ClientTest, AClientWhoseCallsAllFailMakesAtMostFiftyCallsMoreThanRequests) {
+  const auto unavailable = [](int, grpc::ServerContext&) {
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "not now");
+  };
+  const auto draining = [](int, grpc::ServerContext&) { return RefuseToDrain(); };
+  const auto either = [&](int call, grpc::ServerContext& context) {
+    return call % 3 == 0 ? unavailable(call, context) : draining(call, context);
+  };
+  for (const FakeService::Hook& hook :
+       {FakeService::Hook(unavailable), FakeService::Hook(draining), FakeService::Hook(either)}) {
+    FakeServer server;
+    server.service.set_hook(hook);
+    FakePacer pacer;
+    const auto client = CreateClient({.targets = {server.address()}}, pacer);
+    for (int requests = 1; requests <= 1000; ++requests) {
+      EXPECT_TRUE(absl::IsUnavailable(client->Call(SmallRequest()).status()));
+      ASSERT_LE(server.service.calls(), requests + 50);
+      if (requests >= 500) {
+        ASSERT_LE(server.service.calls(), requests * 1.1);
+      }
+    }
+    EXPECT_GT(server.service.calls(), 1000);  // the first ones are retried
+  }
+}
+
+// If such refusals took from the budget, a long rolling restart would use it up and then lose
+// calls.
+TEST(ClientTest, NoRequestFailsWhereEachMeetsOneServerThatShutsDown) {
+  FakeServer server;
+  server.service.set_hook([](int call, grpc::ServerContext&) {
+    return call % 2 == 1 ? RefuseToDrain() : grpc::Status::OK;
+  });
+  FakePacer pacer;
+  const auto client = CreateClient({.targets = {server.address()}}, pacer);
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_EQ(client->Call(SmallRequest()).status(), absl::OkStatus()) << i;
+  }
+  EXPECT_EQ(server.service.calls(), 600);
+}
+
 TEST(ClientTest, AnOverloadedServerIsSparedUntilTheWindowHasPassed) {
   FakeServer server;
   std::atomic<bool> overloaded = true;

@@ -67,8 +67,8 @@ TEST(AdaptiveThrottleTest, ForgetsWhatIsOlderThanTheWindow) {
 
 class LoadControlTest : public testing::Test {
  protected:
-  void Fail(FailureKind kind, std::optional<absl::Duration> pushback = {}) {
-    for (int i = 0; i < 1000; ++i) load_.RecordFailure(kind, pushback);
+  void Fail(FailureKind kind, std::optional<absl::Duration> pushback = {}, int attempts = 1) {
+    for (int i = 0; i < 1000; ++i) load_.RecordFailure(kind, pushback, attempts);
   }
 
   FakePacer pacer_;
@@ -99,14 +99,20 @@ TEST_F(LoadControlTest, FailuresThatAreNotRetriedLeaveTheBudget) {
 }
 
 // The calls in flight of a whole rolling restart would use up the budget, and then fail.
-TEST_F(LoadControlTest, AServerThatDrainsTakesNothingFromTheBudget) {
+TEST_F(LoadControlTest, TheFirstServerThatDrainsTakesNothingFromTheBudget) {
   Fail(FailureKind::kDraining);
   EXPECT_TRUE(load_.AllowsRetry());
   EXPECT_TRUE(load_.Admit());
 }
 
-TEST_F(LoadControlTest, FiftyCallsThatLoseTheirConnectionTogetherAreAllRetried) {
-  for (int i = 0; i < 49; ++i) load_.RecordFailure(FailureKind::kUnavailable, {});
+TEST_F(LoadControlTest, ARetryThatMeetsAServerThatDrainsTakesFromTheBudget) {
+  Fail(FailureKind::kDraining, {}, /*attempts=*/2);
+  EXPECT_FALSE(load_.AllowsRetry());
+  EXPECT_TRUE(load_.Admit());
+}
+
+TEST_F(LoadControlTest, FortyNineCallsThatLoseTheirConnectionTogetherAreAllRetried) {
+  for (int i = 0; i < 49; ++i) load_.RecordFailure(FailureKind::kUnavailable, {}, 1);
   EXPECT_TRUE(load_.AllowsRetry());
 }
 
@@ -117,7 +123,7 @@ TEST_F(LoadControlTest, AServerThatForbidsRetriesTakesFromTheBudget) {
 
 TEST_F(LoadControlTest, WithoutThrottlingEveryRequestIsAdmitted) {
   LoadControl load(RetryPolicy(), std::nullopt, pacer_);
-  for (int i = 0; i < 1000; ++i) load.RecordFailure(FailureKind::kOverloaded, {});
+  for (int i = 0; i < 1000; ++i) load.RecordFailure(FailureKind::kOverloaded, {}, 1);
   EXPECT_TRUE(load.Admit());
 }
 

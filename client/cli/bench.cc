@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <atomic>
 #include <csignal>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,14 @@ void DescribeLoad(const BenchArguments& from, const v1::LayerInfo& layer,
   setting->request_bytes = bytes / static_cast<int64_t>(samples.size());
 }
 
+// Prints the warnings that are not among those shown, and adds them.
+template <typename Warnings>
+void PrintNewWarnings(const Warnings& warnings, std::set<std::string>* shown) {
+  for (const std::string& warning : warnings) {
+    if (shown->insert(warning).second) Print(stderr, "warning: %s\n", warning);
+  }
+}
+
 std::atomic<bool> stop_asked = false;
 void AskToStop(int) {
   stop_asked = true;
@@ -81,6 +90,8 @@ int RunBench(const std::vector<std::string>& arguments) {
   // Once before the load: a request that the server refuses ends here, with its reason.
   const auto first = (*client)->Call(samples->front().request, options);
   if (!first.ok()) return ReportCall(**client, from.connection, first.status());
+  std::set<std::string> warnings;
+  PrintNewWarnings(first->warnings, &warnings);
 
   DescribeLoad(from, layer, *samples, &setting);
 
@@ -91,6 +102,7 @@ int RunBench(const std::vector<std::string>& arguments) {
         if (!from.quiet) PrintProgress(progress);
       },
       stop_asked);
+  PrintNewWarnings(result.warnings, &warnings);
   // With --json=- the JSON alone is on standard output.
   WriteText(IsStandardStream(from.json) ? stderr : stdout, ReportText(setting, result));
   if (!from.json.empty()) {

@@ -151,6 +151,9 @@ void Load::Record(size_t sample, absl::Duration latency, const Answer& answer) {
   result_.batch_tokens += answer->timing.batch_tokens;
   result_.server_queue += answer->timing.queue;
   result_.server_compute += answer->timing.compute;
+  for (const std::string& warning : answer->warnings) {
+    if (result_.warnings.size() < kMaxLoadWarnings) result_.warnings.insert(warning);
+  }
   if (!IsRight(sample, *answer)) ++result_.wrong;
 }
 

@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,9 @@ struct LoadPlan {
   uint64_t seed = 1;
 };
 
+// A server that warns in new words each time must not use up memory.
+inline constexpr size_t kMaxLoadWarnings = 16;
+
 struct LoadResult {
   absl::Duration measured;
 
@@ -57,6 +61,7 @@ struct LoadResult {
   Histogram failed;                                // and of the others
   std::map<std::string, int64_t> errors;           // by code
   std::map<std::string, std::string> error_texts;  // the first of each code
+  std::set<std::string> warnings;                  // of good answers; no more than kMaxLoadWarnings
   std::map<int64_t, int64_t> batch_requests;       // good answers by the size of their batch
   int64_t batch_tokens = 0;                        // sums over good answers
   absl::Duration server_queue;

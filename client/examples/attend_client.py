@@ -114,8 +114,8 @@ class Client:
 
         The arguments are the fields of MultiHeadAttentionRequest, `options` those of
         AttentionOptions: enums by name, tensors as numpy arrays. Prints each warning of the
-        server once, on standard error. Raises TypeError for an array that no tensor can hold,
-        and grpc.RpcError for a call that fails.
+        server once, escaped, on standard error. Raises TypeError for an array that no tensor can
+        hold, and grpc.RpcError for a call that fails.
         """
         request = self._request(layer, query, key, value, query_lengths, key_lengths, options)
         response = self.attention.MultiHeadAttention(request, timeout=timeout_seconds,
@@ -165,7 +165,8 @@ class Client:
         for warning in response.warnings:
             if warning not in self.shown_warnings:
                 self.shown_warnings.add(warning)
-                print(f"warning: {warning}", file=sys.stderr)
+                # Escaped: a terminal obeys some characters, and the server may send any.
+                print(f"warning: {ascii(warning)[1:-1]}", file=sys.stderr)
         return LayerAnswer(
             to_array(response.output),
             to_array(response.weights) if response.HasField("weights") else None,

@@ -5,7 +5,10 @@
 // Sends TOKENS rows of WIDTH ones through self-attention of the server's LAYER.
 #include <cstdio>
 #include <cstdlib>
+#include <string>
+#include <vector>
 
+#include "absl/strings/escaping.h"
 #include "attend/client.h"
 
 int main(int argc, char** argv) {
@@ -28,10 +31,15 @@ int main(int argc, char** argv) {
   request.query = {rows, {1, tokens, width}};
   auto result = (*client)->Call(request, {.timeout = absl::Seconds(5)});
   if (!result.ok()) {
+    // Text of the server may hold any bytes, also those that a terminal obeys: print it escaped.
     const auto details = attend::client::GetErrorDetails(result.status());
-    std::fprintf(stderr, "%s (reason %s)\n", result.status().ToString().c_str(),
-                 details.reason.c_str());
+    const auto error = result.status().ToString(absl::StatusToStringMode::kWithNoExtraData);
+    std::fprintf(stderr, "%s (reason %s)\n", absl::CHexEscape(error).c_str(),
+                 absl::CHexEscape(details.reason).c_str());
     return 1;
+  }
+  for (const std::string& warning : result->warnings) {
+    std::fprintf(stderr, "warning: %s\n", absl::CHexEscape(warning).c_str());
   }
 
   const absl::Span<const float> output = *result->output.values<float>();

@@ -9,9 +9,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <future>
+#include <set>
+#include <string>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "attend/client.h"
+
+// Text of the server may hold any bytes, also those that a terminal obeys: it is printed escaped.
+static std::string Describe(const absl::Status& status) {
+  return absl::CHexEscape(status.ToString(absl::StatusToStringMode::kWithNoExtraData));
+}
 
 int main(int argc, char** argv) {
   if (argc != 6) {
@@ -44,17 +52,22 @@ int main(int argc, char** argv) {
   }
 
   int64_t answered = 0;
+  std::set<std::string> warnings;  // that were printed
   for (auto& response : responses) {
     const auto result = response.get();  // each fails alone
     if (result.ok()) {
       ++answered;
+      for (const std::string& warning : result->warnings) {
+        if (!warnings.insert(warning).second) continue;
+        std::fprintf(stderr, "warning: %s\n", absl::CHexEscape(warning).c_str());
+      }
     } else {
-      std::fprintf(stderr, "%s\n", result.status().ToString().c_str());
+      std::fprintf(stderr, "%s\n", Describe(result.status()).c_str());
     }
   }
   const absl::Status end = (*pipeline)->Finish();
   std::printf("%lld of %lld requests answered; the stream ended with %s\n",
               static_cast<long long>(answered), static_cast<long long>(requests),
-              end.ToString().c_str());
+              Describe(end).c_str());
   return end.ok() && answered == requests ? 0 : 1;
 }

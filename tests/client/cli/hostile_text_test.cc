@@ -3,6 +3,8 @@
 // The commands against a server whose every text tries to take over the terminal.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -59,10 +61,15 @@ class HostileAttention : public v1::AttentionService::Service {
     *response->mutable_output() = request->query();
     response->set_layer_sha256("\x1b[2J");
     response->add_warnings(kHostile);
+    if (varies) response->add_warnings(absl::StrCat("answer ", ++answers_));
     return grpc::Status::OK;
   }
 
   std::atomic<bool> fails = false;
+  std::atomic<bool> varies = false;  // whether each answer has a warning of its own as well
+
+ private:
+  std::atomic<int> answers_ = 0;
 };
 
 class HostileLayers : public v1::LayerService::Service {
@@ -165,6 +172,18 @@ TEST_F(HostileTextTest, BenchIsSafe) {
   const Ran ran = Run(RunBench, {"--rate=1000", "--warmup=0s", "--duration=5ms", "--tokens=1"});
   EXPECT_EQ(ran.exit, kOk) << ran.err;
   EXPECT_TRUE(absl::StrContains(ran.out, "server x\\x1b[2J"));
+  EXPECT_TRUE(absl::StrContains(ran.err, "warning: x\\x1b[2J"));
+}
+
+TEST_F(HostileTextTest, BenchPrintsABoundedNumberOfWarnings) {
+  attention_.varies = true;
+  const Ran ran =
+      Run(RunBench, {"--rate=1000", "--warmup=0s", "--duration=100ms", "--tokens=1", "--quiet"});
+  EXPECT_EQ(ran.exit, kOk) << ran.err;
+  EXPECT_TRUE(absl::StrContains(ran.err, "warning: answer 1\n")) << ran.err;
+  const auto printed = std::count(ran.err.begin(), ran.err.end(), '\n');
+  EXPECT_GT(printed, 2) << ran.err;  // more than those of the first call
+  EXPECT_LE(printed, 2 + 16) << ran.err;
 }
 
 TEST_F(HostileTextTest, HealthIsSafe) {

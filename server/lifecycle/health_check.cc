@@ -14,6 +14,7 @@
 #include "core/base/read_file.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "server/net/address.h"
+#include "server/telemetry/log_quoted.h"
 
 namespace attend {
 namespace {
@@ -58,7 +59,7 @@ absl::Status CheckHealth(const ServerConfig& config, const std::string& target,
   const grpc::Status status =
       grpc::health::v1::Health::NewStub(channel)->Check(&context, {}, &response);
   if (!status.ok()) {
-    return absl::UnavailableError(absl::StrCat(address, ": ", status.error_message()));
+    return absl::UnavailableError(absl::StrCat(address, ": ", LogQuoted(status.error_message())));
   }
   if (response.status() != grpc::health::v1::HealthCheckResponse::SERVING) {
     return absl::UnavailableError(absl::StrCat(address, " is not serving"));

@@ -14,7 +14,8 @@ namespace attend {
 // Blocks for `timeout` at most. With an empty target, the first address of
 // `config`, by way of the loopback where that is every interface. With TLS it
 // does not ask who the server is (it is this machine's), and shows the server's
-// own certificate where one is demanded; a unix: address needs neither.
+// own certificate where one is demanded; a unix: address needs neither. An error
+// is one line; what the peer says is in it as a quoted string (LogQuoted).
 absl::Status CheckHealth(const ServerConfig& config, const std::string& target,
                          absl::Duration timeout);
 

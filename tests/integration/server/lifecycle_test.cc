@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
@@ -250,6 +251,26 @@ TEST(LifecycleTest, AnswersTheHealthCheckOfTheProgramItself) {
   server.process().Signal(SIGTERM);
   server.process().Wait();
   EXPECT_EQ(RunProgram({absl::StrCat("--healthcheck=", server.tcp())}).code, 1);
+}
+
+// Its text would otherwise clear the screen, hide text, or add lines of its own.
+TEST(LifecycleTest, EscapesWhatThePeerOfAHealthCheckSays) {
+  class Hostile : public grpc::health::v1::Health::Service {
+    grpc::Status Check(grpc::ServerContext*, const HealthCheckRequest*,
+                       HealthCheckResponse*) override {
+      return {grpc::StatusCode::INTERNAL, "x\x1b[2J\u202e\nattend-server: all is well"};
+    }
+  } hostile;
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&hostile);
+  const std::unique_ptr<grpc::Server> peer = builder.BuildAndStart();
+  const std::string address = absl::StrCat("127.0.0.1:", port);
+  const Ended ended = RunProgram({absl::StrCat("--healthcheck=", address)});
+  EXPECT_EQ(ended.code, 1);
+  EXPECT_EQ(ended.output, absl::StrCat("attend-server: ", address,
+                                       ": \"x\\u001b[2J\\u202e\\nattend-server: all is well\"\n"));
 }
 
 TEST(LifecycleTest, KeepsAnsweringWhileItSaysNotServing) {

@@ -37,6 +37,19 @@ TEST(TerminalTest, EscapesWhatReordersOrHidesText) {
   EXPECT_EQ(EscapeForTerminal("l\u200b0 \ufeff \U000e0041"), "l\\u200b0 \\ufeff \\U000e0041");
 }
 
+TEST(TerminalTest, EscapesWhatIsNotVisible) {
+  // Soft hyphen, grapheme joiner, fillers, variation selectors, format controls.
+  EXPECT_EQ(EscapeForTerminal("l\u00ad0\u034f"), "l\\u00ad0\\u034f");
+  EXPECT_EQ(EscapeForTerminal("\u115f\u1160\u3164\uffa0"), "\\u115f\\u1160\\u3164\\uffa0");
+  EXPECT_EQ(EscapeForTerminal("\u17b4\u180b\u180f"), "\\u17b4\\u180b\\u180f");
+  EXPECT_EQ(EscapeForTerminal("a\ufe00\ufe0f\ufff0"), "a\\ufe00\\ufe0f\\ufff0");
+  EXPECT_EQ(EscapeForTerminal("\U0001bca0\U0001d17a"), "\\U0001bca0\\U0001d17a");
+  EXPECT_EQ(EscapeForTerminal("\U000e0100\U000e01ef"), "\\U000e0100\\U000e01ef");
+  // Their neighbours are visible.
+  const std::string visible = "\u00ac\u00ae\u0350\u1161\u180a\u1810\u3163\ufe10\uffa1";
+  EXPECT_EQ(EscapeForTerminal(visible), visible);
+}
+
 TEST(TerminalTest, EscapesBytesThatAreNotUtf8) {
   EXPECT_EQ(EscapeForTerminal("\x9b"
                               "31m"),

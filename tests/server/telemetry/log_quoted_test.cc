@@ -6,6 +6,7 @@
 #include <random>
 #include <string>
 
+#include "client/cli/terminal.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/codec/utf8.h"
@@ -34,6 +35,32 @@ TEST(LogQuotedTest, EscapesWhatTerminalsObeyOrHide) {
             "\"esc \\u001b[2J del \\u007f csi \\u009b line \\u2028 par \\u2029 rtl \\u202e zero "
             "\\u200b bom \\ufeff tag \\udb40\\udc20 end\"");
   EXPECT_EQ(ReadBack(LogQuoted(text)), text);
+}
+
+TEST(LogQuotedTest, EscapesWhatIsNotVisible) {
+  EXPECT_EQ(LogQuoted("l\u00ad0\u034f \u115f\u1160\u3164\uffa0 \u180b\u180f a\ufe00\ufe0f"),
+            "\"l\\u00ad0\\u034f \\u115f\\u1160\\u3164\\uffa0 \\u180b\\u180f a\\ufe00\\ufe0f\"");
+  EXPECT_EQ(LogQuoted("\U000e0100\U000e01ef"), "\"\\udb40\\udd00\\udb40\\uddef\"");
+}
+
+std::string Utf8Of(uint32_t code_point) {
+  const auto byte = [code_point](uint32_t mark, int shift) {
+    return static_cast<char>(mark | (code_point >> shift & 0x3f));
+  };
+  if (code_point < 0x80) return {static_cast<char>(code_point)};
+  if (code_point < 0x800) return {byte(0xc0, 6), byte(0x80, 0)};
+  if (code_point < 0x10000) return {byte(0xe0, 12), byte(0x80, 6), byte(0x80, 0)};
+  return {byte(0xf0, 18), byte(0x80, 12), byte(0x80, 6), byte(0x80, 0)};
+}
+
+// The server and its command have a table each.
+TEST(LogQuotedTest, EscapesTheCharactersThatTheCommandEscapes) {
+  for (uint32_t code_point = 0; code_point <= 0x10ffff; ++code_point) {
+    const std::string text = Utf8Of(code_point);
+    if (!IsValidUtf8(text) || text == "\"" || text == "\\") continue;
+    ASSERT_EQ(LogQuoted(text) == '"' + text + '"', cli::EscapeForTerminal(text) == text)
+        << "U+" << std::hex << code_point;
+  }
 }
 
 TEST(LogQuotedTest, WritesBytesThatAreNotUtf8AsText) {

@@ -44,7 +44,7 @@ class GrpcFront {
   // As configured, with the ports in use.
   const std::vector<std::string>& addresses() const { return addresses_; }
 
-  // Connections::Close, stats and CanAccept.
+  // Connections::EndIfStalled, stats and CanAccept.
   void EndIfStalled(absl::string_view peer) { connections_->EndIfStalled(peer); }
   ConnectionStats connection_stats() const { return connections_->stats(); }
   absl::Status CanAccept() const { return connections_->CanAccept(); }

@@ -57,9 +57,10 @@ std::optional<std::pair<GrpcRefusal, std::string>> ReadGrpcLogLine(absl::string_
   // Both come before "Handshaking failed", which is the whole of the handshake.
   if (tells("Handshake failed with ") || tells("Security handshake failed")) return std::nullopt;
   if (tells("Handshaking failed: ")) {
-    const std::string cause = Cause(line);
-    const bool late = absl::StrContains(cause, "timed out");
-    return {{late ? GrpcRefusal::kHandshakeTimeout : GrpcRefusal::kHandshake, cause}};
+    // A timeout is the cause of a cause where it ends a read, as in TLS.
+    constexpr absl::string_view kLate = "Handshake timed out";
+    if (tells(kLate)) return {{GrpcRefusal::kHandshakeTimeout, std::string(kLate)}};
+    return {{GrpcRefusal::kHandshake, Cause(line)}};
   }
   if (tells("settings before handshake timeout")) {
     return {{GrpcRefusal::kHandshakeTimeout, Cause(line)}};

@@ -38,6 +38,19 @@ TEST(GrpcLogTest, ReadsWhatGrpcRefusedAndWhy) {
             Reading({GrpcRefusal::kCall, "Missing :authority or :path"}));
 }
 
+// A TLS handshake that took too long was counted as one that failed, with "Handshake read failed".
+TEST(GrpcLogTest, FindsATimeoutBelowOtherCauses) {
+  EXPECT_EQ(ReadGrpcLogLine("Handshaking failed: UNKNOWN:Handshake read failed {file_line:487, "
+                            "children:[UNKNOWN:FD Shutdown {file_line:200, "
+                            "children:[UNKNOWN:Handshake timed out {file_line:167}]}]}",
+                            false),
+            Reading({GrpcRefusal::kHandshakeTimeout, "Handshake timed out"}));
+  EXPECT_EQ(ReadGrpcLogLine("Handshaking failed: UNKNOWN:Handshake read failed {file_line:487, "
+                            "children:[INTERNAL:Socket closed {fd:12}]}",
+                            false),
+            Reading({GrpcRefusal::kHandshake, "Handshake read failed"}));
+}
+
 TEST(GrpcLogTest, TakesOtherLinesForRefusalsOnlyWhereTheyAreErrors) {
   EXPECT_EQ(ReadGrpcLogLine("Using polling engine: epoll1", false), std::nullopt);
   EXPECT_EQ(ReadGrpcLogLine("no socket left", true),

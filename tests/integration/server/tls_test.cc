@@ -3,6 +3,7 @@
 // TLS and mutual TLS.
 
 #include <openssl/ssl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -150,6 +151,24 @@ TEST_F(TlsTest, SpeaksNoOlderVersionThanIsSet) {
   EXPECT_FALSE(CanShakeHands(newest.tcp(), TLS1_2_VERSION));
   EXPECT_TRUE(CanShakeHands(newest.tcp(), TLS1_3_VERSION));
   EXPECT_TRUE(CallWith(newest, own_.certificate).ok());
+}
+
+TEST_F(TlsTest, EndsAHandshakeThatItsCallerNeverEnds) {
+  ServerProcess server({cert_flag_, key_flag_, "--handshake-timeout=1s"});
+  const int socket = ConnectTcp(server.tcp());
+  // A record of 512 bytes that holds a ClientHello, up to the version in it.
+  const std::string hello("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
+  ASSERT_EQ(send(socket, hello.data(), hello.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(hello.size()));
+  EXPECT_TRUE(CallWith(server, own_.certificate).ok());
+  char byte = 0;
+  EXPECT_TRUE(Eventually([&] { return recv(socket, &byte, 1, MSG_DONTWAIT) == 0; }))
+      << "the server must end the connection";
+  EXPECT_TRUE(Eventually([&] {
+    return Sum(server.Metrics(), "attend_grpc_refusals_total", {"\"handshake_timeout\""}) > 0;
+  }));
+  EXPECT_TRUE(CallWith(server, own_.certificate).ok());
+  close(socket);
 }
 
 // The files of one server, in a folder that is swapped as a whole, as Kubernetes swaps the folder

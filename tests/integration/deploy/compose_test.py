@@ -44,9 +44,15 @@ def test_has_a_read_only_root_and_no_capabilities(name):
     assert SERVICES[name]["cap_drop"] == ["ALL"]
 
 
+def image(instruction):
+    """The words of the only line of the Dockerfile that begins with an instruction."""
+    (line,) = (line for line in (ROOT / "Dockerfile").read_text().splitlines()
+               if line.startswith(f"{instruction} "))
+    return line.split()[1:]
+
+
 def test_prometheus_scrapes_a_port_of_the_image():
-    dockerfile = (ROOT / "Dockerfile").read_text().splitlines()
-    exposed = next(line for line in dockerfile if line.startswith("EXPOSE")).split()
+    exposed = image("EXPOSE")
     targets = [target for job in load("deploy/prometheus.yml")["scrape_configs"]
                for config in job["static_configs"] for target in config["targets"]]
     assert targets
@@ -54,6 +60,17 @@ def test_prometheus_scrapes_a_port_of_the_image():
         host, port = target.split(":")
         assert host in SERVICES
         assert port in exposed
+
+
+def test_publishes_the_ports_on_which_the_image_listens_in_plain_text():
+    settings = dict(word.split("=") for word in image("ENV"))
+    assert settings["ATTEND_INSECURE"] == "on"
+    listening = [settings["ATTEND_LISTEN"], settings["ATTEND_METRICS_LISTEN"]]
+    assert listening == [f"0.0.0.0:{port}" for port in image("EXPOSE")]
+    published = [port.split(":")[-1] for port in SERVICES["server"]["ports"]]
+    assert published == image("EXPOSE")
+    # Said here again, so that whoever reads the file sees it, and no other setting is changed.
+    assert SERVICES["server"]["environment"] == {"ATTEND_INSECURE": "on"}
 
 
 def mount(service, path):

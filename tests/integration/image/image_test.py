@@ -209,6 +209,12 @@ def test_tells_the_revision_of_its_label(running):
     assert f'revision="{revision}"' in running.get("/metrics")
 
 
+def test_listens_on_all_addresses_in_plain_text_by_default():
+    # The containers of this file are told other addresses.
+    assert {"ATTEND_LISTEN=0.0.0.0:50051", "ATTEND_METRICS_LISTEN=0.0.0.0:9090",
+            "ATTEND_INSECURE=on"} <= set(config()["Config"]["Env"])
+
+
 def test_drains_and_exits_with_0_on_sigterm(tmp_path):
     started = Running(tmp_path)
     assert started.stop() == 0, started.log.read_text()

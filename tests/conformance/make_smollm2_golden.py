@@ -5,7 +5,8 @@ transformers, which read the GGUF themselves and share no code with this project
 
 Each prompt runs alone, in float32 and eagerly; a continuation ends after 40 tokens or with the
 token that ends a text. Beside each token is its margin: how much its logit exceeds the second
-best. Run by hand, in an environment of its own (3 GB):
+best. The weights that transformers reads must equal those of the converted checkpoint. Run by
+hand, in an environment of its own (3 GB):
 
     python -m venv /tmp/golden
     /tmp/golden/bin/pip install torch==2.15.0 transformers==5.23.0 gguf==0.19.0 accelerate==1.15.0
@@ -19,6 +20,7 @@ import json
 import pathlib
 import platform
 
+import safetensors.torch
 import torch
 import transformers
 
@@ -35,10 +37,20 @@ PROMPTS = [
 ]
 
 
+def compare_weights(model, converted):
+    """Fails unless the checkpoint of convert_gguf.py holds the weights of `model`."""
+    read = dict(model.named_parameters())
+    weights = safetensors.torch.load_file(converted)
+    assert weights.keys() == read.keys(), weights.keys() ^ read.keys()
+    for name, weight in weights.items():
+        assert torch.equal(weight, read[name]), name
+    print(f"equal in all {len(weights)} tensors")
+
+
 def main():
     here = pathlib.Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model-dir", required=True, help="holds model.gguf")
+    parser.add_argument("--model-dir", required=True, help="holds model.gguf and its conversion")
     parser.add_argument("--out", default=here / "golden" / "smollm2_tokens.json")
     args = parser.parse_args()
 
@@ -46,6 +58,7 @@ def main():
     model = transformers.AutoModelForCausalLM.from_pretrained(
         args.model_dir, gguf_file="model.gguf", dtype=torch.float32,
         attn_implementation="eager").eval()
+    compare_weights(model, pathlib.Path(args.model_dir) / "model.safetensors")
     entries = []
     for text in PROMPTS:
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]

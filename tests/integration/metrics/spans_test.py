@@ -9,6 +9,7 @@ import threading
 import time
 
 import attend_client
+import certificates
 import grpc
 import numpy as np
 import pytest
@@ -254,17 +255,15 @@ def test_sends_what_is_queued_when_the_server_ends():
 
 
 def test_sends_over_tls_to_a_collector_that_the_machine_trusts(tmp_path, monkeypatch):
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                    "-subj", "/CN=collector", "-addext", "subjectAltName=IP:127.0.0.1",
-                    "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
+    own = certificates.make(tmp_path, "collector")
+    credentials = grpc.ssl_server_credentials(
+        [(own.key.read_bytes(), own.certificate.read_bytes())])
     with collecting(credentials) as (collector, port):
         endpoint = f"--otlp-endpoint=https://127.0.0.1:{port}"
         with server.Server(LAYER, endpoint) as started:
             call(started, "not-trusted")
             wait_until("a failure", lambda: "cannot export spans" in started.log_path.read_text())
-        monkeypatch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(certificate))
+        monkeypatch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(own.certificate))
         with server.Server(LAYER, endpoint) as started:
             call(started, "trusted")
             span_of(collector, "trusted")

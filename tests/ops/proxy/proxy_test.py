@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 import yaml
-from fleet import Fleet
+from fleet import Fleet, may_make_namespaces
 from proxies import CONFIGURATIONS, behind, haproxy, nginx
 
 DEFAULT_ATTEMPTS = 5  # RetryPolicy::max_attempts of client/cpp/attend/options.h; bench's own is 1
@@ -61,6 +61,15 @@ def no_call_fails(fleet, target, folder):
     assert report["errors"] == {}
     assert (report["unsent"], report["wrong"]) == (0, 0)
     assert report["good"] > CALLS_PER_SECOND
+
+
+def test_each_server_has_a_network_of_its_own(tmp_path):
+    if not may_make_namespaces():
+        pytest.skip("no right to make network namespaces: the servers share the loopback")
+    with Fleet(tmp_path) as fleet:
+        networks = {os.readlink(f"/proc/{process}/ns/net")
+                    for process in ("self", *(node.process.pid for node in fleet.nodes))}
+    assert len(networks) == 4
 
 
 @pytest.mark.parametrize("proxy", [haproxy, nginx])

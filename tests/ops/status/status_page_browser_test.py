@@ -2,6 +2,8 @@
 """The status page in headless Chromium, beside calls: its charts and its state come from the server."""
 
 import contextlib
+import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -13,6 +15,9 @@ import pytest
 import server
 
 CHROMIUM = shutil.which("chromium")
+# For people to look at; written anew by each run.
+SCREENSHOT = pathlib.Path(os.environ["ATTEND_SCREENSHOT"])
+PAGE_SECONDS = 31  # the page looks at the server every 2 s
 
 
 @contextlib.contextmanager
@@ -36,13 +41,16 @@ def load(running):
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
-    """The page's document after some updates, and what Chromium said."""
+    """The page's document after some updates, and what Chromium said. It also leaves the screenshot."""
+    SCREENSHOT.unlink(missing_ok=True)
     with server.Server("--random-layer=r:embed_dim=16,num_heads=2") as running, load(running):
         browser = subprocess.run(
             [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
              f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
              # The page's clock runs ahead of ours but waits for answers.
-             "--virtual-time-budget=13000", "--dump-dom", f"http://{running.ports['metrics']}/"],
+             f"--virtual-time-budget={PAGE_SECONDS * 1000}", "--dump-dom",
+             f"--screenshot={SCREENSHOT}", "--window-size=1100,1200",
+             f"http://{running.ports['metrics']}/"],
             text=True, capture_output=True, check=False, timeout=300)
     assert browser.returncode == 0, browser.stderr
     return browser.stdout, browser.stderr
@@ -69,8 +77,13 @@ def test_charts_show_calls(shown):
     assert float(found["batch"][0]) >= 1
 
 
-def test_charts_are_updated(shown):
-    assert charts(shown[0])["requests"][1] >= 3
+@pytest.mark.parametrize("name", ["requests", "p99", "queue", "batch"])
+def test_charts_are_updated(shown, name):
+    assert charts(shown[0])[name][1] >= 3
+
+
+def test_can_be_looked_at(shown):
+    assert SCREENSHOT.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_page_does_nothing_that_its_policy_forbids(shown):

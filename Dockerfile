@@ -1,18 +1,22 @@
 # Builds and unit-tests attend on Debian 13, then keeps the programs and the libraries they load.
 # Nothing here names a processor: on an arm64 machine it builds an image for arm64, as soon as the
 # sources compile there.
-ARG BASE=docker.io/library/debian:trixie-slim
+# debian:trixie-slim of 3 August 2026, for all architectures (github.com/docker-library/repo-info).
+ARG BASE=docker.io/library/debian@sha256:3a39a0592364683e6bab97937b72cad5a8fa6dcbbee90edb3bb48c7f8e94f258
 FROM $BASE AS base
-# Empty: the archive that the base image names.
+# Empty: the archive that the base image names. A snapshot is of the security archive as well.
 ARG DEBIAN_MIRROR=
 RUN [ -z "$DEBIAN_MIRROR" ] || find /etc/apt -name '*.sources' -o -name sources.list | \
     xargs sed -i -E "s#https?://[^ ]+/debian( |\$)#$DEBIAN_MIRROR\1#"
+RUN security=$(echo "$DEBIAN_MIRROR" | sed -nE 's#/archive/debian/#/archive/debian-security/#p'); \
+    [ -z "$security" ] || find /etc/apt -name '*.sources' -o -name sources.list | \
+    xargs sed -i -E "s#https?://[^ ]+/debian-security( |\$)#$security\1#"
 
 FROM base AS build
 COPY deploy/apt/build.txt /tmp/
 RUN --mount=type=secret,id=apt_conf,target=/etc/apt/apt.conf.d/90host \
-    apt-get update -q && grep -v '^#' /tmp/build.txt | \
-    DEBIAN_FRONTEND=noninteractive xargs apt-get install -y -q --no-install-recommends
+    export DEBIAN_FRONTEND=noninteractive && apt-get update -q && apt-get upgrade -y -q && \
+    grep -v '^#' /tmp/build.txt | xargs apt-get install -y -q --no-install-recommends
 WORKDIR /src
 COPY CMakeLists.txt CMakePresets.json ./
 COPY cmake cmake
@@ -27,6 +31,8 @@ RUN --mount=type=cache,target=/root/.cache/ccache \
     ATTEND_CCACHE=ccache cmake --preset release -D ATTEND_REVISION="$REVISION" && \
     cmake --build --preset release --parallel "$(nproc)" --target attend-server attend unit_tests
 RUN ctest --preset release -L '^unit$' --parallel "$(nproc)"
+# Another value assembles the image again from what is compiled, where the engine's cache would do.
+ARG ASSEMBLY=
 COPY deploy/image/assemble-root /tmp/
 RUN /tmp/assemble-root /out build/release/bin/attend-server build/release/bin/attend
 
@@ -45,6 +51,7 @@ RUN --mount=type=secret,id=ca python3 -m venv /opt/sbom && \
 COPY --from=build /out /out
 ARG VERSION=unknown
 ARG SOURCE_DATE_EPOCH=0
+ARG ASSEMBLY=
 COPY deploy/image/write-sbom /tmp/
 RUN /tmp/write-sbom /out
 

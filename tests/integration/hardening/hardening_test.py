@@ -6,16 +6,12 @@ shows in the program or did not happen.
 import functools
 import os
 import re
-import subprocess
 
+import elf
 import pytest
 
 SERVER = os.environ["ATTEND_SERVER_PROGRAM"]
 PROGRAMS = {"attend-server": SERVER, "attend": os.environ["ATTEND_CLI_PROGRAM"]}
-
-
-def run(*command):
-    return subprocess.run(command, check=True, text=True, capture_output=True).stdout
 
 
 @pytest.fixture(params=PROGRAMS.values(), ids=PROGRAMS.keys())
@@ -23,43 +19,27 @@ def program(request):
     return request.param
 
 
-def segments(program):
-    """[(type, flags)] of the program headers; flags as in "R E"."""
-    lines = run("readelf", "--segments", "--wide", program)
-    return re.findall(r"^  (\w+) +0x\S+ 0x\S+ 0x\S+ 0x\S+ 0x\S+ ([RWE ]{3})", lines, re.MULTILINE)
-
-
-def imports(program):
-    return set(re.findall(r" UND (\w+)", run("readelf", "--dyn-syms", "--wide", program)))
-
-
 def test_is_placed_anywhere(program):
-    assert re.search(r"Type: +DYN", run("readelf", "--file-header", program))
-    assert re.search(r"\(FLAGS_1\).* PIE", run("readelf", "--dynamic", program))
+    elf.require_placed_anywhere(program)
 
 
 def test_is_linked_before_it_starts_and_read_only_after(program):
-    assert "GNU_RELRO" in dict(segments(program))
-    assert re.search(r"\(FLAGS(_1)?\).* (BIND_)?NOW", run("readelf", "--dynamic", program))
+    elf.require_linked_before_it_starts_and_read_only_after(program)
 
 
 def test_has_no_memory_that_is_written_and_executed(program):
-    found = segments(program)
-    assert len(found) > 8, found
-    assert dict(found)["GNU_STACK"].strip() == "RW"
-    assert not [entry for entry in found if "W" in entry[1] and "E" in entry[1]]
+    elf.require_no_memory_that_is_written_and_executed(program)
 
 
 def test_calls_the_checked_functions_of_the_c_library(program):
-    checked = {name for name in imports(program) if re.fullmatch(r"__\w+_chk", name)}
-    assert checked, "no function of _FORTIFY_SOURCE"
+    elf.require_checked_functions_of_the_c_library(program)
 
 
 @functools.cache
 def functions(program):
     """{name: code} of the project's functions."""
-    code = run("objdump", "--disassemble", "--demangle", "--no-show-raw-insn", "--section=.text",
-               program)
+    code = elf.run("objdump", "--disassemble", "--demangle", "--no-show-raw-insn",
+                   "--section=.text", program)
     found = re.findall(r"^\w+ <(attend::.+)>:\n((?:.+\n)*)", code, re.MULTILINE)
     assert len(found) > 500
     return dict(found)

@@ -12,6 +12,7 @@ import tarfile
 import uuid
 
 import attend_client
+import elf
 import grpc
 import numpy as np
 import pages
@@ -105,15 +106,21 @@ def test_takes_no_more_room_than_promised():
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """The files of the image, by name: what tar knows of them, and those of its own lists."""
+def archive(tmp_path_factory):
+    """The files of the image, in a tar file."""
     name = f"attend-image-files-{os.getpid()}"
-    archive = tmp_path_factory.mktemp("files") / "image.tar"
+    exported = tmp_path_factory.mktemp("files") / "image.tar"
     engine("create", "--name", name, IMAGE)
     try:
-        engine("export", "--output", str(archive), name)
+        engine("export", "--output", str(exported), name)
     finally:
         engine("rm", name)
+    return exported
+
+
+@pytest.fixture(scope="module")
+def files(archive):
+    """The files of the image, by name: what tar knows of them, and those of its own lists."""
     with tarfile.open(archive) as opened:
         found = {member.name: member for member in opened}
         texts = {name: opened.extractfile(found[name]).read().decode()
@@ -126,6 +133,18 @@ def test_has_no_shell_and_nothing_to_install_with(files):
     programs = [name for name, member in files[0].items()
                 if member.isfile() and member.mode & 0o111 and "/bin/" in f"/{name}"]
     assert sorted(programs) == ["usr/bin/attend", "usr/bin/attend-server"]
+
+
+@pytest.mark.parametrize("name", ["attend", "attend-server"])
+def test_its_programs_are_hardened(archive, tmp_path, name):
+    program = tmp_path / name
+    with tarfile.open(archive) as opened:
+        program.write_bytes(opened.extractfile(f"usr/bin/{name}").read())
+    elf.require_placed_anywhere(program)
+    elf.require_linked_before_it_starts_and_read_only_after(program)
+    elf.require_no_memory_that_is_written_and_executed(program)
+    elf.require_checked_functions_of_the_c_library(program)
+    assert "__stack_chk_fail" in elf.imports(program)
 
 
 def test_nothing_in_it_grants_rights(files):

@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -10,7 +11,8 @@ import server
 import yaml
 
 FOLDER = pathlib.Path(__file__).resolve().parent
-CHART = FOLDER.parents[2] / "deploy" / "helm" / "attend"
+ROOT = FOLDER.parents[2]
+CHART = ROOT / "deploy" / "helm" / "attend"
 TOOLS = pathlib.Path(os.environ["ATTEND_TOOLS"])
 SOURCES = ["pvc", "init-container", "image"]
 OLDEST, NEWEST = "1.27.0", "1.35.0"
@@ -84,6 +86,20 @@ def test_a_field_that_kubernetes_does_not_know_would_be_found():
     done = conforms(objects, NEWEST)
     assert done.returncode != 0
     assert "automountToken" in done.stdout
+
+
+def test_the_command_of_the_readme_makes_a_rule_of_the_operator_from_the_alerts(tmp_path):
+    (command,) = re.findall(r"^```\n(\{ printf .*?)\n```$", (CHART / "README.md").read_text(),
+                            re.DOTALL | re.MULTILINE)
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text('#!/bin/sh\n[ "$*" = "apply -f -" ] && cat\n')
+    kubectl.chmod(0o755)
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, text=True, capture_output=True, check=True,
+                          env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert yaml.safe_load(done.stdout) == {
+        "apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule",
+        "metadata": {"name": "attend"},
+        "spec": yaml.safe_load((ROOT / "deploy/rules.yml").read_text())}
 
 
 @pytest.mark.parametrize("setting,named", [

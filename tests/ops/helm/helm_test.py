@@ -62,7 +62,7 @@ def test_its_cases_pass():
     done = run("helm-unittest", "--strict", "--color=false",
                f"--file={os.path.relpath(FOLDER, CHART)}/suites/*_test.yaml", CHART)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Test Suites: 3 passed, 3 total" in done.stdout, done.stdout
+    assert "Test Suites: 4 passed, 4 total" in done.stdout, done.stdout
 
 
 def conforms(objects, version):

@@ -1,6 +1,5 @@
 # Builds and unit-tests attend on Debian 13, then keeps the programs and the libraries they load.
-# Nothing here names a processor: on an arm64 machine it builds an image for arm64, as soon as the
-# sources compile there.
+# Nothing here names a processor, but images were built and tested for x86-64 (amd64) alone.
 # debian:trixie-slim of 3 August 2026, for all architectures (github.com/docker-library/repo-info).
 ARG BASE=docker.io/library/debian@sha256:3a39a0592364683e6bab97937b72cad5a8fa6dcbbee90edb3bb48c7f8e94f258
 FROM $BASE AS base

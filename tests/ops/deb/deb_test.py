@@ -118,6 +118,11 @@ class Installed:
         wait_until("the server has written its addresses", written)
         return json.loads(self.ports.read_text())["grpc"]
 
+    def reload(self, command):
+        subprocess.run(command.replace("$MAINPID", str(self.process.pid)).split(), check=True)
+        wait_until("the server reads its layers again",
+                   lambda: "reloading layers" in self.log.read_text())
+
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
@@ -133,6 +138,7 @@ def test_the_installed_server_serves_as_its_unit_says(root, unit, tmp_path):
                 layers = stubs.layer_pb2_grpc.LayerServiceStub(channel).ListLayers(
                     stubs.layer_pb2.ListLayersRequest(), timeout=60).layers
                 assert [layer.name for layer in layers] == ["demo"]
+        installed.reload(unit["ExecReload"])
         # Whoever is not in the group stays outside: the folder is closed to others, the socket too.
         assert stat.S_IMODE(installed.socket.stat().st_mode) == 0o660
         assert int(unit["RuntimeDirectoryMode"], 8) & 0o007 == 0

@@ -13,7 +13,7 @@ RULES = [rule for group in yaml.safe_load((ROOT / "deploy/rules.yml").read_text(
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 CASES = [case for name in ("rules_test.yml", "rules_days_test.yml")
          for test in yaml.safe_load((ROOT / "tests/integration/deploy" / name).read_text())["tests"]
-         for case in test["alert_rule_test"]]
+         for case in test.get("alert_rule_test", [])]
 
 
 def entries():

@@ -156,6 +156,7 @@ TEST(Tokens, BoundTheRequestsInFlightOfOneIdentityAlone) {
   ASSERT_TRUE(Eventually([&] {
     return Sum(server.Metrics(), "attend_identity_requests", {"identity=\"few\""}) == 2;
   }));
+  EXPECT_GT(Sum(server.Metrics(), "attend_identity_bytes", {"identity=\"few\""}), 0);
   const CallResult third = CallWith(server, "secret-1");
   EXPECT_EQ(third.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_THAT(third.details(), HasSubstr("QUOTA_REQUESTS"));
@@ -165,6 +166,7 @@ TEST(Tokens, BoundTheRequestsInFlightOfOneIdentityAlone) {
   for (Call* call : {&first, &second, &other}) EXPECT_TRUE(call->Wait().status.ok());
   // Answers come before the server has forgotten their requests.
   EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_identity_requests") == 0; }));
+  EXPECT_EQ(Sum(server.Metrics(), "attend_identity_bytes"), 0);
   EXPECT_TRUE(CallWith(server, "secret-1").status.ok());
   const auto metrics = server.Metrics();
   EXPECT_EQ(Sum(metrics, "attend_identity_refusals_total", {"identity=\"few\""}), 1);

@@ -163,6 +163,33 @@ TEST(ConnectionsTest, RefusesTheCallsOfACallerThatHasTooManyOpen) {
   EXPECT_EQ(refused(), 1);
 }
 
+TEST(ConnectionsTest, RefusesACallOfAnybodyWhereAllCallsOfTheServerAreOpen) {
+  ServerProcess server({"--max-calls=3"});
+  const auto refused = [&](const std::string& limit) {
+    return Sum(server.Metrics(), "attend_calls_refused_total", {limit});
+  };
+  {
+    std::vector<std::unique_ptr<RawHttp2>> waiting;  // calls that never send a message
+    for (const char* source : {"127.0.0.2", "127.0.0.3", "127.0.0.4"}) {
+      waiting.push_back(std::make_unique<RawHttp2>(server.tcp(), source));
+      waiting.back()->StartCall(kScaledDotProductPath, "");
+    }
+    ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_calls") == 3; }));
+    const CallResult result =
+        MakeCall(ServerProcess::Channel(server.tcp()), kScaledDotProductPath, ShortRequest());
+    EXPECT_EQ(result.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+    EXPECT_TRUE(result.has_trailer("grpc-retry-pushback-ms"));
+    EXPECT_THAT(result.details(), testing::HasSubstr("CALLS"));
+    EXPECT_THAT(result.details(), testing::Not(testing::HasSubstr("CALLER_CALLS")));
+    EXPECT_EQ(refused("\"calls\""), 1);
+    EXPECT_EQ(refused("\"caller_calls\""), 0);
+    EXPECT_EQ(Sum(server.Metrics(), "attend_rejected_total", {"reason=\"calls\""}), 1);
+  }
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_calls") == 0; }));
+  ExpectAnswer(server.tcp());
+  EXPECT_EQ(refused("\"calls\""), 1);
+}
+
 // gRPC ends streams of anybody once its quota is used up. One caller sends so much.
 TEST(ConnectionsTest, EndsConnectionsOfTheCallerWhoseUnfinishedMessagesHoldTheMost) {
   constexpr uint32_t kMiB = 1 << 20;

@@ -3,22 +3,20 @@
 
 #include <grpc/support/log.h>
 
-#include <atomic>
-
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "server/telemetry/log.h"
-#include "server/telemetry/log_limit.h"
 
 namespace attend {
 namespace {
 
-std::array<std::atomic<int64_t>, kGrpcRefusalNames.size()> refusals{};
+constexpr int64_t kLinesPerSecond = 5;
 
 // Never destroyed, as in log.cc.
-LogLimit& Limit() {
-  static auto* const limit = new LogLimit(/*per_second=*/5, Clock::Steady());
-  return *limit;
+GrpcLog& Global() {
+  static auto* const log = new GrpcLog(
+      Clock::Steady(), [](LogLevel level, absl::string_view message,
+                          const std::vector<LogField>& fields) { Log(level, message, fields); });
+  return *log;
 }
 
 // The innermost cause out of "UNKNOWN:Ssl handshake failed: ...:SSL routines::CAUSE {file:...}".
@@ -33,20 +31,7 @@ std::string Cause(absl::string_view text) {
 }
 
 void Take(gpr_log_func_args* args) {
-  const bool is_error = args->severity == GPR_LOG_SEVERITY_ERROR;
-  const auto refusal = ReadGrpcLogLine(args->message, is_error);
-  if (!refusal) {
-    Log(LogLevel::kDebug, "gRPC", {{"line", args->message}});
-    return;
-  }
-  const auto kind = static_cast<size_t>(refusal->first);
-  ++refusals[kind];
-  const std::optional<int64_t> left_out = Limit().Admit();
-  if (!left_out) return;
-  Log(LogLevel::kWarning, "gRPC refused",
-      {{"what", kGrpcRefusalNames[kind]},
-       {"cause", refusal->second},
-       {"lines_left_out", absl::StrCat(*left_out)}});
+  Global().OnLine(args->message, args->severity == GPR_LOG_SEVERITY_ERROR);
 }
 
 }  // namespace
@@ -72,15 +57,38 @@ std::optional<std::pair<GrpcRefusal, std::string>> ReadGrpcLogLine(absl::string_
   return std::nullopt;
 }
 
+GrpcLog::GrpcLog(const Clock& clock, Write write)
+    : write_(std::move(write)), limit_(kLinesPerSecond, clock) {}
+
+void GrpcLog::OnLine(absl::string_view line, bool is_error) {
+  const auto refusal = ReadGrpcLogLine(line, is_error);
+  if (!refusal) {
+    write_(LogLevel::kDebug, "gRPC", {{"line", std::string(line)}});
+    return;
+  }
+  const auto kind = static_cast<size_t>(refusal->first);
+  ++refusals_[kind];
+  const std::optional<int64_t> left_out = limit_.Admit();
+  if (!left_out) return;
+  write_(LogLevel::kWarning, "gRPC refused",
+         {{"what", kGrpcRefusalNames[kind]},
+          {"cause", refusal->second},
+          {"lines_left_out", absl::StrCat(*left_out)}});
+}
+
+GrpcRefusalCounts GrpcLog::refusals() const {
+  GrpcRefusalCounts counts{};
+  for (size_t i = 0; i < counts.size(); ++i) counts[i] = refusals_[i].load();
+  return counts;
+}
+
 void TakeGrpcLog() {
   gpr_set_log_verbosity(GPR_LOG_SEVERITY_DEBUG);
   gpr_set_log_function(Take);
 }
 
-std::array<int64_t, kGrpcRefusalNames.size()> GrpcRefusals() {
-  std::array<int64_t, kGrpcRefusalNames.size()> counts{};
-  for (size_t i = 0; i < counts.size(); ++i) counts[i] = refusals[i].load();
-  return counts;
+GrpcRefusalCounts GrpcRefusals() {
+  return Global().refusals();
 }
 
 }  // namespace attend

@@ -3,12 +3,18 @@
 #define ATTEND_SERVER_TELEMETRY_GRPC_LOG_H_
 
 #include <array>
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/string_view.h"
+#include "core/base/clock.h"
+#include "server/telemetry/log.h"
+#include "server/telemetry/log_limit.h"
 
 namespace attend {
 
@@ -29,12 +35,33 @@ inline constexpr std::array<const char*, 6> kGrpcRefusalNames = {
 std::optional<std::pair<GrpcRefusal, std::string>> ReadGrpcLogLine(absl::string_view line,
                                                                    bool is_error);
 
-// From here on gRPC's lines go to Log: refusals as warnings, five in a second at most, all others
-// at level debug. To be called before gRPC is used; for the whole process.
+using GrpcRefusalCounts = std::array<int64_t, kGrpcRefusalNames.size()>;  // by the enum's order
+
+// Passes gRPC's lines on: refusals as warnings, five in a second at most, all others at level
+// debug. Counts every refusal. Thread-safe.
+class GrpcLog {
+ public:
+  using Write =
+      std::function<void(LogLevel level, absl::string_view message, std::vector<LogField> fields)>;
+
+  // `clock` outlives the log.
+  GrpcLog(const Clock& clock, Write write);
+
+  void OnLine(absl::string_view line, bool is_error);
+  GrpcRefusalCounts refusals() const;
+
+ private:
+  const Write write_;
+  LogLimit limit_;
+  std::array<std::atomic<int64_t>, kGrpcRefusalNames.size()> refusals_{};
+};
+
+// From here on gRPC's lines go through a GrpcLog to Log. To be called before gRPC is used; for the
+// whole process.
 void TakeGrpcLog();
 
-// How often each was seen since TakeGrpcLog, by the enum's order.
-std::array<int64_t, kGrpcRefusalNames.size()> GrpcRefusals();
+// How often each was seen since TakeGrpcLog.
+GrpcRefusalCounts GrpcRefusals();
 
 }  // namespace attend
 

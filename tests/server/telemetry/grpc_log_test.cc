@@ -2,8 +2,13 @@
 #include "server/telemetry/grpc_log.h"
 
 #include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/fake_clock.h"
 
 namespace attend {
 namespace {
@@ -63,6 +68,49 @@ TEST(GrpcLogTest, CountsAHandshakeThatFailedOnce) {
       std::nullopt);
   EXPECT_EQ(ReadGrpcLogLine("Security handshake failed: UNKNOWN:Ssl handshake failed", false),
             std::nullopt);
+}
+
+// A log whose lines are kept as level, message and the value of the last field.
+class GrpcLogLinesTest : public testing::Test {
+ protected:
+  using Line = std::tuple<LogLevel, std::string, std::string>;
+
+  FakeClock clock_;
+  std::vector<Line> lines_;
+  GrpcLog log_{clock_, [this](LogLevel level, absl::string_view message,
+                              const std::vector<LogField>& fields) {
+                 lines_.emplace_back(level, std::string(message), fields.back().second);
+               }};
+};
+
+TEST_F(GrpcLogLinesTest, WritesFiveRefusalsInASecondAndThenSaysHowManyWereLeftOut) {
+  for (int i = 0; i < 9; ++i) log_.OnLine("too_many_pings", false);
+  EXPECT_THAT(lines_, testing::Each(Line(LogLevel::kWarning, "gRPC refused", "0")));
+  EXPECT_EQ(lines_.size(), 5u);
+  clock_.Advance(absl::Milliseconds(999));
+  log_.OnLine("no socket left", true);
+  EXPECT_EQ(lines_.size(), 5u);
+  clock_.Advance(absl::Milliseconds(1));
+  log_.OnLine("no socket left", true);
+  EXPECT_EQ(lines_.size(), 6u);
+  EXPECT_EQ(lines_.back(), Line(LogLevel::kWarning, "gRPC refused", "5"));
+}
+
+TEST_F(GrpcLogLinesTest, CountsRefusalsThatItLeavesOut) {
+  for (int i = 0; i < 9; ++i) log_.OnLine("too_many_pings", false);
+  log_.OnLine("no socket left", true);
+  GrpcRefusalCounts expected{};
+  expected[static_cast<size_t>(GrpcRefusal::kPings)] = 9;
+  expected[static_cast<size_t>(GrpcRefusal::kError)] = 1;
+  EXPECT_EQ(log_.refusals(), expected);
+}
+
+TEST_F(GrpcLogLinesTest, WritesAllOtherLinesForWhoDebugs) {
+  for (int i = 0; i < 9; ++i) log_.OnLine("Using polling engine: epoll1", false);
+  EXPECT_EQ(lines_.size(), 9u);
+  EXPECT_THAT(lines_,
+              testing::Each(Line(LogLevel::kDebug, "gRPC", "Using polling engine: epoll1")));
+  EXPECT_EQ(log_.refusals(), GrpcRefusalCounts{});
 }
 
 }  // namespace

@@ -93,10 +93,10 @@ std::string ShortRequest() {
   return OperatorRequest(8, 1, 8).SerializeAsString();
 }
 
-HeldCall::HeldCall(HoldableServer& server) : server_(server) {
+HeldCall::HeldCall(HoldableServer& server, const Call::Options& options) : server_(server) {
   server_.Hold();
   const std::string request = ShortRequest();
-  call_ = std::make_unique<Call>(server_.Channel(), kScaledDotProductPath, request);
+  call_ = std::make_unique<Call>(server_.Channel(), kScaledDotProductPath, request, options);
   EXPECT_TRUE(Eventually([&] {
     const auto metrics = server_.Metrics();
     return Sum(metrics, "attend_in_flight_bytes") > static_cast<double>(request.size()) &&

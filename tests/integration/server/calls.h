@@ -84,7 +84,7 @@ class HeldCall {
  public:
   // Holds the server. Blocks until the engine runs the call, so that no test takes it for one that
   // is queued behind it.
-  explicit HeldCall(HoldableServer& server);
+  explicit HeldCall(HoldableServer& server, const Call::Options& options = {});
   ~HeldCall() { Release(); }
 
   // Releases the server and waits for the call.

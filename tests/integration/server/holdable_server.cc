@@ -16,6 +16,7 @@
 #include "server/config/command_line.h"
 #include "server/lifecycle/server.h"
 #include "server/lifecycle/signals.h"
+#include "server/telemetry/request_log.h"
 
 namespace attend {
 namespace {
@@ -33,6 +34,7 @@ int Main(int argc, char** argv) {
                        [](const std::string& /*name*/) -> const char* { return nullptr; });
   if (!line.ok()) return EXIT_FAILURE;
   line->config.engine.before_task = [path] { WaitForLock(path); };
+  SetUpRequestLog(line->config.telemetry.request_log);
   BlockShutdownSignals();
   const absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(line->config);
   if (!server.ok()) {

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "attend/v1/attention.grpc.pb.h"
 #include "core/base/sha256.h"
 #include "gmock/gmock.h"
@@ -48,6 +50,40 @@ CallResult CallWith(const ServerProcess& server, const std::string& token,
                     const std::string& request = ShortRequest()) {
   return MakeCall(server.Channel(), path, request, WithToken(token));
 }
+
+// A stream of requests with a token.
+class TokenStream {
+ public:
+  TokenStream(const ServerProcess& server, const std::string& token) {
+    context_.AddMetadata("authorization", "Bearer " + token);
+    stream_ = v1::AttentionService::NewStub(server.Channel())->Pipeline(&context_);
+  }
+
+  void Send(uint64_t id) {
+    v1::PipelineRequest request;
+    request.set_id(id);
+    *request.mutable_scaled_dot_product_attention() = OperatorRequest(4, 1, 8);
+    EXPECT_TRUE(stream_->Write(request));
+  }
+  void HalfClose() { EXPECT_TRUE(stream_->WritesDone()); }
+
+  // The next answer is a result.
+  void ExpectResult() {
+    v1::PipelineResponse response;
+    EXPECT_TRUE(stream_->Read(&response));
+    EXPECT_TRUE(response.has_scaled_dot_product_attention()) << response.ShortDebugString();
+  }
+  // Blocks until the stream ends. To be called once.
+  grpc::Status End() {
+    v1::PipelineResponse response;
+    EXPECT_FALSE(stream_->Read(&response)) << response.ShortDebugString();
+    return stream_->Finish();
+  }
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::PipelineRequest, v1::PipelineResponse>> stream_;
+};
 
 TEST(Tokens, LetOnlyThoseCallWhoShowOne) {
   const ServerProcess server({"--tokens=" + WriteTokens(Line("search", "secret-1") +
@@ -197,28 +233,129 @@ TEST(Tokens, HoldAStreamBackWithoutARefusal) {
   HoldableServer server({"--workers=1", "--batching=off",
                          "--tokens=" + WriteTokens(Line("few", "secret-1", "max-requests=2"))});
   server.Hold();
-  grpc::ClientContext context;
-  context.AddMetadata("authorization", "Bearer secret-1");
-  const auto stream = v1::AttentionService::NewStub(server.Channel())->Pipeline(&context);
+  TokenStream stream(server, "secret-1");
   constexpr int kRequests = 6;
-  v1::PipelineRequest request;
-  *request.mutable_scaled_dot_product_attention() = OperatorRequest(4, 1, 8);
-  for (int i = 1; i <= kRequests; ++i) {
-    request.set_id(static_cast<uint64_t>(i));
-    ASSERT_TRUE(stream->Write(request));
-  }
+  for (int i = 1; i <= kRequests; ++i) stream.Send(static_cast<uint64_t>(i));
   ASSERT_TRUE(Eventually([&] {
     return Sum(server.Metrics(), "attend_identity_requests", {"identity=\"few\""}) == 2;
   }));
   server.Release();
-  v1::PipelineResponse response;
-  for (int i = 0; i < kRequests; ++i) {
-    ASSERT_TRUE(stream->Read(&response));
-    EXPECT_TRUE(response.has_scaled_dot_product_attention()) << response.DebugString();
-  }
+  for (int i = 0; i < kRequests; ++i) stream.ExpectResult();
   EXPECT_EQ(Sum(server.Metrics(), "attend_identity_refusals_total", {"identity=\"few\""}), 0);
-  stream->WritesDone();
-  EXPECT_TRUE(stream->Finish().ok());
+  stream.HalfClose();
+  EXPECT_TRUE(stream.End().ok());
+}
+
+// Of a server that computes one request at a time and logs the end of each.
+std::vector<std::string> FlagsOfTurns() {
+  return {"--workers=1",
+          "--batching=off",
+          "--log-sample=1",
+          "--max-queue-delay=10m",
+          "--priority-aging=10m",
+          "--tokens=" + WriteTokens(Line("held", "secret-0") + Line("many", "secret-1") +
+                                    Line("one", "secret-2"))};
+}
+
+// Whose the requests were that have ended, in the order of their ends.
+std::vector<std::string> LoggedIdentities(ServerProcess& server) {
+  std::vector<std::string> identities;
+  for (const absl::string_view line : absl::StrSplit(server.process().Output(), '\n')) {
+    const std::vector<absl::string_view> parts = absl::StrSplit(line, " identity=\"");
+    if (parts.size() == 2) identities.emplace_back(parts[1].substr(0, parts[1].find('"')));
+  }
+  return identities;
+}
+
+// The one request comes last, and waits for one of the many.
+void ExpectTurnsOfManyAndOne(ServerProcess& server) {
+  EXPECT_TRUE(Eventually([&] { return LoggedIdentities(server).size() >= 6; }));
+  EXPECT_THAT(LoggedIdentities(server),
+              testing::ElementsAre("held", "many", "one", "many", "many", "many"));
+}
+
+void WaitForQueue(const ServerProcess& server, int requests) {
+  ASSERT_TRUE(
+      Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == requests; }));
+}
+
+TEST(Tokens, TakeTurnsByIdentityWhateverTheirAddress) {
+  HoldableServer server(FlagsOfTurns());
+  HeldCall held(server, WithToken("secret-0"));
+  std::vector<std::unique_ptr<Call>> calls;
+  for (const char* token : {"secret-1", "secret-1", "secret-1", "secret-1", "secret-2"}) {
+    calls.push_back(std::make_unique<Call>(server.Channel(), kScaledDotProductPath, ShortRequest(),
+                                           WithToken(token)));
+    WaitForQueue(server, static_cast<int>(calls.size()));
+  }
+  EXPECT_TRUE(held.Release().status.ok());
+  for (const auto& call : calls) EXPECT_TRUE(call->Wait().status.ok());
+  ExpectTurnsOfManyAndOne(server);
+}
+
+TEST(Tokens, TakeTurnsInStreamsByIdentityWhateverTheirAddress) {
+  HoldableServer server(FlagsOfTurns());
+  HeldCall held(server, WithToken("secret-0"));
+  TokenStream many(server, "secret-1"), one(server, "secret-2");
+  for (uint64_t id = 1; id <= 4; ++id) many.Send(id);
+  WaitForQueue(server, 4);
+  one.Send(1);
+  WaitForQueue(server, 5);
+  EXPECT_TRUE(held.Release().status.ok());
+  one.ExpectResult();
+  for (int i = 0; i < 4; ++i) many.ExpectResult();
+  ExpectTurnsOfManyAndOne(server);
+}
+
+TEST(Tokens, ShareMemoryByIdentityWhateverTheirAddress) {
+  HoldableServer server(
+      {"--workers=1", "--batching=off", "--max-caller-bytes=1MiB",
+       "--tokens=" + WriteTokens(Line("large", "secret-1") + Line("other", "secret-2"))});
+  server.Hold();
+  // It may exceed the share, because its identity has no other.
+  Call large(server.Channel(), kScaledDotProductPath,
+             OperatorRequest(2048, 1, 64).SerializeAsString(), WithToken("secret-1"));
+  ASSERT_TRUE(Eventually([&] {
+    return Sum(server.Metrics(), "attend_identity_bytes", {"identity=\"large\""}) > 1 << 20;
+  }));
+  EXPECT_THAT(CallWith(server, "secret-1").details(), HasSubstr("CALLER_MEMORY"));
+  TokenStream refused(server, "secret-1");  // before a request of it is read
+  EXPECT_THAT(refused.End().error_details(), HasSubstr("CALLER_MEMORY"));
+  Call other(server.Channel(), kScaledDotProductPath, ShortRequest(), WithToken("secret-2"));
+  TokenStream stream(server, "secret-2");
+  stream.Send(1);
+  ASSERT_TRUE(Eventually([&] {
+    return Sum(server.Metrics(), "attend_identity_requests", {"identity=\"other\""}) == 2;
+  }));
+  server.Release();
+  for (Call* call : {&large, &other}) EXPECT_TRUE(call->Wait().status.ok());
+  stream.ExpectResult();
+}
+
+TEST(Tokens, BoundTheMemoryInFlightOfOneIdentityAlone) {
+  HoldableServer server({"--workers=1", "--batching=off",
+                         "--tokens=" + WriteTokens(Line("little", "secret-1", "max-bytes=64KiB") +
+                                                   Line("other", "secret-2"))});
+  const std::string request = OperatorRequest(40, 1, 64).SerializeAsString();
+  ASSERT_GT(request.size(), 24u << 10);
+  server.Hold();
+  Call first(server.Channel(), kScaledDotProductPath, request, WithToken("secret-1"));
+  ASSERT_TRUE(Eventually([&] {
+    return Sum(server.Metrics(), "attend_identity_requests", {"identity=\"little\""}) == 1;
+  }));
+  const CallResult second = CallWith(server, "secret-1", kScaledDotProductPath, request);
+  EXPECT_EQ(second.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(second.details(), HasSubstr("QUOTA_MEMORY"));
+  EXPECT_TRUE(second.has_trailer("grpc-retry-pushback-ms"));
+  const auto metrics = server.Metrics();
+  EXPECT_EQ(Sum(metrics, "attend_rejected_total", {"reason=\"quota_memory\""}), 1);
+  EXPECT_EQ(Sum(metrics, "attend_identity_refusals_total", {"identity=\"little\""}), 1);
+  Call small(server.Channel(), kScaledDotProductPath, ShortRequest(), WithToken("secret-1"));
+  Call other(server.Channel(), kScaledDotProductPath, request, WithToken("secret-2"));
+  server.Release();
+  for (Call* call : {&first, &small, &other}) EXPECT_TRUE(call->Wait().status.ok());
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_identity_bytes") == 0; }));
+  EXPECT_TRUE(CallWith(server, "secret-1", kScaledDotProductPath, request).status.ok());
 }
 
 TEST(Tokens, BoundThePredictedTimeOfAnIdentity) {
@@ -245,24 +382,15 @@ TEST(Tokens, PayNothingForARequestThatMemoryRefuses) {
 TEST(Tokens, EndAStreamOnceTheyAreWithdrawn) {
   const std::string path = WriteTokens(Line("search", "secret-1") + Line("other", "secret-2"));
   const ServerProcess server({"--tokens=" + path});
-  grpc::ClientContext context;
-  context.AddMetadata("authorization", "Bearer secret-1");
-  const auto stream = v1::AttentionService::NewStub(server.Channel())->Pipeline(&context);
-  v1::PipelineRequest request;
-  request.set_id(1);
-  *request.mutable_scaled_dot_product_attention() = OperatorRequest(4, 1, 8);
-  ASSERT_TRUE(stream->Write(request));
-  v1::PipelineResponse response;
-  ASSERT_TRUE(stream->Read(&response));
-  EXPECT_TRUE(response.has_scaled_dot_product_attention());
+  TokenStream stream(server, "secret-1");
+  stream.Send(1);
+  stream.ExpectResult();
   WriteTokens(Line("other", "secret-2"));
   ASSERT_TRUE(Eventually([&] {
     return CallWith(server, "secret-1").status.error_code() == grpc::StatusCode::UNAUTHENTICATED;
   }));
-  request.set_id(2);
-  stream->Write(request);
-  EXPECT_FALSE(stream->Read(&response));
-  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  stream.Send(2);
+  EXPECT_EQ(stream.End().error_code(), grpc::StatusCode::UNAUTHENTICATED);
 }
 
 TEST(Tokens, AreCheckedBeforeTheServerServes) {

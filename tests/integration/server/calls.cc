@@ -11,6 +11,12 @@
 
 namespace attend {
 
+void ExpectNoPlaceIn(const std::string& error) {
+  for (const char* place : {"/tmp", ".safetensors", "127.0.0.", "ipv4:", "unix:"}) {
+    EXPECT_EQ(error.find(place), std::string::npos) << place << " in: " << error;
+  }
+}
+
 Call::Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
            const std::string& request, const Options& options)
     : channel_(channel) {
@@ -42,6 +48,10 @@ const CallResult& Call::Wait() {
                              std::string(value.data(), value.size()));
   }
   if (result_.status.ok()) result_.response = Flatten(response_);
+  // Errors without it are gRPC's own, which name the server's address where it cannot be reached.
+  if (!result_.status.ok() && result_.has_trailer("x-request-id")) {
+    ExpectNoPlaceIn(result_.status.error_message() + result_.details());
+  }
   return result_;
 }
 

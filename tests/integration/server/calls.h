@@ -34,7 +34,12 @@ struct CallResult {
   std::string details_;
 };
 
-// A call of any bytes that any thread may wait for and cancel.
+// Fails the test if an error of the server's, message or details, holds a path of its machine or an
+// address.
+void ExpectNoPlaceIn(const std::string& error);
+
+// A call of any bytes that any thread may wait for and cancel. An error of the server's is checked
+// by ExpectNoPlaceIn.
 class Call {
  public:
   struct Options {

@@ -57,6 +57,7 @@ class Stream {
   v1::PipelineResponse Next() {
     v1::PipelineResponse response;
     if (!stream_->Read(&response)) response.Clear();
+    ExpectNoPlaceIn(response.status().SerializeAsString());
     return response;
   }
   void ExpectError(uint64_t id, StatusCode code, const std::string& reason) {
@@ -79,7 +80,9 @@ class Stream {
   grpc::Status End() {
     v1::PipelineResponse response;
     EXPECT_FALSE(stream_->Read(&response)) << response.ShortDebugString();
-    return stream_->Finish();
+    grpc::Status end = stream_->Finish();
+    ExpectNoPlaceIn(end.error_message() + end.error_details());
+    return end;
   }
 
  private:

@@ -77,7 +77,9 @@ class TokenStream {
   grpc::Status End() {
     v1::PipelineResponse response;
     EXPECT_FALSE(stream_->Read(&response)) << response.ShortDebugString();
-    return stream_->Finish();
+    grpc::Status end = stream_->Finish();
+    ExpectNoPlaceIn(end.error_message() + end.error_details());
+    return end;
   }
 
  private:
@@ -127,7 +129,7 @@ TEST(Tokens, LetOnlyThoseCallWhoShowOne) {
   EXPECT_EQ(Sum(metrics, "attend_rejected_total", {"reason=\"permission_denied\""}), 2);
 }
 
-TEST(Tokens, AreInNoLogAndNoError) {
+TEST(Tokens, AreInNoLogNoErrorAndNoMetric) {
   ServerProcess server({"--tokens=" + WriteTokens(Line("search", "secret-1")), "--log-sample=1"});
   EXPECT_TRUE(CallWith(server, "secret-1").status.ok());
   const CallResult wrong = CallWith(server, "secret-9");
@@ -136,8 +138,12 @@ TEST(Tokens, AreInNoLogAndNoError) {
       [&] { return server.process().Output().find("UNKNOWN_TOKEN") != std::string::npos; }));
   const std::string log = server.process().Output();
   EXPECT_THAT(log, HasSubstr("identity=\"search\""));
-  EXPECT_THAT(log, Not(HasSubstr("secret")));
-  EXPECT_THAT(log, Not(HasSubstr(Sha256Hex("secret-1").value())));
+  const std::string metrics = HttpGet(server.metrics_address(), "/metrics").body;
+  EXPECT_THAT(metrics, HasSubstr("identity=\"search\""));
+  for (const std::string& text : {log, metrics}) {
+    EXPECT_THAT(text, Not(HasSubstr("secret")));
+    EXPECT_THAT(text, Not(HasSubstr(Sha256Hex("secret-1").value())));
+  }
 }
 
 TEST(Tokens, MayLeaveReflectionOpen) {

@@ -3,6 +3,7 @@
 // A server that asks for bearer tokens: who may call what, what each identity may hold, and a file
 // of tokens that changes while the server runs.
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -56,6 +57,7 @@ class TokenStream {
  public:
   TokenStream(const ServerProcess& server, const std::string& token) {
     context_.AddMetadata("authorization", "Bearer " + token);
+    context_.set_deadline(std::chrono::system_clock::now() + std::chrono::minutes(1));
     stream_ = v1::AttentionService::NewStub(server.Channel())->Pipeline(&context_);
   }
 

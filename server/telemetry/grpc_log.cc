@@ -9,10 +9,10 @@
 namespace attend {
 namespace {
 
-constexpr int64_t kLinesPerSecond = 5;
+constexpr int64_t kGrpcLinesPerSecond = 5;
 
 // Never destroyed, as in log.cc.
-GrpcLog& Global() {
+GrpcLog& GlobalGrpcLog() {
   static auto* const log = new GrpcLog(
       Clock::Steady(), [](LogLevel level, absl::string_view message,
                           const std::vector<LogField>& fields) { Log(level, message, fields); });
@@ -31,7 +31,7 @@ std::string Cause(absl::string_view text) {
 }
 
 void Take(gpr_log_func_args* args) {
-  Global().OnLine(args->message, args->severity == GPR_LOG_SEVERITY_ERROR);
+  GlobalGrpcLog().OnLine(args->message, args->severity == GPR_LOG_SEVERITY_ERROR);
 }
 
 }  // namespace
@@ -58,7 +58,7 @@ std::optional<std::pair<GrpcRefusal, std::string>> ReadGrpcLogLine(absl::string_
 }
 
 GrpcLog::GrpcLog(const Clock& clock, Write write)
-    : write_(std::move(write)), limit_(kLinesPerSecond, clock) {}
+    : write_(std::move(write)), limit_(kGrpcLinesPerSecond, clock) {}
 
 void GrpcLog::OnLine(absl::string_view line, bool is_error) {
   const auto refusal = ReadGrpcLogLine(line, is_error);
@@ -88,7 +88,7 @@ void TakeGrpcLog() {
 }
 
 GrpcRefusalCounts GrpcRefusals() {
-  return Global().refusals();
+  return GlobalGrpcLog().refusals();
 }
 
 }  // namespace attend

@@ -122,6 +122,12 @@ class ByteCounter {
     return absl::OkStatus();
   }
 
+  bool HasRoom(int64_t bytes, CallerId caller) const {
+    const int64_t share = std::max(caller_limit_, bytes);  // as in Take
+    return bytes <= share - callers_[caller].load(std::memory_order_relaxed) &&
+           bytes <= limit() - used();
+  }
+
   void Return(int64_t bytes, CallerId caller) {
     callers_[caller].fetch_sub(bytes, std::memory_order_relaxed);
     used_.fetch_sub(bytes, std::memory_order_relaxed);
@@ -214,6 +220,10 @@ absl::Status MemoryBudget::CheckRoom(CallerId caller) const {
   ATTEND_RETURN_IF_ERROR(counter_->Take(/*bytes=*/1, /*held=*/0, caller));
   counter_->Return(1, caller);
   return absl::OkStatus();
+}
+
+bool MemoryBudget::HasRoom(int64_t bytes, CallerId caller) const {
+  return counter_->HasRoom(bytes, caller);
 }
 
 int64_t MemoryBudget::request_bytes() const {

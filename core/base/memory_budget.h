@@ -78,6 +78,9 @@ class MemoryBudget {
   // Tells whether a byte could be charged now. Fails as Charge does.
   absl::Status CheckRoom(CallerId caller = kSharedCaller) const;
 
+  // Whether `bytes` >= 0 could be charged now. For a caller that waits instead of being refused.
+  bool HasRoom(int64_t bytes, CallerId caller = kSharedCaller) const;
+
   // The bytes that all requests may hold together: the whole budget less the reserved bytes.
   int64_t request_bytes() const;
 

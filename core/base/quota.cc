@@ -32,12 +32,12 @@ void Quota::SetLimits(const QuotaLimits& limits) {
 
 absl::Status Quota::CheckRoom() {
   MutexLock lock(mutex_);
-  return Count(FindRoom());
+  return Count(FindRoom(/*bytes=*/1));
 }
 
-bool Quota::HasRoom() {
+bool Quota::HasRoom(int64_t bytes) {
   MutexLock lock(mutex_);
-  return FindRoom().ok();
+  return FindRoom(bytes).ok();
 }
 
 absl::Status Quota::Enter(int64_t bytes) {
@@ -86,9 +86,9 @@ Quota::Use Quota::use() const {
   return use_;
 }
 
-absl::Status Quota::FindRoom() {
+absl::Status Quota::FindRoom(int64_t bytes) {
   ATTEND_RETURN_IF_ERROR(CheckRequests());
-  ATTEND_RETURN_IF_ERROR(CheckBytes(/*bytes=*/1, /*held=*/0));
+  ATTEND_RETURN_IF_ERROR(CheckBytes(bytes, /*held=*/0));
   return CheckCompute();
 }
 

@@ -42,8 +42,9 @@ class Quota {
 
   // Whether a request could begin now. OK promises nothing.
   absl::Status CheckRoom();
-  // Whether CheckRoom is OK. Counts no refusal, for a caller that waits instead of being refused.
-  bool HasRoom();
+  // Whether a request of so many bytes could begin now. Counts no refusal, for a caller that waits
+  // instead of being refused.
+  bool HasRoom(int64_t bytes);
 
   // A request begins and holds so many bytes, or is refused and leaves everything as it was.
   absl::Status Enter(int64_t bytes);
@@ -64,7 +65,7 @@ class Quota {
   Use use() const;
 
  private:
-  absl::Status FindRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status FindRoom(int64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckBytes(int64_t bytes, int64_t held) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckRequests() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckCompute() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

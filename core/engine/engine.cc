@@ -150,9 +150,11 @@ class Engine::Impl {
     GetAttentionRates();  // measured now, and not by the first request
   }
 
-  Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done) {
+  Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done,
+                int64_t* needed_bytes) {
     const Priority priority = GetPriority(request);
-    absl::StatusOr<std::unique_ptr<Operation>> operation = Accept(std::move(request), charge);
+    absl::StatusOr<std::unique_ptr<Operation>> operation =
+        Accept(std::move(request), charge, needed_bytes);
     if (!operation.ok()) {
       charge = MemoryCharge();
       done(operation.status());
@@ -195,6 +197,10 @@ class Engine::Impl {
     return budget_.CheckRoom(caller);
   }
 
+  bool HasRoom(int64_t bytes, CallerId caller) const {
+    return scheduler_.CheckRoom(caller).ok() && budget_.HasRoom(bytes, caller);
+  }
+
   Scheduler& scheduler() { return scheduler_; }
   const Scheduler& scheduler() const { return scheduler_; }
   MemoryBudget& budget() const { return budget_; }
@@ -227,11 +233,13 @@ class Engine::Impl {
 
   // Checks the request, and charges what it takes: predicted time to the quota of the charge, and
   // all memory at once, so that no request holds a part and waits for another.
-  absl::StatusOr<std::unique_ptr<Operation>> Accept(Request request, MemoryCharge& charge) {
+  absl::StatusOr<std::unique_ptr<Operation>> Accept(Request request, MemoryCharge& charge,
+                                                    int64_t* needed_bytes) {
     ATTEND_ASSIGN_OR_RETURN(std::unique_ptr<Operation> operation,
                             MakeOperation(std::move(request)));
     ATTEND_RETURN_IF_ERROR(CheckCompute(*operation, options_.max_request_compute));
     const Cost& cost = operation->cost();
+    if (needed_bytes != nullptr) *needed_bytes = charge.bytes() + cost.bytes;
     Quota* const quota = charge.quota();
     if (quota != nullptr) ATTEND_RETURN_IF_ERROR(quota->Spend(cost.seconds));
     if (absl::Status full = charge.Grow(cost.bytes); !full.ok()) {
@@ -295,17 +303,18 @@ absl::Status Engine::Admit(CallerId caller, Quota* quota) const {
   return impl_->CheckRoom(caller);
 }
 
-bool Engine::HasRoom(CallerId caller, Quota* quota) const {
-  return (quota == nullptr || quota->HasRoom()) && impl_->CheckRoom(caller).ok();
+bool Engine::HasRoom(int64_t bytes, CallerId caller, Quota* quota) const {
+  return (quota == nullptr || quota->HasRoom(bytes)) && impl_->HasRoom(bytes, caller);
 }
 
 bool Engine::Overloaded() const {
   return impl_->scheduler().overloaded();
 }
 
-Engine::Ticket Engine::Submit(Request request, MemoryCharge charge, absl::Time deadline,
-                              Done done) {
-  return impl_->Submit(std::move(request), std::move(charge), deadline, std::move(done));
+Engine::Ticket Engine::Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done,
+                              int64_t* needed_bytes) {
+  return impl_->Submit(std::move(request), std::move(charge), deadline, std::move(done),
+                       needed_bytes);
 }
 
 absl::StatusOr<int64_t> Engine::WarmUp(absl::Duration limit) {

@@ -112,9 +112,9 @@ class Engine {
   // those of MemoryBudget::CheckRoom and, unless `quota` is nullptr, of Quota::CheckRoom. OK
   // promises nothing. Blocks at most for a mutex.
   absl::Status Admit(CallerId caller, Quota* quota = nullptr) const;
-  // Whether Admit would take the request now. For a caller that waits instead of being refused, so
-  // that the quota counts no refusal.
-  bool HasRoom(CallerId caller, Quota* quota = nullptr) const;
+  // Whether Admit would take the request now and `bytes` >= 1 could be charged for it. For a caller
+  // that waits instead of being refused, so that the quota counts no refusal.
+  bool HasRoom(int64_t bytes, CallerId caller, Quota* quota = nullptr) const;
 
   // Whether there was more short work than could be computed when Admit was last called. Does not
   // block.
@@ -131,8 +131,11 @@ class Engine {
   // if the charge's quota has no predicted time left (Quota::Spend).
   // Returns the ticket for Cancel; 0 if the request was refused. `charge` must come from budget();
   // it grows by the memory of outputs and computation and travels in Response until the response is
-  // dropped.
-  Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done);
+  // dropped. `needed_bytes`, unless it is nullptr, is set to all that the request needs of the
+  // budget, inputs included, also where there is no room for it; it stays as it was if the request
+  // was refused before that was known.
+  Ticket Submit(Request request, MemoryCharge charge, absl::Time deadline, Done done,
+                int64_t* needed_bytes = nullptr);
 
   // Tells the engine that the caller has gone: if the request is still queued, it ends with
   // CANCELLED at once, uncomputed. If it is being computed, that stops between two tasks, some

@@ -99,8 +99,9 @@ void PipelineCall::EnsureReturns() {
 }
 
 bool PipelineCall::HasRoom() const {
-  return items_.empty() || (items_.size() < shared_.limits.max_pipelined &&
-                            engine_.HasRoom(caller_handle_.id(), QuotaOf(caller_.identity).get()));
+  return items_.empty() ||
+         (items_.size() < shared_.limits.max_pipelined &&
+          engine_.HasRoom(likely_bytes_, caller_handle_.id(), QuotaOf(caller_.identity).get()));
 }
 
 void PipelineCall::Read() {

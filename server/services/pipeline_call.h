@@ -29,7 +29,7 @@ namespace attend {
 // The queue's thread reads messages, one at a time, and hands each request to the engine. Whoever
 // answers a request first (the engine, the timer, a cancel) does so alone, see Take. Answers wait
 // in `items_`, from where one is written at a time. The next message is read only while there is
-// room for one more request.
+// room for one more request as large as those before it, or the stream has none.
 //
 // Life: the Rpc owns the call until OnDone; requests in the engine and entries of the timer share
 // it. The Rpc is used under the mutex, and not after OnDone. The engine is called without it,
@@ -57,7 +57,11 @@ class PipelineCall final : public Call,
   // request, if there is an `item` by then, or else of the stream.
   absl::Status Handle(std::shared_ptr<PipelineItem>& item);
   absl::Status Register(const PipelineFrame& frame, const std::shared_ptr<Item>& item);
-  void Submit(const std::shared_ptr<Item>& item, Request request, MemoryCharge charge);
+  // Sets `needed_bytes` as Engine::Submit does.
+  void Submit(const std::shared_ptr<Item>& item, Request request, MemoryCharge charge,
+              int64_t& needed_bytes);
+  // Remembers what a request needed, for HasRoom.
+  void Remember(int64_t needed_bytes);
   void CancelItem(uint64_t id);
 
   // Describes the request for the log, unless somebody answers it.
@@ -107,6 +111,8 @@ class PipelineCall final : public Call,
 
   Mutex mutex_;
   PipelineItems items_ ABSL_GUARDED_BY(mutex_);
+  // The most that a request of the stream needed; an eighth less with each that followed.
+  int64_t likely_bytes_ ABSL_GUARDED_BY(mutex_) = 1;
   // Written since gRPC last sent all, with their deadlines.
   std::vector<std::pair<std::weak_ptr<HeldResponse>, absl::Time>> buffered_ ABSL_GUARDED_BY(mutex_);
   bool buffering_ ABSL_GUARDED_BY(mutex_) = false;  // gRPC may keep the last write for the next

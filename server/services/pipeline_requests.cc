@@ -43,6 +43,7 @@ class PipelineCall::Item final : public PipelineItem, public std::enable_shared_
 absl::Status PipelineCall::Handle(std::shared_ptr<PipelineItem>& registered) {
   std::shared_ptr<Item> item;
   MemoryCharge charge;
+  int64_t needed_bytes = 0;
   absl::StatusOr<Request> request = absl::UnknownError("not decoded");
   {
     ATTEND_ASSIGN_OR_RETURN(const WireBytes message, OpenMessage(message_));
@@ -56,14 +57,16 @@ absl::Status PipelineCall::Handle(std::shared_ptr<PipelineItem>& registered) {
     item = std::make_shared<Item>(shared_from_this());
     registered = item;
     ATTEND_RETURN_IF_ERROR(Register(frame, item));
+    needed_bytes = static_cast<int64_t>(message.size());
     request = DecodeRequest(shared_, MethodOf(item->kind), frame.body, message.size(),
                             item->caller.id(), identity, charge);
     Describe(*item, DescribeRequest(request, message.size(), Clock::Steady().Now() - item->start));
   }
   message_.Clear();
-  if (!request.ok()) return request.status();
-  Submit(item, *std::move(request), std::move(charge));
-  return absl::OkStatus();
+  const absl::Status refused = request.status();
+  if (refused.ok()) Submit(item, *std::move(request), std::move(charge), needed_bytes);
+  Remember(needed_bytes);
+  return refused;
 }
 
 absl::Status PipelineCall::Register(const PipelineFrame& frame, const std::shared_ptr<Item>& item) {
@@ -81,14 +84,22 @@ absl::Status PipelineCall::Register(const PipelineFrame& frame, const std::share
   return absl::OkStatus();
 }
 
-void PipelineCall::Submit(const std::shared_ptr<Item>& item, Request request, MemoryCharge charge) {
+void PipelineCall::Remember(int64_t needed_bytes) {
+  if (needed_bytes > engine_.budget().request_bytes()) return;  // there is never room for that
+  MutexLock lock(mutex_);
+  likely_bytes_ = std::max(needed_bytes, likely_bytes_ - likely_bytes_ / 8);
+}
+
+void PipelineCall::Submit(const std::shared_ptr<Item>& item, Request request, MemoryCharge charge,
+                          int64_t& needed_bytes) {
   item->submitted = Clock::Steady().Now();
   metrics_.OnStage(Stage::kDecode, item->submitted - item->start);
-  const Engine::Ticket ticket =
-      shared_.engine.Submit(std::move(request), std::move(charge), item->deadline,
-                            [item](absl::StatusOr<Response> response) {
-                              item->call->OnFinished(item, std::move(response));
-                            });
+  const Engine::Ticket ticket = shared_.engine.Submit(
+      std::move(request), std::move(charge), item->deadline,
+      [item](absl::StatusOr<Response> response) {
+        item->call->OnFinished(item, std::move(response));
+      },
+      &needed_bytes);
   bool answered = false;
   {
     MutexLock lock(mutex_);

@@ -166,6 +166,22 @@ TEST(MemoryBudget, ChecksForRoomWithoutTakingIt) {
   EXPECT_EQ(GetErrorInfo(budget.CheckRoom()).reason, "MEMORY");
 }
 
+TEST(MemoryBudget, HasRoomForWhatCouldBeCharged) {
+  MemoryBudget budget(100, 50);
+  EXPECT_TRUE(budget.HasRoom(100, 1));  // alone it may exceed the share
+  EXPECT_FALSE(budget.HasRoom(101, 1));
+  MemoryCharge own = *budget.Charge(30, 1);
+  EXPECT_TRUE(budget.HasRoom(20, 1));
+  EXPECT_FALSE(budget.HasRoom(21, 1));
+  EXPECT_FALSE(budget.HasRoom(60, 1));
+  const MemoryCharge other = *budget.Charge(45, 2);
+  EXPECT_TRUE(budget.HasRoom(25, 3));
+  EXPECT_FALSE(budget.HasRoom(26, 3));
+  own.Shrink(30);
+  EXPECT_TRUE(budget.HasRoom(55, 1));
+  EXPECT_EQ(budget.used_bytes(), 45);
+}
+
 TEST(MemoryBudget, TellsWhenTheMissingBytesShouldBeGivenBack) {
   FakeClock clock;
   MemoryBudget budget(1000, kNoShare, clock);

@@ -66,10 +66,18 @@ TEST(Quota, LimitsRequestsInFlight) {
 
 TEST(Quota, CountsNoRefusalOfWhoWaits) {
   Quota quota(Requests(1));
-  EXPECT_TRUE(quota.HasRoom());
+  EXPECT_TRUE(quota.HasRoom(1));
   ASSERT_TRUE(quota.Enter(1).ok());
-  EXPECT_FALSE(quota.HasRoom());
+  EXPECT_FALSE(quota.HasRoom(1));
   EXPECT_EQ(quota.use().refused, 0);
+}
+
+TEST(Quota, HasRoomForAsManyBytesAsAreLeft) {
+  Quota quota(Bytes(100));
+  ASSERT_TRUE(quota.Enter(60).ok());
+  EXPECT_TRUE(quota.HasRoom(40));
+  EXPECT_FALSE(quota.HasRoom(41));
+  EXPECT_EQ(quota.use().bytes, 60);
 }
 
 TEST(Quota, LimitsTheMemoryOfRequestsTogether) {

@@ -341,6 +341,28 @@ TEST_F(EngineLifecycle, RefusesWhatTheMemoryOfNowDoesNotHold) {
   EXPECT_EQ(engine_->stats().in_flight_bytes, held.bytes());
 }
 
+TEST_F(EngineLifecycle, TellsWhatARequestNeedsAndWhetherThereIsRoomForIt) {
+  Start();
+  const auto submit = [&](absl::Status& status) {
+    Answer answer;
+    int64_t needed_bytes = 0;
+    engine_->Submit(SmallRequest(100), *budget_->Charge(100), absl::InfiniteFuture(),
+                    answer.Callback(), &needed_bytes);
+    status = answer.Wait().status();
+    return needed_bytes;
+  };
+  absl::Status status;
+  const int64_t needed_bytes = submit(status);
+  EXPECT_TRUE(status.ok()) << status;
+  ASSERT_GE(needed_bytes, 100 + 100 * 4 * 4);  // with the output
+  const MemoryCharge held = *budget_->Charge(budget_->request_bytes() - needed_bytes);
+  EXPECT_TRUE(engine_->HasRoom(needed_bytes, kSharedCaller));
+  const MemoryCharge one = *budget_->Charge(1);
+  EXPECT_FALSE(engine_->HasRoom(needed_bytes, kSharedCaller));
+  EXPECT_EQ(submit(status), needed_bytes);
+  EXPECT_EQ(GetErrorInfo(status).reason, "MEMORY");
+}
+
 TEST_F(EngineLifecycle, HoldsMemoryUntilTheResponseIsDropped) {
   ASSERT_TRUE(layers_.Add(MakeTestLayer("self", 16, 16, 16)).ok());
   Start();

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "attend/v1/attention.grpc.pb.h"
@@ -261,6 +262,36 @@ TEST(PipelineTest, ReadsNoMoreRequestsThanItMayHoldUnanswered) {
   held.Release();
   for (uint64_t id = 1; id <= 30; ++id) stream.ExpectResult(id);
   EXPECT_TRUE(stream.End().ok());
+}
+
+// A third request was read as soon as the share had a byte left, and refused.
+TEST(PipelineTest, HoldsRequestsBackThatTheShareOfItsCallerHasNoRoomFor) {
+  std::vector<std::string> flags = kOneAtATime;
+  // Room for two and a half requests of 16 KiB.
+  flags.insert(flags.end(), {"--max-caller-bytes=40KiB", "--max-queue-delay=10m"});
+  HoldableServer server(flags);
+  HeldCall held(server);
+  Stream stream(server);
+  constexpr uint64_t kRequests = 20;
+  v1::PipelineRequest request = Stream::Operator(0, 1);
+  v1::ScaledDotProductAttentionRequest& attention = *request.mutable_scaled_dot_product_attention();
+  attention.clear_key();
+  attention.clear_value();
+  FillTensor({1, 256, 1, 8}, *attention.mutable_key());
+  FillTensor({1, 256, 1, 8}, *attention.mutable_value());
+  std::thread sender([&] {
+    for (uint64_t id = 1; id <= kRequests; ++id) {
+      request.set_id(id);
+      stream.Send(request);
+    }
+    stream.HalfClose();
+  });
+  EXPECT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 2; }));
+  held.Release();
+  for (uint64_t id = 1; id <= kRequests; ++id) stream.ExpectResult(id);
+  sender.join();
+  EXPECT_TRUE(stream.End().ok());
+  EXPECT_EQ(Sum(server.Metrics(), "attend_rejected_total"), 0);
 }
 
 TEST(PipelineTest, EndsWithInvalidArgumentWhereAMessageIsNone) {

@@ -237,21 +237,31 @@ TEST(Tokens, TellCallersApartWhateverTheirAddress) {
   for (Call* call : {&first, &other}) EXPECT_TRUE(call->Wait().status.ok());
 }
 
-TEST(Tokens, HoldAStreamBackWithoutARefusal) {
-  HoldableServer server({"--workers=1", "--batching=off",
-                         "--tokens=" + WriteTokens(Line("few", "secret-1", "max-requests=2"))});
+// Sends a stream of requests of which `limit` lets at least two be in flight, and not all.
+void ExpectHeldBack(const std::string& limit) {
+  HoldableServer server({"--workers=1", "--batching=off", "--max-queue-delay=10m",
+                         "--tokens=" + WriteTokens(Line("few", "secret-1", limit))});
   server.Hold();
   TokenStream stream(server, "secret-1");
-  constexpr int kRequests = 6;
+  constexpr int kRequests = 20;
   for (int i = 1; i <= kRequests; ++i) stream.Send(static_cast<uint64_t>(i));
   ASSERT_TRUE(Eventually([&] {
-    return Sum(server.Metrics(), "attend_identity_requests", {"identity=\"few\""}) == 2;
+    return Sum(server.Metrics(), "attend_identity_requests", {"identity=\"few\""}) >= 2;
   }));
   server.Release();
   for (int i = 0; i < kRequests; ++i) stream.ExpectResult();
   EXPECT_EQ(Sum(server.Metrics(), "attend_identity_refusals_total", {"identity=\"few\""}), 0);
   stream.HalfClose();
   EXPECT_TRUE(stream.End().ok());
+}
+
+TEST(Tokens, HoldAStreamBackWithoutARefusalByRequests) {
+  ExpectHeldBack("max-requests=2");
+}
+
+// A request takes less than a KiB, its answer included.
+TEST(Tokens, HoldAStreamBackWithoutARefusalByMemory) {
+  ExpectHeldBack("max-bytes=3KiB");
 }
 
 // Of a server that computes one request at a time and logs the end of each.

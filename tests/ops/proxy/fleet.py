@@ -51,7 +51,9 @@ class Namespace:
         return ["ip", "netns", "exec", self.name]
 
     def remove(self):
-        ip("netns", "del", self.name)  # takes the cable with it
+        # A namespace takes its cable with it, but some time later, and its name comes again at once.
+        subprocess.run(["ip", "link", "del", self.cable], check=False, capture_output=True)
+        ip("netns", "del", self.name)
 
 
 class Loopback:

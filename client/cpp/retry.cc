@@ -15,6 +15,12 @@ namespace {
 // tells it from a message over the size limit.
 constexpr absl::string_view kResetForLoad = "RST_STREAM with error code 11";
 
+// gRPC's texts for a stream that a proxy ended or reset because the server behind it broke off its
+// answer: HAProxy 2.6 ends it as if it were whole, nginx 1.22 resets it with HTTP/2's
+// INTERNAL_ERROR.
+constexpr absl::string_view kEndedWithoutStatus = "Stream removed";
+constexpr absl::string_view kBrokenOff = "RST_STREAM with error code 2";
+
 // The domain of the server's own errors.
 constexpr absl::string_view kServerDomain = "attend";
 
@@ -24,6 +30,12 @@ constexpr absl::string_view kDrainingReason = "DRAINING";
 bool MeansLoad(absl::string_view message, const ErrorDetails& details) {
   if (details.pushback.has_value()) return true;
   return details.domain != kServerDomain && absl::StrContains(message, kResetForLoad);
+}
+
+// Whether nobody but a proxy said how the call went.
+bool IsBrokenOff(absl::string_view message, const ErrorDetails& details) {
+  return details.domain != kServerDomain &&
+         (message == kEndedWithoutStatus || absl::StrContains(message, kBrokenOff));
 }
 
 }  // namespace
@@ -37,6 +49,9 @@ FailureKind Classify(absl::StatusCode code, absl::string_view message,
                  : FailureKind::kUnavailable;
     case absl::StatusCode::kResourceExhausted:
       return MeansLoad(message, details) ? FailureKind::kOverloaded : FailureKind::kRejected;
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kInternal:
+      return IsBrokenOff(message, details) ? FailureKind::kUnavailable : FailureKind::kRejected;
     case absl::StatusCode::kDeadlineExceeded:
     case absl::StatusCode::kCancelled:
       return FailureKind::kExpired;

@@ -16,7 +16,7 @@ namespace attend::client::internal {
 enum class FailureKind {
   kRejected,     // the call itself is wrong, whatever the load: never retried
   kExpired,      // the deadline passed or the caller cancelled: never retried
-  kUnavailable,  // the server is starting or unreachable: retried
+  kUnavailable,  // the server is starting, unreachable, or broke off its answer: retried
   kDraining,     // the server refused because it shuts down: retried, the first time at no cost
   kOverloaded,   // the server refused for its load: retried
 };

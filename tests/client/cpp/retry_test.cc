@@ -28,6 +28,13 @@ TEST(ClassifyTest, Table) {
     FailureKind kind;
   } cases[] = {
       {StatusCode::kUnavailable, "", "", none, FailureKind::kUnavailable},
+      // What HAProxy and nginx make of a server that is killed while it answers.
+      {StatusCode::kUnknown, "Stream removed", "", none, FailureKind::kUnavailable},
+      {StatusCode::kInternal, "Received RST_STREAM with error code 2", "", none,
+       FailureKind::kUnavailable},
+      {StatusCode::kUnknown, "Stream removed", "attend", none, FailureKind::kRejected},
+      {StatusCode::kInternal, "Received RST_STREAM with error code 1", "", none,
+       FailureKind::kRejected},
       {StatusCode::kUnavailable, "", "attend", Milliseconds(5), FailureKind::kUnavailable},
       // The queue is full.
       {kExhausted, "", "attend", Milliseconds(50), FailureKind::kOverloaded},

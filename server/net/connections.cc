@@ -183,6 +183,7 @@ void Connections::EndUploads(bool lacks_memory) {
   const int64_t limit =
       lacks_memory ? std::min(limits_.upload_bytes, total - 1) : limits_.upload_bytes;
   if (uploads.empty() || total <= limit) return;
+  if (lacks_memory) ended_ = std::chrono::steady_clock::now();
   for (const Upload& upload : ChooseUploadsToEnd(std::move(uploads), limit)) {
     const Connection& sender = connections_.at(upload.connection);
     ++stats_.ended_uploads;
@@ -211,11 +212,14 @@ std::vector<Upload> Connections::FindUploads(bool lacks_memory) {
     }
     return uploads;
   }
+  const bool freeing = std::chrono::steady_clock::now() < ended_ + kFreeing;
   for (const auto& [duplicate, connection] : connections_) {
     if (connection.meter == nullptr) continue;
     const int64_t sent = connection.meter->UnexplainedBytes() - connection.remembered;
     const int64_t unfinished = connection.meter->UnfinishedBytes();
-    add(duplicate, connection, sent < kSuspectBytes ? unfinished : std::max(unfinished, sent));
+    const int64_t bytes = sent < kSuspectBytes ? unfinished : std::max(unfinished, sent);
+    // gRPC still reads what came from a connection that was ended.
+    if (!freeing || bytes >= kSuspectBytes) add(duplicate, connection, bytes);
   }
   return uploads;
 }

@@ -169,6 +169,7 @@ class Connections {
   absl::btree_map<int64_t, int> silent_ ABSL_GUARDED_BY(mutex_);
   absl::Time remembered_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   std::chrono::steady_clock::time_point metered_ ABSL_GUARDED_BY(mutex_);  // when EndUploads ran
+  std::chrono::steady_clock::time_point ended_ ABSL_GUARDED_BY(mutex_);    // one for lacking memory
   // When LacksMemory was last true, and what was held then.
   std::chrono::steady_clock::time_point lacked_ ABSL_GUARDED_BY(mutex_);
   int64_t held_then_ ABSL_GUARDED_BY(mutex_) = 0;

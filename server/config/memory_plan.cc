@@ -90,15 +90,14 @@ bool FitsMemory(const ProcessMemory& memory, const ServerConfig& config) {
 
 int64_t MostHeldBytes(const ProcessMemory& memory, const ServerConfig& config,
                       int64_t reload_bytes) {
-  const int64_t idle = memory.held + kUncountedBytes;
   // Sizes that were set may be so large that a sum overflows.
-  const int64_t room = std::max<int64_t>(memory.limit - SpareBytes(memory.limit) - idle, 0);
+  const int64_t room = std::max<int64_t>(BytesForBudgets(memory), 0);
   int64_t budgets = 0;
   for (const int64_t bytes :
        {config.max_in_flight_bytes, config.transport.max_receive_bytes, reload_bytes}) {
     budgets += std::min(bytes, room - budgets);
   }
-  return idle + budgets;
+  return memory.held + kUncountedBytes + budgets;
 }
 
 }  // namespace attend

@@ -279,7 +279,7 @@ class ServerImpl final : public Server {
   }
 
   ServerConfig config_;
-  // The process may hold before connections end for it.
+  // What the process may hold before connections end for it.
   int64_t most_held_bytes_ = std::numeric_limits<int64_t>::max();
   std::atomic<Phase> phase_{Phase::kStarting};
   bool drained_ = false;

@@ -29,9 +29,10 @@ inline constexpr absl::Duration kDefaultTimeout = absl::Seconds(30);
 // UNAVAILABLE is retried, and so are UNKNOWN and INTERNAL where a proxy says with
 // them that the server behind it broke off its answer. RESOURCE_EXHAUSTED is
 // retried only where it means load: with a pushback of the server, or where gRPC's
-// stream was reset for load before the server could answer. The wait before the n-th retry is
-// min(initial * multiplier^(n-1), max) times a random factor of 0.8 to 1.2, or
-// the server's pushback times 1 to 1.2. A negative pushback forbids the retry.
+// stream was reset for load before the server could answer. The wait before the
+// n-th retry is min(initial * multiplier^(n-1), max) times a random factor of 0.8
+// to 1.2, or the server's pushback times 1 to 1.2. A negative pushback forbids the
+// retry.
 // A wait that does not fit before the call's deadline returns the last error at
 // once.
 struct RetryPolicy {

@@ -49,6 +49,14 @@ class LimitedServer : public ServerProcess {
                       std::move(flags)) {}
 };
 
+// In this process.
+void AllowThousandsOfSockets() {
+  rlimit files = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  files.rlim_cur = files.rlim_max;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+}
+
 void ExpectAnswer(const std::string& target) {
   const CallResult result =
       MakeCall(ServerProcess::Channel(target), kScaledDotProductPath, ShortRequest());
@@ -56,10 +64,7 @@ void ExpectAnswer(const std::string& target) {
 }
 
 TEST(ConnectionsTest, ServesOthersBesideTwoThousandSilentSockets) {
-  rlimit files = {};
-  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
-  files.rlim_cur = files.rlim_max;
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+  ASSERT_NO_FATAL_FAILURE(AllowThousandsOfSockets());
   ServerProcess server({"--handshake-timeout=1s", "--max-caller-connections=100"});
   const SilentSockets silent(server.tcp(), 2000);
   ExpectAnswer(server.unix_socket());
@@ -75,10 +80,7 @@ TEST(ConnectionsTest, ServesOthersBesideTwoThousandSilentSockets) {
 
 // They filled the table of connections, and everybody else was refused.
 TEST(ConnectionsTest, TakesNewCallersBesideSilentSocketsOfManyAddresses) {
-  rlimit files = {};
-  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
-  files.rlim_cur = files.rlim_max;
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+  ASSERT_NO_FATAL_FAILURE(AllowThousandsOfSockets());
   ServerProcess server({"--random-layer=l:embed_dim=16,num_heads=2"});
   const auto caller = ServerProcess::Channel(server.tcp());
   const CallResult before = MakeCall(caller, kScaledDotProductPath, ShortRequest());

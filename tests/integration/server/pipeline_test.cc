@@ -4,7 +4,6 @@
 
 #include <csignal>
 #include <map>
-#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/integration/server/calls.h"
+#include "tests/integration/server/pipeline_stream.h"
 #include "tests/integration/server/raw_http2.h"
 #include "tests/integration/server/server_process.h"
 
@@ -26,72 +26,6 @@ constexpr char kPipelinePath[] = "/attend.v1.AttentionService/Pipeline";
 const std::vector<std::string> kLayer = {"--random-layer=r:embed_dim=32,num_heads=2"};
 const std::vector<std::string> kOneAtATime = {"--workers=1", "--batching=off"};
 
-// One stream and what it has received.
-class Stream {
- public:
-  explicit Stream(const ServerProcess& server)
-      : stub_(v1::AttentionService::NewStub(server.Channel())),
-        stream_(stub_->Pipeline(&context_)) {}
-
-  static v1::PipelineRequest Operator(uint64_t id, int64_t rows = 8) {
-    v1::PipelineRequest request;
-    request.set_id(id);
-    *request.mutable_scaled_dot_product_attention() = OperatorRequest(rows, 1, 8);
-    return request;
-  }
-  static v1::PipelineRequest Layer(uint64_t id, int64_t rows) {
-    v1::PipelineRequest request;
-    request.set_id(id);
-    *request.mutable_multi_head_attention() = LayerRequest("r", rows, 32);
-    return request;
-  }
-
-  void Send(const v1::PipelineRequest& request) { EXPECT_TRUE(stream_->Write(request)); }
-  void Cancel(uint64_t id) {
-    v1::PipelineRequest request;
-    request.set_id(id);
-    request.mutable_cancel();
-    Send(request);
-  }
-
-  // The next answer; its id is 0, with no result, if the stream has ended.
-  v1::PipelineResponse Next() {
-    v1::PipelineResponse response;
-    if (!stream_->Read(&response)) response.Clear();
-    ExpectNoPlaceIn(response.status().SerializeAsString());
-    return response;
-  }
-  void ExpectError(uint64_t id, StatusCode code, const std::string& reason) {
-    const v1::PipelineResponse response = Next();
-    EXPECT_EQ(response.id(), id);
-    EXPECT_EQ(response.status().code(), code) << response.ShortDebugString();
-    EXPECT_THAT(response.status().details(0).type_url(), HasSubstr("google.rpc.ErrorInfo"));
-    EXPECT_THAT(response.status().details(0).value(), HasSubstr(reason));
-  }
-  void ExpectResult(uint64_t id) {
-    const v1::PipelineResponse response = Next();
-    EXPECT_EQ(response.id(), id);
-    EXPECT_FALSE(response.has_status()) << response.ShortDebugString();
-    EXPECT_TRUE(response.has_multi_head_attention() || response.has_scaled_dot_product_attention());
-  }
-
-  void HalfClose() { EXPECT_TRUE(stream_->WritesDone()); }
-  void TryCancel() { context_.TryCancel(); }
-  // Blocks until the stream ends. To be called once.
-  grpc::Status End() {
-    v1::PipelineResponse response;
-    EXPECT_FALSE(stream_->Read(&response)) << response.ShortDebugString();
-    grpc::Status end = stream_->Finish();
-    ExpectNoPlaceIn(end.error_message() + end.error_details());
-    return end;
-  }
-
- private:
-  grpc::ClientContext context_;
-  std::unique_ptr<v1::AttentionService::Stub> stub_;
-  std::unique_ptr<grpc::ClientReaderWriter<v1::PipelineRequest, v1::PipelineResponse>> stream_;
-};
-
 double CountRequests(const ServerProcess& server, const std::string& code) {
   return Sum(server.Metrics(), "attend_requests_total", {"code=\"" + code + "\""});
 }
@@ -103,13 +37,13 @@ double CountStreams(const ServerProcess& server, const std::string& code) {
 
 TEST(PipelineTest, AnswersEachRequestWithTheBitsOfAUnaryCallAndThenEnds) {
   ServerProcess server(kLayer);
-  Stream stream(server);
+  PipelineStream stream(server);
   std::map<uint64_t, std::string> expected;
   for (uint64_t id = 0; id < 20; ++id) {
     const auto rows = static_cast<int64_t>(1 + id % 7 * 5);
     CallResult unary;
     if (id % 2 == 0) {
-      const v1::PipelineRequest request = Stream::Layer(id, rows);
+      const v1::PipelineRequest request = PipelineStream::Layer(id, rows);
       unary = MakeCall(server.Channel(), kMultiHeadPath,
                        request.multi_head_attention().SerializeAsString());
       v1::MultiHeadAttentionResponse response;
@@ -117,7 +51,7 @@ TEST(PipelineTest, AnswersEachRequestWithTheBitsOfAUnaryCallAndThenEnds) {
       expected[id] = response.output().SerializeAsString();
       stream.Send(request);
     } else {
-      const v1::PipelineRequest request = Stream::Operator(id, rows);
+      const v1::PipelineRequest request = PipelineStream::Operator(id, rows);
       unary = MakeCall(server.Channel(), kScaledDotProductPath,
                        request.scaled_dot_product_attention().SerializeAsString());
       v1::ScaledDotProductAttentionResponse response;
@@ -147,8 +81,8 @@ TEST(PipelineTest, AnswersEachRequestWithTheBitsOfAUnaryCallAndThenEnds) {
 TEST(PipelineTest, AnswersInTheOrderInWhichRequestsAreDone) {
   HoldableServer server(kOneAtATime);
   HeldCall held(server);
-  Stream stream(server);
-  v1::PipelineRequest low = Stream::Operator(1), high = Stream::Operator(2);
+  PipelineStream stream(server);
+  v1::PipelineRequest low = PipelineStream::Operator(1), high = PipelineStream::Operator(2);
   low.mutable_scaled_dot_product_attention()->set_priority(v1::PRIORITY_LOW);
   high.mutable_scaled_dot_product_attention()->set_priority(v1::PRIORITY_HIGH);
   stream.Send(low);
@@ -161,12 +95,12 @@ TEST(PipelineTest, AnswersInTheOrderInWhichRequestsAreDone) {
 
 TEST(PipelineTest, AnswersAFailedRequestWithItsStatusAndGoesOn) {
   ServerProcess server(kLayer);
-  Stream stream(server);
-  v1::PipelineRequest unknown = Stream::Layer(1, 3);
+  PipelineStream stream(server);
+  v1::PipelineRequest unknown = PipelineStream::Layer(1, 3);
   unknown.mutable_multi_head_attention()->set_layer("no such");
   stream.Send(unknown);
   stream.ExpectError(1, StatusCode::NOT_FOUND, "UNKNOWN_LAYER");
-  v1::PipelineRequest wrong = Stream::Layer(2, 3);
+  v1::PipelineRequest wrong = PipelineStream::Layer(2, 3);
   wrong.mutable_multi_head_attention()->mutable_query()->mutable_data()->pop_back();
   stream.Send(wrong);
   stream.ExpectError(2, StatusCode::INVALID_ARGUMENT, "SHAPE_MISMATCH");
@@ -174,13 +108,13 @@ TEST(PipelineTest, AnswersAFailedRequestWithItsStatusAndGoesOn) {
   nothing.set_id(3);
   stream.Send(nothing);
   stream.ExpectError(3, StatusCode::INVALID_ARGUMENT, "MISSING_FIELD");
-  v1::PipelineRequest expired = Stream::Layer(4, 3);
+  v1::PipelineRequest expired = PipelineStream::Layer(4, 3);
   expired.mutable_timeout()->set_seconds(-1);
   stream.Send(expired);
   const v1::PipelineResponse late = stream.Next();
   EXPECT_EQ(late.id(), 4u);
   EXPECT_EQ(late.status().code(), StatusCode::DEADLINE_EXCEEDED);
-  stream.Send(Stream::Layer(5, 3));
+  stream.Send(PipelineStream::Layer(5, 3));
   stream.ExpectResult(5);
   stream.HalfClose();
   EXPECT_TRUE(stream.End().ok());
@@ -191,22 +125,22 @@ TEST(PipelineTest, AnswersAFailedRequestWithItsStatusAndGoesOn) {
 TEST(PipelineTest, RefusesTheIdOfARequestThatIsNotAnsweredYet) {
   HoldableServer server(kOneAtATime);
   HeldCall held(server);
-  Stream stream(server);
-  stream.Send(Stream::Operator(7));
-  stream.Send(Stream::Operator(7));
+  PipelineStream stream(server);
+  stream.Send(PipelineStream::Operator(7));
+  stream.Send(PipelineStream::Operator(7));
   stream.ExpectError(7, StatusCode::INVALID_ARGUMENT, "DUPLICATE_ID");
   held.Release();
   stream.ExpectResult(7);
-  stream.Send(Stream::Operator(7));  // the id is free again
+  stream.Send(PipelineStream::Operator(7));  // the id is free again
   stream.ExpectResult(7);
 }
 
 TEST(PipelineTest, CancelsARequestByItsId) {
   HoldableServer server(kOneAtATime);
   HeldCall held(server);
-  Stream stream(server);
-  stream.Send(Stream::Operator(1));
-  stream.Send(Stream::Operator(2));
+  PipelineStream stream(server);
+  stream.Send(PipelineStream::Operator(1));
+  stream.Send(PipelineStream::Operator(2));
   ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 2; }));
   stream.Cancel(1);
   stream.Cancel(77);  // nobody's
@@ -221,12 +155,12 @@ TEST(PipelineTest, CancelsARequestByItsId) {
 TEST(PipelineTest, EndsARequestAtItsOwnDeadline) {
   HoldableServer server(kOneAtATime);
   HeldCall held(server);
-  Stream stream(server);
-  v1::PipelineRequest request = Stream::Operator(1);
+  PipelineStream stream(server);
+  v1::PipelineRequest request = PipelineStream::Operator(1);
   // Longer than the held call has run, or the server would say that the deadline cannot be met.
   request.mutable_timeout()->set_seconds(2);
   stream.Send(request);
-  stream.Send(Stream::Operator(2));
+  stream.Send(PipelineStream::Operator(2));
   stream.ExpectError(1, StatusCode::DEADLINE_EXCEEDED, "EXPIRED");
   held.Release();
   stream.ExpectResult(2);
@@ -236,8 +170,8 @@ TEST(PipelineTest, CancelsAllRequestsOfAStreamWhoseCallerGoes) {
   HoldableServer server(kOneAtATime);
   HeldCall held(server);
   {
-    Stream stream(server);
-    for (uint64_t id = 1; id <= 3; ++id) stream.Send(Stream::Operator(id));
+    PipelineStream stream(server);
+    for (uint64_t id = 1; id <= 3; ++id) stream.Send(PipelineStream::Operator(id));
     ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 3; }));
     stream.TryCancel();
     EXPECT_EQ(stream.End().error_code(), StatusCode::CANCELLED);
@@ -255,8 +189,8 @@ TEST(PipelineTest, ReadsNoMoreRequestsThanItMayHoldUnanswered) {
                {"--max-concurrent-streams=3", "--max-queue-requests=3", "--max-queue-delay=1m"});
   HoldableServer server(flags);
   HeldCall held(server);
-  Stream stream(server);
-  for (uint64_t id = 1; id <= 30; ++id) stream.Send(Stream::Operator(id));
+  PipelineStream stream(server);
+  for (uint64_t id = 1; id <= 30; ++id) stream.Send(PipelineStream::Operator(id));
   stream.HalfClose();
   ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 3; }));
   held.Release();
@@ -271,9 +205,9 @@ TEST(PipelineTest, HoldsRequestsBackThatTheShareOfItsCallerHasNoRoomFor) {
   flags.insert(flags.end(), {"--max-caller-bytes=40KiB", "--max-queue-delay=10m"});
   HoldableServer server(flags);
   HeldCall held(server);
-  Stream stream(server);
+  PipelineStream stream(server);
   constexpr uint64_t kRequests = 20;
-  v1::PipelineRequest request = Stream::Operator(0, 1);
+  v1::PipelineRequest request = PipelineStream::Operator(0, 1);
   v1::ScaledDotProductAttentionRequest& attention = *request.mutable_scaled_dot_product_attention();
   attention.clear_key();
   attention.clear_value();
@@ -305,12 +239,12 @@ TEST(PipelineTest, EndsWithInvalidArgumentWhereAMessageIsNone) {
 
 TEST(PipelineTest, AnswersWhatRunsAndThenEndsWhenTheServerDrains) {
   HoldableServer server({"--workers=1", "--batching=off", "--drain-timeout=10m"});
-  Stream idle(server);
-  idle.Send(Stream::Operator(1));
+  PipelineStream idle(server);
+  idle.Send(PipelineStream::Operator(1));
   idle.ExpectResult(1);
   HeldCall held(server);
-  Stream busy(server);
-  busy.Send(Stream::Operator(2));
+  PipelineStream busy(server);
+  busy.Send(PipelineStream::Operator(2));
   ASSERT_TRUE(Eventually([&] { return Sum(server.Metrics(), "attend_queue_requests") == 1; }));
   server.process().Signal(SIGTERM);
   EXPECT_EQ(idle.End().error_code(), StatusCode::UNAVAILABLE);
@@ -348,7 +282,7 @@ TEST(PipelineTest, CountsAResultThatExpiresBeforeItLeavesAsItsCallerWouldSeeIt) 
   for (int i = 0; i < 4; ++i) prefix[static_cast<size_t>(4 - i)] = static_cast<char>(size >> 8 * i);
   connection.SendData(prefix + bytes, false);
   ASSERT_TRUE(Eventually([&] { return CountRequests(server, "OK") == 1; }));
-  v1::PipelineRequest expiring = Stream::Operator(2);
+  v1::PipelineRequest expiring = PipelineStream::Operator(2);
   expiring.mutable_timeout()->set_seconds(2);
   connection.SendMessage(expiring.SerializeAsString());
   // It has been computed, and waits.
@@ -370,7 +304,7 @@ TEST(PipelineTest, EndsAStreamWhoseCallerReadsNoStatus) {
   RawHttp2 connection(server.tcp());
   connection.CloseWindow();
   connection.StartCall(kPipelinePath, "");
-  v1::PipelineRequest request = Stream::Layer(1, 3);
+  v1::PipelineRequest request = PipelineStream::Layer(1, 3);
   connection.SendMessage(request.SerializeAsString());
   ASSERT_TRUE(Eventually([&] { return CountRequests(server, "NOT_FOUND") == 1; }));
   EXPECT_TRUE(Eventually([&] { return CountStreams(server, "Canceled") == 1; }));

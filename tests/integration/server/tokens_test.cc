@@ -3,7 +3,6 @@
 // A server that asks for bearer tokens: who may call what, what each identity may hold, and a file
 // of tokens that changes while the server runs.
 
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -18,6 +17,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/integration/server/calls.h"
+#include "tests/integration/server/pipeline_stream.h"
 #include "tests/integration/server/server_process.h"
 
 namespace attend {
@@ -52,42 +52,15 @@ CallResult CallWith(const ServerProcess& server, const std::string& token,
   return MakeCall(server.Channel(), path, request, WithToken(token));
 }
 
-// A stream of requests with a token.
-class TokenStream {
- public:
-  TokenStream(const ServerProcess& server, const std::string& token) {
-    context_.AddMetadata("authorization", "Bearer " + token);
-    context_.set_deadline(std::chrono::system_clock::now() + std::chrono::minutes(1));
-    stream_ = v1::AttentionService::NewStub(server.Channel())->Pipeline(&context_);
-  }
+void SendShort(PipelineStream& stream, uint64_t id) {
+  stream.Send(PipelineStream::Operator(id, /*rows=*/4));
+}
 
-  void Send(uint64_t id) {
-    v1::PipelineRequest request;
-    request.set_id(id);
-    *request.mutable_scaled_dot_product_attention() = OperatorRequest(4, 1, 8);
-    EXPECT_TRUE(stream_->Write(request));
-  }
-  void HalfClose() { EXPECT_TRUE(stream_->WritesDone()); }
-
-  // The next answer is a result.
-  void ExpectResult() {
-    v1::PipelineResponse response;
-    EXPECT_TRUE(stream_->Read(&response));
-    EXPECT_TRUE(response.has_scaled_dot_product_attention()) << response.ShortDebugString();
-  }
-  // Blocks until the stream ends. To be called once.
-  grpc::Status End() {
-    v1::PipelineResponse response;
-    EXPECT_FALSE(stream_->Read(&response)) << response.ShortDebugString();
-    grpc::Status end = stream_->Finish();
-    ExpectNoPlaceIn(end.error_message() + end.error_details());
-    return end;
-  }
-
- private:
-  grpc::ClientContext context_;
-  std::unique_ptr<grpc::ClientReaderWriter<v1::PipelineRequest, v1::PipelineResponse>> stream_;
-};
+// The next answer is a result.
+void ExpectResult(PipelineStream& stream) {
+  const v1::PipelineResponse response = stream.Next();
+  EXPECT_TRUE(response.has_scaled_dot_product_attention()) << response.ShortDebugString();
+}
 
 TEST(Tokens, LetOnlyThoseCallWhoShowOne) {
   const ServerProcess server({"--tokens=" + WriteTokens(Line("search", "secret-1") +
@@ -242,14 +215,14 @@ void ExpectHeldBack(const std::string& limit) {
   HoldableServer server({"--workers=1", "--batching=off", "--max-queue-delay=10m",
                          "--tokens=" + WriteTokens(Line("few", "secret-1", limit))});
   server.Hold();
-  TokenStream stream(server, "secret-1");
+  PipelineStream stream(server, "secret-1");
   constexpr int kRequests = 20;
-  for (int i = 1; i <= kRequests; ++i) stream.Send(static_cast<uint64_t>(i));
+  for (int i = 1; i <= kRequests; ++i) SendShort(stream, static_cast<uint64_t>(i));
   ASSERT_TRUE(Eventually([&] {
     return Sum(server.Metrics(), "attend_identity_requests", {"identity=\"few\""}) >= 2;
   }));
   server.Release();
-  for (int i = 0; i < kRequests; ++i) stream.ExpectResult();
+  for (int i = 0; i < kRequests; ++i) ExpectResult(stream);
   EXPECT_EQ(Sum(server.Metrics(), "attend_identity_refusals_total", {"identity=\"few\""}), 0);
   stream.HalfClose();
   EXPECT_TRUE(stream.End().ok());
@@ -314,14 +287,14 @@ TEST(Tokens, TakeTurnsByIdentityWhateverTheirAddress) {
 TEST(Tokens, TakeTurnsInStreamsByIdentityWhateverTheirAddress) {
   HoldableServer server(FlagsOfTurns());
   HeldCall held(server, WithToken("secret-0"));
-  TokenStream many(server, "secret-1"), one(server, "secret-2");
-  for (uint64_t id = 1; id <= 4; ++id) many.Send(id);
+  PipelineStream many(server, "secret-1"), one(server, "secret-2");
+  for (uint64_t id = 1; id <= 4; ++id) SendShort(many, id);
   WaitForQueue(server, 4);
-  one.Send(1);
+  SendShort(one, 1);
   WaitForQueue(server, 5);
   EXPECT_TRUE(held.Release().status.ok());
-  one.ExpectResult();
-  for (int i = 0; i < 4; ++i) many.ExpectResult();
+  ExpectResult(one);
+  for (int i = 0; i < 4; ++i) ExpectResult(many);
   ExpectTurnsOfManyAndOne(server);
 }
 
@@ -337,17 +310,17 @@ TEST(Tokens, ShareMemoryByIdentityWhateverTheirAddress) {
     return Sum(server.Metrics(), "attend_identity_bytes", {"identity=\"large\""}) > 1 << 20;
   }));
   EXPECT_THAT(CallWith(server, "secret-1").details(), HasSubstr("CALLER_MEMORY"));
-  TokenStream refused(server, "secret-1");  // before a request of it is read
+  PipelineStream refused(server, "secret-1");  // before a request of it is read
   EXPECT_THAT(refused.End().error_details(), HasSubstr("CALLER_MEMORY"));
   Call other(server.Channel(), kScaledDotProductPath, ShortRequest(), WithToken("secret-2"));
-  TokenStream stream(server, "secret-2");
-  stream.Send(1);
+  PipelineStream stream(server, "secret-2");
+  SendShort(stream, 1);
   ASSERT_TRUE(Eventually([&] {
     return Sum(server.Metrics(), "attend_identity_requests", {"identity=\"other\""}) == 2;
   }));
   server.Release();
   for (Call* call : {&large, &other}) EXPECT_TRUE(call->Wait().status.ok());
-  stream.ExpectResult();
+  ExpectResult(stream);
 }
 
 TEST(Tokens, BoundTheMemoryInFlightOfOneIdentityAlone) {
@@ -400,14 +373,14 @@ TEST(Tokens, PayNothingForARequestThatMemoryRefuses) {
 TEST(Tokens, EndAStreamOnceTheyAreWithdrawn) {
   const std::string path = WriteTokens(Line("search", "secret-1") + Line("other", "secret-2"));
   const ServerProcess server({"--tokens=" + path});
-  TokenStream stream(server, "secret-1");
-  stream.Send(1);
-  stream.ExpectResult();
+  PipelineStream stream(server, "secret-1");
+  SendShort(stream, 1);
+  ExpectResult(stream);
   WriteTokens(Line("other", "secret-2"));
   ASSERT_TRUE(Eventually([&] {
     return CallWith(server, "secret-1").status.error_code() == grpc::StatusCode::UNAUTHENTICATED;
   }));
-  stream.Send(2);
+  SendShort(stream, 2);
   EXPECT_EQ(stream.End().error_code(), grpc::StatusCode::UNAUTHENTICATED);
 }
 

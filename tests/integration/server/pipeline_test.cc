@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "attend/v1/attention.grpc.pb.h"
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/integration/server/calls.h"
 #include "tests/integration/server/pipeline_stream.h"
@@ -20,7 +19,6 @@ namespace attend {
 namespace {
 
 using grpc::StatusCode;
-using testing::HasSubstr;
 
 constexpr char kPipelinePath[] = "/attend.v1.AttentionService/Pipeline";
 const std::vector<std::string> kLayer = {"--random-layer=r:embed_dim=32,num_heads=2"};

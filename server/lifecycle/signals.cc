@@ -34,6 +34,7 @@ int OpenSignals() {
 }
 
 void ExitIfSignalledBefore(int end, int signals) {
+  if (end < 0) return;  // No descriptor is left, and nothing could end this.
   std::array<pollfd, 2> events = {{{end, POLLIN, 0}, {signals, POLLIN, 0}}};
   while (poll(events.data(), events.size(), -1) < 0) {
   }

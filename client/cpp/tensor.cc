@@ -45,25 +45,21 @@ TensorView::TensorView(const std::vector<bool>& values, Shape shape)
     : TensorView(Owning(std::vector<uint8_t>(values.begin(), values.end()), std::move(shape))) {}
 
 absl::Status TensorView::Validate() const {
-  size_t bytes = ElementSize(type_);
+  int64_t product = static_cast<int64_t>(ElementSize(type_));  // of the sizes other than 0
   bool empty = false;
   for (const int64_t size : shape_) {
     if (size < 0) {
       return absl::InvalidArgumentError(
           absl::StrCat("shape ", ToString(shape_), " has a negative size"));
     }
-    empty = empty || size == 0;
-  }
-  if (empty) {
-    bytes = 0;
-  } else {
-    for (const int64_t size : shape_) {
-      if (__builtin_mul_overflow(bytes, static_cast<size_t>(size), &bytes)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("shape ", ToString(shape_), " has too many elements"));
-      }
+    if (size == 0) {
+      empty = true;
+    } else if (__builtin_mul_overflow(product, size, &product)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("shape ", ToString(shape_), " has too many elements"));
     }
   }
+  const size_t bytes = empty ? 0 : static_cast<size_t>(product);
   if (bytes != size_bytes_) {
     return absl::InvalidArgumentError(absl::StrCat("shape ", ToString(shape_), " of ", Name(type_),
                                                    " needs ", bytes, " bytes, got ", size_bytes_));

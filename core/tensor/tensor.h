@@ -38,8 +38,9 @@ using Shape = absl::InlinedVector<int64_t, 4>;
 // "[2, 128, 768]"
 std::string ToString(absl::Span<const int64_t> shape);
 
-// Bytes of a dense tensor. INVALID_ARGUMENT if an axis is negative or the product does not fit
-// int64; allocates nothing.
+// Bytes of a dense tensor. INVALID_ARGUMENT if an axis is negative, or if the element size times
+// the product of all axes other than 0 does not fit int64, so that no stride of an empty tensor
+// overflows; allocates nothing.
 absl::StatusOr<size_t> CheckedByteSize(DataType type, absl::Span<const int64_t> shape);
 
 // A dense row-major array that owns its memory (64-byte aligned). Move-only.

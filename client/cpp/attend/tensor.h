@@ -73,8 +73,9 @@ class TensorView {
   size_t size_bytes() const { return size_bytes_; }
   const std::shared_ptr<const void>& owner() const { return owner_; }
 
-  // OK, or INVALID_ARGUMENT where the shape has a negative size, its product
-  // overflows, or the bytes are not exactly the product times the element size.
+  // OK, or INVALID_ARGUMENT where the shape has a negative size, the product of its
+  // sizes other than 0 overflows (as the server counts it, see tensor.proto), or the
+  // bytes are not exactly the product times the element size.
   absl::Status Validate() const;
 
  private:

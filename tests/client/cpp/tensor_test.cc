@@ -52,6 +52,16 @@ TEST(TensorViewTest, MasksOfVectorBoolBytesAndBools) {
   }
 }
 
+// What the server would refuse (tensor.proto).
+TEST(TensorViewTest, RefusesAProductThatOverflowsEvenBesideAZero) {
+  const std::vector<float> none;
+  EXPECT_EQ(TensorView(none, {int64_t{1} << 32, 0}).Validate(), absl::OkStatus());
+  for (const Shape& shape :
+       {Shape{0, int64_t{1} << 62}, Shape{int64_t{1} << 62, 0}, Shape{int64_t{1} << 62, 2}}) {
+    EXPECT_EQ(TensorView(none, shape).Validate().code(), absl::StatusCode::kInvalidArgument);
+  }
+}
+
 TEST(TensorViewTest, OwningTakesATemporary) {
   TensorView view;
   {

@@ -30,6 +30,14 @@ TEST(CheckedByteSize, RefusesAProductThatOverflows) {
   EXPECT_FALSE(CheckedByteSize(DataType::kFloat32, {std::numeric_limits<int64_t>::max()}).ok());
 }
 
+// numpy refuses such a shape too ("array is too big").
+TEST(CheckedByteSize, RefusesAProductThatOverflowsEvenBesideAZero) {
+  const int64_t big = int64_t{1} << 32;
+  EXPECT_FALSE(CheckedByteSize(DataType::kFloat32, {0, big, big}).ok());
+  EXPECT_FALSE(CheckedByteSize(DataType::kFloat32, {big, big, 0}).ok());
+  EXPECT_EQ(*CheckedByteSize(DataType::kFloat32, {big, 0, big / 8}), 0u);
+}
+
 TEST(CheckedByteSize, RefusesANegativeSizeEvenBesideAZero) {
   EXPECT_FALSE(CheckedByteSize(DataType::kFloat32, {0, -1}).ok());
 }

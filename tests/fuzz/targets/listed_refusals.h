@@ -23,7 +23,8 @@ namespace attend {
 // requires that a refusal is one of these; so a decoder that refuses more than it says is found.
 // Inputs of libFuzzer are too short for a bound on all fields of a message to matter.
 
-// Whether the data are of exactly the size of a shape, without a negative size and of a known type.
+// Whether the data are of exactly the size of a shape, without a negative size and of a known type,
+// and the product of the sizes other than 0 fits 64 bits with a sign.
 inline bool IsWhole(const v1::Tensor& tensor) {
   if (tensor.data_type() < v1::DATA_TYPE_FLOAT32 || tensor.data_type() > v1::DATA_TYPE_BOOL) {
     return false;
@@ -33,8 +34,12 @@ inline bool IsWhole(const v1::Tensor& tensor) {
   bool is_empty = false;
   for (const int64_t size : tensor.shape()) {
     if (size < 0) return false;
-    is_empty = is_empty || size == 0;
-    if (bytes <= INT64_MAX) bytes *= static_cast<uint64_t>(size);
+    if (size == 0) {
+      is_empty = true;
+    } else {
+      bytes *= static_cast<uint64_t>(size);
+      if (bytes > INT64_MAX) return false;
+    }
   }
   return (is_empty ? 0 : bytes) == tensor.data().size();
 }

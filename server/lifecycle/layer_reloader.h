@@ -28,7 +28,7 @@ class LayerReloader {
   LayerReloader(const LayersConfig& config, LayerRegistry& registry, Metrics& metrics,
                 TryLayer try_layer);
 
-  // Ends after the reload that runs.
+  // Waits for the model that is being loaded; those after it are left as they are.
   ~LayerReloader();
 
   // Starts a reload of all models; while one runs, another one follows it. Does not block.

@@ -25,10 +25,11 @@ enum class GrpcRefusal {
   kPings,             // more than SetTransport allows
   kHeaders,           // of a call, over GRPC_ARG_MAX_METADATA_SIZE
   kCall,              // without the headers that a call must have
+  kCompression,       // of a message, which SetTransport switches off
   kError,             // anything else that it reports as an error
 };
-inline constexpr std::array<const char*, 6> kGrpcRefusalNames = {
-    "handshake", "handshake_timeout", "pings", "headers", "call", "error"};
+inline constexpr std::array<const char*, 7> kGrpcRefusalNames = {
+    "handshake", "handshake_timeout", "pings", "headers", "call", "compression", "error"};
 
 // What a line of gRPC's log tells of, if of any refusal, and why it was. The texts are those of
 // gRPC 1.51 and tested against it.

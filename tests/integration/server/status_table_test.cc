@@ -177,10 +177,15 @@ TEST_F(RefusalTest, AnswersACompressedRequestWithUnimplementedAndDoesNotInflateI
   constexpr int64_t kMiB = 1 << 20;
   Call::Options options;
   options.compression = GRPC_COMPRESS_GZIP;
+  const auto refusals = [&] {
+    return Sum(server_->Metrics(), "attend_grpc_refusals_total", {"\"compression\""});
+  };
+  const double refused_before = refusals();
   const int64_t before = server_->PeakResidentBytes();
   const CallResult result =
       MakeCall(server_->Channel(), kMultiHeadPath, std::string(128 * kMiB, '\0'), options);
   EXPECT_EQ(result.status.error_code(), StatusCode::UNIMPLEMENTED) << result.status.error_message();
+  EXPECT_EQ(refusals(), refused_before + 1);
   if (!kSanitized) {
     EXPECT_LT(server_->PeakResidentBytes(), before + 32 * kMiB);
   }

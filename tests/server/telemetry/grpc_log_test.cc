@@ -41,6 +41,10 @@ TEST(GrpcLogTest, ReadsWhatGrpcRefusedAndWhy) {
   EXPECT_EQ(ReadGrpcLogLine("Failed call creation: UNKNOWN:Missing :authority or :path {file:\"\"}",
                             false),
             Reading({GrpcRefusal::kCall, "Missing :authority or :path"}));
+  for (const std::string line :
+       {"Compression algorithm 'gzip' is disabled.", "Invalid compression algorithm value '3'."}) {
+    EXPECT_EQ(ReadGrpcLogLine(line, true), Reading({GrpcRefusal::kCompression, line}));
+  }
 }
 
 // A TLS handshake that took too long was counted as one that failed, with "Handshake read failed".

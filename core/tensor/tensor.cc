@@ -46,9 +46,9 @@ absl::StatusOr<size_t> CheckedByteSize(DataType type, absl::Span<const int64_t> 
     if (size == 0) {
       empty = true;  // later axes must still be checked for signs
     } else if (__builtin_mul_overflow(bytes, size, &bytes)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("shape ", ToString(shape), " has too many elements: the product of its ",
-                       "sizes other than 0 does not fit 64 bits"));
+      return absl::InvalidArgumentError(absl::StrCat("shape ", ToString(shape),
+                                                     " has too many elements: the product of its ",
+                                                     "sizes other than 0 does not fit 64 bits"));
     }
   }
   return empty ? 0 : static_cast<size_t>(bytes);

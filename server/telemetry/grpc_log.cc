@@ -53,6 +53,7 @@ std::optional<std::pair<GrpcRefusal, std::string>> ReadGrpcLogLine(absl::string_
   if (tells("too_many_pings")) return {{GrpcRefusal::kPings, Cause(line)}};
   if (tells("metadata size exceeds limit")) return {{GrpcRefusal::kHeaders, Cause(line)}};
   if (tells("Failed call creation")) return {{GrpcRefusal::kCall, Cause(line)}};
+  // "Compression algorithm" or "Invalid compression algorithm".
   if (tells("ompression algorithm")) return {{GrpcRefusal::kCompression, Cause(line)}};
   if (is_error) return {{GrpcRefusal::kError, Cause(line)}};
   return std::nullopt;

@@ -23,8 +23,8 @@ namespace attend {
 // requires that a refusal is one of these; so a decoder that refuses more than it says is found.
 // Inputs of libFuzzer are too short for a bound on all fields of a message to matter.
 
-// Whether the data are of exactly the size of a shape, without a negative size and of a known type,
-// and the product of the sizes other than 0 fits 64 bits with a sign.
+// Whether the data are of exactly the size of a shape, the type is known, no size is negative, and
+// the product of the sizes other than 0 fits 64 bits with a sign.
 inline bool IsWhole(const v1::Tensor& tensor) {
   if (tensor.data_type() < v1::DATA_TYPE_FLOAT32 || tensor.data_type() > v1::DATA_TYPE_BOOL) {
     return false;

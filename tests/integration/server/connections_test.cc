@@ -49,7 +49,7 @@ class LimitedServer : public ServerProcess {
                       std::move(flags)) {}
 };
 
-// In this process.
+// Raises the limit on open files of this process as far as is allowed.
 void AllowThousandsOfSockets() {
   rlimit files = {};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);

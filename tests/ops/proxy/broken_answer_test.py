@@ -11,6 +11,7 @@ import types
 
 import attend_client
 import grpc
+import numpy as np
 import pytest
 import server
 from proxies import behind, haproxy, nginx
@@ -18,7 +19,7 @@ from proxies import behind, haproxy, nginx
 STUBS = attend_client.load_stubs()
 DATA, HEADERS = 0, 1  # types of frames (RFC 9113, section 6)
 SECONDS = 60
-# What a call ends with whose answer had begun.
+# The code that a call ends with where its answer had begun.
 CODES = {haproxy: grpc.StatusCode.UNKNOWN, nginx: grpc.StatusCode.INTERNAL}
 
 
@@ -112,7 +113,7 @@ class BreakingFleet:
         self.left, self.begun = times, threading.Semaphore(0)
 
     def on_passed_frame(self, kind):
-        """For a relay between the caller and the proxy."""
+        """A relay between the caller and the proxy asks it about each frame of an answer."""
         if kind == HEADERS:
             self.begun.release()
         return False
@@ -153,10 +154,8 @@ def call(target, *arguments):
 
 def test_a_caller_that_does_not_repeat_calls_sees_it(kind, fleet, target):
     fleet.break_off(1)
-    request = STUBS.attention_pb2.MultiHeadAttentionRequest(layer="demo")
-    request.query.data_type = STUBS.tensor_pb2.DATA_TYPE_FLOAT32
-    request.query.shape.extend([1, 16, 64])
-    request.query.data = bytes(4 * 16 * 64)
+    request = STUBS.attention_pb2.MultiHeadAttentionRequest(
+        layer="demo", query=attend_client.to_tensor(STUBS, np.ones((1, 16, 64), np.float32)))
     with attend_client.connect(target) as channel:
         attention = STUBS.attention_pb2_grpc.AttentionServiceStub(channel)
         with pytest.raises(grpc.RpcError) as refusal:
